@@ -1,0 +1,22 @@
+// What the analyzer is given: the events in batches, and the tables that give their numbers names. A trace reader, a
+// recorder's memory and a drawn test all fit this shape, so the analyzer knows none of them.
+
+import type { EventBatch, Site } from "#core/probe";
+import type { EdgeKind } from "./edge-kinds.ts";
+
+/** A trace as the analyzer sees it. `strings` may still grow while `batches` are read: it is looked at when the last one is done. */
+export interface TraceInput {
+  readonly batches: Iterable<EventBatch>;
+  /** Entry i is the site i + 1. */
+  readonly sites: readonly Site[];
+  /** Entry i is the string i; entry 0 is "". */
+  readonly strings: readonly string[];
+}
+
+/** How to analyse; all have sensible defaults. */
+export interface AnalyzeOptions {
+  /** "both" (the default) also names accidents; "sanctioned" is faster and calls every unsanctioned pair a race. */
+  readonly orders?: "both" | "sanctioned";
+  /** Kinds of edges to leave out: shows which of them a verdict rests on. */
+  readonly disableEdges?: ReadonlySet<EdgeKind>;
+}

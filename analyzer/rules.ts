@@ -1,0 +1,82 @@
+// The rules: what the analyzer can find, how bad it is, and what it means. Identifiers are stable; reports, exit codes and
+// suppressions name them. The first sentence of `help` says what is wrong, the rest what to do about it.
+
+/** How bad a finding is; `--fail-on` of the command line compares with this. */
+export type Severity = "error" | "warning" | "note";
+
+/** A rule as reports show it. */
+export interface Rule {
+  readonly severity: Severity;
+  /** A few words. */
+  readonly title: string;
+  readonly help: string;
+}
+
+export const RULES = {
+  race: {
+    severity: "error",
+    title: "Uncovered read: race",
+    help: "A list of the graph was read and edited, and nothing orders the two accesses: neither a drain nor even an accident. Put the suggested drained section around the edit.",
+  },
+  "edit-outside-drain": {
+    severity: "error",
+    title: "Edit outside a drain",
+    help: "A list was edited although the operation that edits it has not drained the node: it opened no section that holds the node, or it drained another one. A quiesce_counter above zero proves nothing: another party may hold it and let go. Put the suggested drained section around the operation.",
+  },
+  "edit-before-poll-end": {
+    severity: "error",
+    title: "Edit before the drain has waited",
+    help: "A list was edited inside a drained section whose poll phase had not ended: requests that were in flight may still read the list. Use the form that polls, and edit after drained_begin has returned.",
+  },
+  "unfinished-drain": {
+    severity: "error",
+    title: "Drained section out of balance",
+    help: "A drained section never ended, ended twice, or left a quiesce level behind: the nodes that it holds never serve requests again, or serve them too early. Pair every drained_begin with its drained_end.",
+  },
+  "unbalanced-counter": {
+    severity: "error",
+    title: "Counter out of balance",
+    help: "An in-flight or quiesce counter went below zero, or a request ended while it still held a counter. Every raise needs exactly one decrement.",
+  },
+  "wrong-thread": {
+    severity: "error",
+    title: "Global-state code outside the main context",
+    help: "Code that only the main context may run (a graph edit, or a function that begins with GLOBAL_STATE_CODE) ran in an iothread, or I/O code ran where it must not. Move the call to a bottom half of the main context.",
+  },
+  "modelled-assertion": {
+    severity: "error",
+    title: "Modelled assertion failed",
+    help: "QEMU's own assertion stopped the run. The text of the assertion says which promise was broken.",
+  },
+  deadlock: {
+    severity: "error",
+    title: "Nothing can ever run again",
+    help: "Every context waits and nothing outstanding can wake one. The frames show what each context waits for.",
+  },
+  "edit-in-iteration": {
+    severity: "error",
+    title: "Edit in the middle of an iteration",
+    help: "A list was edited while a loop over the same list was suspended on a yield or a poll. No drain and no lock helps: iterate over a copy, or let the loop start again after every poll.",
+  },
+  "request-in-drained-section": {
+    severity: "warning",
+    title: "A request began inside a drained section",
+    help: "A request raised a node's in-flight counter although the node was drained, its poll phase had ended, and the drainer did not start the request itself: the node was not as quiet as the section promised.",
+  },
+  "covered-by-luck": {
+    severity: "warning",
+    title: "Covered by luck",
+    help: "A read and an edit of a list are ordered, but only by an accident that no protocol promises (the same thread, a lock meant for something else, a bottom half): another schedule, or more iothreads, would make it a race. Put the suggested drained section around the edit.",
+  },
+} as const satisfies Readonly<Record<string, Rule>>;
+
+/** Identifier of a rule. */
+export type RuleId = keyof typeof RULES;
+
+/** All rules, worst first: the order in which findings are listed. */
+export const RULE_IDS = Object.keys(RULES) as readonly RuleId[];
+
+/** 0 for errors, 1 for warnings, 2 for notes: smaller is worse. */
+export function severityRank(severity: Severity): number {
+  return severity === "error" ? 0 : severity === "warning" ? 1 : 2;
+}
