@@ -1,0 +1,46 @@
+// Errno values as Linux numbers them: data paths return them negated, as QEMU does.
+
+export const EPERM = 1;
+export const ENOENT = 2;
+export const EIO = 5;
+export const EAGAIN = 11;
+export const EACCES = 13;
+export const EBUSY = 16;
+export const EEXIST = 17;
+export const ENOTDIR = 20;
+export const EISDIR = 21;
+export const EINVAL = 22;
+export const ENOSPC = 28;
+export const EROFS = 30;
+export const ENOTSUP = 95;
+export const ENOMEDIUM = 123;
+export const ECANCELED = 125;
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [EPERM, "EPERM"],
+  [ENOENT, "ENOENT"],
+  [EIO, "EIO"],
+  [EAGAIN, "EAGAIN"],
+  [EACCES, "EACCES"],
+  [EBUSY, "EBUSY"],
+  [EEXIST, "EEXIST"],
+  [ENOTDIR, "ENOTDIR"],
+  [EISDIR, "EISDIR"],
+  [EINVAL, "EINVAL"],
+  [ENOSPC, "ENOSPC"],
+  [EROFS, "EROFS"],
+  [ENOTSUP, "ENOTSUP"],
+  [ENOMEDIUM, "ENOMEDIUM"],
+  [ECANCELED, "ECANCELED"],
+]);
+
+/** The symbolic name of an errno, or `E<number>` for one that this table lacks. */
+export function errnoName(errno: number): string {
+  return NAMES.get(errno) ?? `E${errno}`;
+}
+
+/** The errno of a Node system error's `code` ("ENOENT"), or EIO for one that this table lacks. */
+export function errnoFromCode(code: string | undefined): number {
+  for (const [errno, name] of NAMES) if (name === code) return errno;
+  return EIO;
+}

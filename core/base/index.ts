@@ -1,0 +1,4 @@
+export * from "./assert.ts";
+export * from "./brand.ts";
+export * from "./errno.ts";
+export { Prng } from "./prng.ts";

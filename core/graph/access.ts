@@ -1,0 +1,37 @@
+// Reading the graph: every read of a shared list or alias goes through here and leaves its event, with the site of the
+// reader. `childrenOf` and `parentsOf` count one read for a walk of the list.
+
+import type { SiteId } from "../base/index.ts";
+import { Ev, List } from "../probe/index.ts";
+import { machine } from "../sched/index.ts";
+import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
+
+/** The edges to `bs`'s children (C: bs->children). */
+export function childrenOf(bs: BlockDriverState, site: SiteId): EdgeList {
+  machine.probe.emit(Ev.list_read, List.children, bs.id, site);
+  return bs.rawChildren;
+}
+
+/** The edges from `bs`'s parents (C: bs->parents). */
+export function parentsOf(bs: BlockDriverState, site: SiteId): EdgeList {
+  machine.probe.emit(Ev.list_read, List.parents, bs.id, site);
+  return bs.rawParents;
+}
+
+/** C: bs->file. */
+export function fileOf(bs: BlockDriverState, site: SiteId): BdrvChild | null {
+  machine.probe.emit(Ev.list_read, List.file, bs.id, site);
+  return bs.rawFile;
+}
+
+/** C: bs->backing. */
+export function backingOf(bs: BlockDriverState, site: SiteId): BdrvChild | null {
+  machine.probe.emit(Ev.list_read, List.backing, bs.id, site);
+  return bs.rawBacking;
+}
+
+/** C: child->bs. */
+export function edgeBs(child: BdrvChild, site: SiteId): BlockDriverState | null {
+  machine.probe.emit(Ev.list_read, List.edge_bs, child.id, site);
+  return child.rawBs;
+}

@@ -1,0 +1,254 @@
+// The state of the graph: nodes, edges, the lists that join them, and the two tables of behaviour (driver, edge class).
+//
+// State only, no behaviour (docs/ARCHITECTURE.md): the algorithms are free functions in the files named after them. The
+// fields called `raw…` are the shared ones that this project watches: only access.ts (reads, with their event), edge-lists.ts
+// (edits, with their event) and invariant checks touch them; all other code goes through those two files.
+
+import { assert, type EdgeId, type NodeId, type SectionId, type TaskId } from "../base/index.ts";
+import type { AioContext, Co, CoMutex, CoQueue, GuestBuffer, Polls } from "../sched/index.ts";
+
+/** Role bits of an edge (C: BdrvChildRoleBits). */
+export const BDRV_CHILD_DATA = 1;
+export const BDRV_CHILD_METADATA = 2;
+export const BDRV_CHILD_FILTERED = 4;
+export const BDRV_CHILD_COW = 8;
+export const BDRV_CHILD_PRIMARY = 16;
+export const BDRV_CHILD_IMAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHILD_PRIMARY;
+
+/** Flags of a request (C: BdrvRequestFlags). */
+export const BDRV_REQ_FUA = 0x10;
+export const BDRV_REQ_MAY_UNMAP = 0x4;
+
+/** What a request moves: `bytes` of `buffer` from `start` on (C: QEMUIOVector with one element). */
+export interface Qiov {
+  readonly buffer: GuestBuffer;
+  readonly start: number;
+}
+
+/** A driver (C: BlockDriver): a table of functions, as in QEMU. `opaque` of the node is the driver's own state. */
+export interface BlockDriver {
+  readonly formatName: string;
+  readonly isFilter: boolean;
+  /** Filters: whether the filtered child is `backing` (else `file`). */
+  readonly filteredChildIsBacking?: boolean;
+  /** Whether the driver takes a COW backing child. */
+  readonly supportsBacking?: boolean;
+  /** Release what `open` took; called by bdrv_close inside a drained section. */
+  readonly close?: (bs: BlockDriverState) => void;
+  /** Data paths: 0 or a negated errno. Missing means the driver cannot. */
+  readonly coPreadv?: (bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov, flags: number) => Co<number>;
+  readonly coPwritev?: (bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov, flags: number) => Co<number>;
+  readonly coPwriteZeroes?: (bs: BlockDriverState, offset: number, bytes: number, flags: number) => Co<number>;
+  readonly coPdiscard?: (bs: BlockDriverState, offset: number, bytes: number) => Co<number>;
+  /** Flush to the operating system and to the disk; children are flushed by the caller. */
+  readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
+  readonly coFlushToDisk?: (bs: BlockDriverState) => Co<number>;
+  readonly coTruncate?: (bs: BlockDriverState, offset: number) => Co<number>;
+  /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
+  readonly getlength?: (bs: BlockDriverState) => number;
+  /** Whether the medium is there; missing: all children decide. */
+  readonly isInserted?: (bs: BlockDriverState) => boolean;
+  /** Drain hooks (C: bdrv_co_drain_begin, bdrv_co_drain_end): run as coroutines in the node's context. */
+  readonly coDrainBegin?: (bs: BlockDriverState) => Co<void>;
+  readonly coDrainEnd?: (bs: BlockDriverState) => Co<void>;
+  /** The node's context changes: detach from the old, attach to the new. */
+  readonly detachAioContext?: (bs: BlockDriverState) => void;
+  readonly attachAioContext?: (bs: BlockDriverState, ctx: AioContext) => void;
+  readonly ioPlug?: (bs: BlockDriverState) => void;
+  readonly ioUnplug?: (bs: BlockDriverState) => void;
+}
+
+/** The class of an edge, by what its parent is (C: BdrvChildClass). The drained callbacks neither poll nor edit the graph. */
+export interface BdrvChildClass {
+  readonly name: "child_of_bds" | "child_root" | "child_job";
+  /** The catalogue's number of this class (`Klass`). */
+  readonly klass: number;
+  /** bdrv_replace_node leaves such an edge where it is. */
+  readonly stayAtNode: boolean;
+  readonly parentIsBds: boolean;
+  readonly getParentDesc: (child: BdrvChild) => string;
+  /** May poll (it applies the parent's subtree drain to the child). */
+  readonly attach?: (child: BdrvChild) => Polls<void>;
+  readonly detach?: (child: BdrvChild) => Polls<void>;
+  readonly getParentAioContext: (child: BdrvChild) => AioContext;
+  /** The parent follows its child into `ctx`, or says that it cannot (false). */
+  readonly changeAioContext: (child: BdrvChild, ctx: AioContext, visited: Set<unknown>) => boolean;
+  readonly resize?: (child: BdrvChild) => void;
+  readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined | Polls<void>;
+  readonly drainedPoll?: (child: BdrvChild, section: SectionId) => boolean;
+  readonly drainedEnd?: (child: BdrvChild, section: SectionId, drainedEndCounter: DrainedEndCounter) => undefined | Polls<void>;
+}
+
+/** How many driver end hooks a drained_end still waits for (C: drained_end_counter). */
+export interface DrainedEndCounter {
+  pending: number;
+}
+
+/** An edge: `rawBs` seen from a parent (C: BdrvChild). */
+export class BdrvChild {
+  readonly id: EdgeId;
+  readonly name: string;
+  readonly klass: BdrvChildClass;
+  readonly role: number;
+  /** The parent: a BlockDriverState, BlockBackend or Job, as `klass` says. */
+  readonly opaque: unknown;
+  /** Number of the parent among its kind. */
+  readonly parentId: number;
+  /** Node that this edge points at; null while detached. Written in the main context only. */
+  rawBs: BlockDriverState | null = null;
+  frozen = false;
+  /** How often this edge has quiesced its parent (C: parent_quiesce_counter); one entry a level: on whose behalf. */
+  readonly quiescedFor: SectionId[] = [];
+  /** Links of the two lists. */
+  nextInChildren: BdrvChild | null = null;
+  previousInChildren: BdrvChild | null = null;
+  nextInParents: BdrvChild | null = null;
+  previousInParents: BdrvChild | null = null;
+
+  constructor(id: EdgeId, name: string, klass: BdrvChildClass, role: number, opaque: unknown, parentId: number) {
+    this.id = id;
+    this.name = name;
+    this.klass = klass;
+    this.role = role;
+    this.opaque = opaque;
+    this.parentId = parentId;
+  }
+
+  /** C: parent_quiesce_counter. */
+  get parentQuiesceCounter(): number {
+    return this.quiescedFor.length;
+  }
+}
+
+/** A list of edges with insertion at the head, as QLIST; iterate with `first` and `next`. */
+export class EdgeList {
+  readonly which: "children" | "parents";
+  first: BdrvChild | null = null;
+  length = 0;
+
+  constructor(which: "children" | "parents") {
+    this.which = which;
+  }
+
+  /** The element behind `edge`; still answers for an edge that was just removed, as freed memory often does. */
+  next(edge: BdrvChild): BdrvChild | null {
+    return this.which === "children" ? edge.nextInChildren : edge.nextInParents;
+  }
+
+  /** The elements now: for loops whose body may remove the current element (C: QLIST_FOREACH_SAFE). */
+  snapshot(): BdrvChild[] {
+    const edges: BdrvChild[] = [];
+    for (let edge = this.first; edge !== null; edge = this.next(edge)) edges.push(edge);
+    return edges;
+  }
+
+  insertHead(edge: BdrvChild): void {
+    const old = this.first;
+    if (this.which === "children") {
+      edge.nextInChildren = old;
+      edge.previousInChildren = null;
+      if (old !== null) old.previousInChildren = edge;
+    } else {
+      edge.nextInParents = old;
+      edge.previousInParents = null;
+      if (old !== null) old.previousInParents = edge;
+    }
+    this.first = edge;
+    this.length++;
+  }
+
+  remove(edge: BdrvChild): void {
+    assert(this.length > 0, "an edge is removed from a list that holds it");
+    if (this.which === "children") {
+      const { nextInChildren: next, previousInChildren: previous } = edge;
+      if (previous === null) this.first = next;
+      else previous.nextInChildren = next;
+      if (next !== null) next.previousInChildren = previous;
+    } else {
+      const { nextInParents: next, previousInParents: previous } = edge;
+      if (previous === null) this.first = next;
+      else previous.nextInParents = next;
+      if (next !== null) next.previousInParents = previous;
+    }
+    this.length--;
+  }
+}
+
+/** A request at a node (C: BdrvTrackedRequest). */
+export interface BdrvTrackedRequest {
+  readonly bs: BlockDriverState;
+  /** The catalogue's RequestType. */
+  readonly type: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly task: TaskId;
+  serialising: boolean;
+  readonly waitQueue: CoQueue;
+}
+
+/** A node (C: BlockDriverState). */
+export class BlockDriverState {
+  readonly id: NodeId;
+  readonly nodeName: string;
+  readonly drv: BlockDriver;
+  /** The driver's own state. */
+  opaque: unknown;
+  /** Edges to the nodes below. Written in the main context, node drained (patch 11); read by every request. */
+  readonly rawChildren = new EdgeList("children");
+  /** Edges from the parents above. As rawChildren. */
+  readonly rawParents = new EdgeList("parents");
+  /** Aliases of two of the children. As rawChildren. */
+  rawFile: BdrvChild | null = null;
+  rawBacking: BdrvChild | null = null;
+  /** Context whose thread runs this node's requests. Changed in the main context, node drained. */
+  aioContext: AioContext;
+  refcnt = 1;
+  readOnly: boolean;
+  /** bdrv_close ran: the node is no longer usable. */
+  closed = false;
+
+  /** How often drained (C: quiesce_counter); one entry a level: on whose behalf. */
+  readonly quiescedFor: SectionId[] = [];
+  /** C: recursive_quiesce_counter; one entry a level of subtree drain. */
+  readonly recursiveQuiescedFor: SectionId[] = [];
+  /** Requests in flight at this node (C: in_flight). */
+  inFlight = 0;
+
+  totalBytes = 0;
+  requestAlignment = 1;
+  readonly trackedRequests: BdrvTrackedRequest[] = [];
+  serialisingInFlight = 0;
+  readonly reqsLock: CoMutex;
+  readonly flushQueue: CoQueue;
+  activeFlushReq = false;
+  writeGen = 0;
+  flushedGen = 0;
+  ioPlugged = 0;
+
+  constructor(id: NodeId, nodeName: string, drv: BlockDriver, ctx: AioContext, readOnly: boolean, locks: NodeLocks) {
+    this.id = id;
+    this.nodeName = nodeName;
+    this.drv = drv;
+    this.aioContext = ctx;
+    this.readOnly = readOnly;
+    this.opaque = null;
+    this.reqsLock = locks.reqsLock;
+    this.flushQueue = locks.flushQueue;
+  }
+
+  /** C: quiesce_counter. */
+  get quiesceCounter(): number {
+    return this.quiescedFor.length;
+  }
+
+  /** C: recursive_quiesce_counter. */
+  get recursiveQuiesceCounter(): number {
+    return this.recursiveQuiescedFor.length;
+  }
+}
+
+/** The coroutine locks that a node is born with. */
+export interface NodeLocks {
+  readonly reqsLock: CoMutex;
+  readonly flushQueue: CoQueue;
+}

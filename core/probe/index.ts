@@ -1,0 +1,4 @@
+export * from "./catalogue.ts";
+export * from "./event-batch.ts";
+export * from "./probe.ts";
+export * from "./sites.ts";

@@ -1,0 +1,30 @@
+// The three colours of a function (design D2).
+//
+// `Co<T>` is a coroutine: when it yields, control returns to whoever entered it. `Polls<T>` is thread level: it may run a
+// nested event loop, and when it yields its whole context stops until the scheduler picks it again. Anything else runs
+// straight through, and what it asserts at its start still holds at its end. The two generators yield different types, so
+// that `yield*` from one into the other is a compile error; a coroutine reaches a `Polls` through `coRunOutside` alone.
+
+declare const coStop: unique symbol;
+declare const pollsStop: unique symbol;
+
+/** What a coroutine yields. */
+export type CoStop = 0 & { readonly [coStop]: true };
+/** What a thread yields: why its step ended. */
+export type PollsStop = (1 | 2) & { readonly [pollsStop]: true };
+
+/** A coroutine (C: coroutine_fn). Does nothing unless it stands under `yield*`. */
+export type Co<T> = Generator<CoStop, T, void>;
+/** Thread-level code that may poll (AIO_WAIT_WHILE, aio_poll, a blocking lock). Does nothing unless under `yield*`. */
+export type Polls<T> = Generator<PollsStop, T, void>;
+
+export const CO_STOP = 0 as CoStop;
+/** The step ends; the context can go on at once. */
+export const STEP_END = 1 as PollsStop;
+/** The step ends; the context sleeps until its `wakeCondition` holds. */
+export const STEP_BLOCKED = 2 as PollsStop;
+
+/** A handler of a bottom half, timer or fd: runs straight through (undefined) or polls. A `() => void` would silently take a generator. */
+export type Handler = () => undefined | Polls<void>;
+/** A handler that must not poll. */
+export type StraightHandler = () => undefined;

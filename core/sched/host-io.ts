@@ -1,0 +1,102 @@
+// The core's side of the door: synchronous host calls, operations that complete later, the clock, decisions on guest data.
+// Each answer is recorded as an input at the moment the core learns it.
+
+import {
+  assert,
+  type ByteCount,
+  type ByteOffset,
+  type HostHandle,
+  type OpId,
+  type SiteId,
+  type VirtualNs,
+} from "../base/index.ts";
+import { Call, Ev, Request } from "../probe/index.ts";
+import type { AioContext } from "./aio-context.ts";
+import type { Co } from "./colours.ts";
+import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
+import type { GuestBuffer, HostCallRequest, HostOpType, HostResult } from "./host.ts";
+import { machine, nextId, perMachine } from "./machine.ts";
+
+/** An operation that the host has not completed, or whose completion its context has not dispatched yet. */
+export class IoOperation {
+  readonly id: OpId;
+  readonly ctx: AioContext;
+  readonly co: Coroutine;
+  ret = 0;
+
+  constructor(id: OpId, ctx: AioContext, co: Coroutine) {
+    this.id = id;
+    this.ctx = ctx;
+    this.co = co;
+  }
+}
+
+const outstanding = perMachine((): IoOperation[] => []);
+
+/** Operations that the host has not completed, oldest first. */
+export function outstandingOperations(): readonly IoOperation[] {
+  return outstanding();
+}
+
+/** Take the outstanding operation at `rank` (from 0, oldest first) out of the list. */
+export function takeOutstanding(rank: number): IoOperation {
+  const operation = outstanding().splice(rank, 1)[0];
+  assert(operation !== undefined, "the rank is that of an outstanding operation");
+  return operation;
+}
+
+/** A synchronous call to the host: open, size, ...; its result is recorded. */
+export function hostCall(request: HostCallRequest): HostResult {
+  const result = machine.host.call(request);
+  assert(Number.isSafeInteger(result.value), "host values are safe integers");
+  const handle = "handle" in request ? request.handle : 0;
+  machine.probe.emitWide(
+    Ev.host_call,
+    result.value,
+    Call[request.call],
+    handle,
+    result.ret,
+    machine.takeSteps(),
+  );
+  return result;
+}
+
+/** Submit an operation and wait for it; returns what the host returned (>= 0 or a negated errno). */
+export function* hostSubmit(
+  type: HostOpType,
+  handle: HostHandle,
+  offset: ByteOffset,
+  bytes: ByteCount,
+  iov: GuestBuffer | null,
+  iovOffset: number,
+): Co<number> {
+  const ctx = machine.currentContext;
+  assert(ctx !== null, "operations are submitted inside a step");
+  assert(bytes >= 0, "byte counts are not negative");
+  const operation = new IoOperation(nextId(machine, "op") as OpId, ctx, qemuCoroutineSelf());
+  outstanding().push(operation);
+  machine.probe.emitWide(Ev.io_submit, offset, operation.id, Request[type], handle, bytes);
+  machine.host.submit({ id: operation.id, type, handle, offset, bytes, iov, iovOffset });
+  yield* qemuCoroutineYield();
+  return operation.ret;
+}
+
+/** The clock, in nanoseconds since the run began. Recorded: ask rarely. */
+export function clockNs(): VirtualNs {
+  const now = machine.host.readClock();
+  machine.probe.emitWide(Ev.clock_read, now, machine.takeSteps());
+  return now;
+}
+
+/** Memory for a guest: poisoned in replay. */
+export function hostAllocate(bytes: number): GuestBuffer {
+  assert(bytes >= 0, "byte counts are not negative");
+  return machine.host.allocate(bytes as ByteCount);
+}
+
+/** A decision that depends on guest data: `decide` may look at it; in replay the recorded answer comes back instead. */
+export function hostDecide(site: SiteId, decide: () => number): number {
+  const value = machine.host.decide(decide);
+  machine.probe.emit(Ev.data_decision, site, value, machine.takeSteps());
+  return value;
+}

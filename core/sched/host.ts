@@ -1,0 +1,92 @@
+// The one door to the world (design D4): time, files and what runs next come through these two interfaces.
+//
+// There are three hosts: live (daemon/host), simulated (explorer) and replayed (replay). The machine asks a host two
+// kinds of thing. Synchronous calls answer at once and are recorded as `host_call`. Operations are submitted, and come
+// back between two steps through the Inbox, recorded as `io_complete` with the rank among those outstanding.
+
+import type { ByteCount, ByteOffset, HostHandle, OpId, VirtualNs } from "../base/index.ts";
+import type { AioContext } from "./aio-context.ts";
+
+/** What a host call returned: `ret` >= 0 or a negated errno; `value` is the size, alignment or handle asked for. */
+export interface HostResult {
+  readonly ret: number;
+  readonly value: number;
+}
+
+/** Synchronous calls on the control path. */
+export type HostCallRequest =
+  | {
+      readonly call: "open";
+      readonly path: string;
+      readonly writable: boolean;
+      readonly create: boolean;
+    }
+  | { readonly call: "close"; readonly handle: HostHandle }
+  | { readonly call: "size"; readonly handle: HostHandle }
+  | { readonly call: "alignment"; readonly handle: HostHandle }
+  | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset };
+
+/** Kinds of operation that a host completes later; the words are those of the catalogue's RequestType. */
+export type HostOpType = "read" | "write" | "flush" | "write_zeroes" | "discard";
+
+/** An operation on a file. `iov` holds the guest's buffers: only the live and simulated host look inside. */
+export interface HostOp {
+  readonly id: OpId;
+  readonly type: HostOpType;
+  readonly handle: HostHandle;
+  readonly offset: ByteOffset;
+  readonly bytes: ByteCount;
+  readonly iov: GuestBuffer | null;
+  /** Where in `iov` the operation's bytes start. */
+  readonly iovOffset: number;
+}
+
+/** Where a host puts what has arrived; the machine records it. Only valid during `Host.deliver`. */
+export interface Inbox {
+  /** Operation `id` is complete with `ret` (bytes moved or 0, or a negated errno). */
+  complete(id: OpId, ret: number): void;
+  /** The deadline of this timer has passed. */
+  expire(timerId: number): void;
+  /** This fd handler (registered with `aioSetFdHandler`) is ready. */
+  fdReady(handlerId: number): void;
+  /** Scheduler steps since the last input. */
+  readonly stepsSinceInput: number;
+}
+
+/** What `Host.deliver` says when nothing can run: `delivered`/`nothing` (more may come), `wait` (the rim must wait), `never`. */
+export type Delivery = "go" | "wait" | "never";
+
+export interface Host {
+  readonly kind: "live" | "simulated" | "replayed";
+  call(request: HostCallRequest): HostResult;
+  submit(op: HostOp): void;
+  /** The clock, read by the core (rarely). */
+  readClock(): VirtualNs;
+  /** A timer was armed, or deleted (deadline null): the host says when it expires. */
+  timerArmed(timerId: number, deadlineNs: VirtualNs | null): void;
+  /**
+   * Called between two steps. `idle`: no context can run. Returns "go" when the machine may go on (something can run, or was
+   * delivered); "wait" when the asynchronous rim must let the operating system work first; "never" when idle for ever.
+   */
+  deliver(inbox: Inbox, idle: boolean): Delivery;
+  /** Memory for a guest. The replayed host hands out poisoned buffers. */
+  allocate(bytes: ByteCount): GuestBuffer;
+  /** A decision that depends on guest data: `decide` looks at the data, or (in replay) the recorded answer is returned. */
+  decide(decide: () => number): number;
+}
+
+/** Picks which context takes the next step. */
+export interface Scheduler {
+  /** `runnable` is sorted by index and not empty; `byDefault` is what the default policy picks. Must return one of `runnable`. */
+  pick(runnable: readonly AioContext[], byDefault: AioContext): AioContext;
+}
+
+/** Guest memory. `data` is null when poisoned (replay): whoever looks inside without a recorded decision is stopped. */
+export class GuestBuffer {
+  readonly length: number;
+  readonly data: Uint8Array | null;
+  constructor(length: number, data: Uint8Array | null) {
+    this.length = length;
+    this.data = data;
+  }
+}

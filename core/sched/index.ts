@@ -1,0 +1,59 @@
+export * from "../series.ts";
+export * from "./aio-context.ts";
+export { aioContextAcquire, aioContextRelease } from "./aio-context-lock.ts";
+export { aioPoll } from "./aio-poll.ts";
+export {
+  aioBhNew,
+  aioBhScheduleOneshot,
+  aioNotify,
+  BottomHalf,
+  qemuBhCancel,
+  qemuBhDelete,
+  qemuBhSchedule,
+} from "./bottom-half.ts";
+export * from "./co-lock.ts";
+export type { Co, Handler, Polls, StraightHandler } from "./colours.ts";
+export {
+  aioCoEnter,
+  aioCoSchedule,
+  aioCoWake,
+  Coroutine,
+  qemuCoroutineCreate,
+  qemuCoroutineEnter,
+  qemuCoroutineSelf,
+  qemuCoroutineYield,
+  qemuInCoroutine,
+  runAsTask,
+  taskBegin,
+  taskEnd,
+} from "./coroutine.ts";
+export { globalStateCode, ioCode, ioOrGsCode } from "./domain.ts";
+export {
+  aioDisableExternal,
+  aioEnableExternal,
+  aioRemoveFdHandler,
+  aioSetFdHandler,
+  FdHandler,
+} from "./fd-handler.ts";
+export * from "./host.ts";
+export {
+  clockNs,
+  hostAllocate,
+  hostCall,
+  hostDecide,
+  hostSubmit,
+  IoOperation,
+  outstandingOperations,
+} from "./host-io.ts";
+export { iothreadCreate, iothreadStopJoin } from "./iothread.ts";
+export * from "./machine.ts";
+export { ModelAssertion, modelAssert } from "./model-assert.ts";
+export { coRunOutside, runInCoroutine } from "./outside.ts";
+export { qemuCoSleepNs, Timer, timerDel, timerMod, timerNew } from "./timer.ts";
+export {
+  aioWaitBhOneshot,
+  aioWaitKick,
+  aioWaitWhile,
+  aioWaitWhileUnlocked,
+  inAioContextHomeThread,
+} from "./wait.ts";

@@ -1,0 +1,276 @@
+// The machine: contexts, the scheduler that picks which of them takes the next step, and the door to the world.
+//
+// A step is one resume of a context's thread up to its next yield. Between two steps, in this order: the host delivers
+// what has arrived, the scheduler picks a context (default policy, version 1: the same one again if it can run, else the
+// lowest index), and that context runs. Only choices that differ from the default are recorded. Nothing runnable and
+// nothing to come is a deadlock. The machine is synchronous: where the operating system must work first, `run` returns
+// "wait" and the asynchronous rim (daemon/host) calls it again.
+//
+// Free functions of core/ find the running machine in `machine`; state that belongs to a run but to a higher folder is
+// kept in a `perMachine` slot. Two machines never run at the same time, but may take turns.
+
+import { assert, type CtxId, must, type TaskId } from "../base/index.ts";
+import {
+  Ev,
+  LockKindOf,
+  type Probe,
+  type ProbeBase,
+  Status,
+  typedProbe,
+  WORLD_CTX,
+} from "../probe/index.ts";
+import type { PatchNumber, Series } from "../series.ts";
+import { AioContext } from "./aio-context.ts";
+import { type Polls, STEP_BLOCKED } from "./colours.ts";
+import type { Coroutine } from "./coroutine.ts";
+import type { Host, Scheduler } from "./host.ts";
+import { inboxOf } from "./inbox.ts";
+import { CONTEXTS_MAX, STEPS_MAX } from "./limits.ts";
+import { ModelAssertion } from "./model-assert.ts";
+
+/** Which lock protects the graph's lists beside drains and the BQL. */
+export type LockRegime = "none" | "aio";
+
+/** Why `run` came back. */
+export type RunOutcome = "wait" | "ok" | "assertion" | "deadlock" | "limit";
+
+export interface MachineOptions {
+  readonly host: Host;
+  readonly scheduler: Scheduler;
+  readonly probe: ProbeBase;
+  readonly series: Series;
+  readonly lock: LockRegime;
+  /** Steps after which the run ends with the status "limit". */
+  readonly stepsMax?: number;
+}
+
+/** Version of the default scheduling policy, in every trace's header. */
+export const SCHEDULER_POLICY = 1;
+
+export class Machine {
+  readonly host: Host;
+  readonly scheduler: Scheduler;
+  readonly probe: Probe;
+  readonly series: Series;
+  readonly lockRegime: LockRegime;
+  readonly contexts: AioContext[] = [];
+  readonly mainContext: AioContext;
+  /** The context whose step runs; null between steps. */
+  currentContext: AioContext | null = null;
+  /** The coroutine that runs; null at thread level. */
+  currentCoroutine: Coroutine | null = null;
+  /** Coroutines entered inside one another now. */
+  coroutineDepth = 0;
+  lastContext: AioContext | null = null;
+  stepsSinceInput = 0;
+  steps = 0;
+  readonly stepsMax: number;
+  outcome: RunOutcome | null = null;
+  /** The modelled assertion that ended the run. */
+  assertion: ModelAssertion | null = null;
+  /** Numbers given out so far, by kind of object. */
+  readonly last = {
+    node: 0,
+    edge: 0,
+    blk: 0,
+    job: 0,
+    co: 0,
+    task: 0,
+    section: 0,
+    bh: 0,
+    timer: 0,
+    op: 0,
+    lock: 0,
+    tran: 0,
+    wait: 0,
+  };
+  /** Values of `perMachine` slots. */
+  readonly slots: unknown[] = [];
+
+  constructor(options: MachineOptions) {
+    this.host = options.host;
+    this.scheduler = options.scheduler;
+    this.probe = typedProbe(options.probe);
+    this.series = options.series;
+    this.lockRegime = options.lock;
+    this.stepsMax = options.stepsMax ?? STEPS_MAX;
+    this.probe.ctx = 0;
+    this.mainContext = this.#addContext("main");
+    const bql = nextId(this, "lock");
+    this.probe.emit(Ev.lock_new, bql, LockKindOf.bql, this.probe.intern("bql"));
+    this.probe.emit(Ev.lock_acquire, bql, LockKindOf.bql, 1);
+    this.probe.ctx = WORLD_CTX;
+  }
+
+  /** Start the main thread; `body` ends the run when it returns. */
+  start(body: Polls<void>): void {
+    assert(this.mainContext.thread === null, "the main thread starts once");
+    this.mainContext.thread = body;
+  }
+
+  /** Create a context in the stopped state. */
+  newContext(name: string): AioContext {
+    return this.#addContext(name);
+  }
+
+  #addContext(name: string): AioContext {
+    assert(this.contexts.length < CONTEXTS_MAX, "at most CONTEXTS_MAX contexts in a run");
+    const lockId = nextId(this, "lock");
+    const ctx = new AioContext(this.contexts.length as CtxId, name, lockId as never);
+    this.contexts.push(ctx);
+    this.probe.emit(Ev.ctx_new, ctx.id, this.probe.intern(name));
+    this.probe.emit(Ev.lock_new, lockId, LockKindOf.aio_context, this.probe.intern(name));
+    return ctx;
+  }
+
+  /** Run until the main thread ends, an assertion fails, nothing can ever run, or the host must wait. */
+  run(): RunOutcome {
+    const outer = machine;
+    machine = this;
+    try {
+      return this.#loop();
+    } finally {
+      machine = outer;
+    }
+  }
+
+  #loop(): RunOutcome {
+    const inbox = inboxOf(this);
+    const runnable: AioContext[] = [];
+    for (;;) {
+      this.#collectRunnable(runnable);
+      const delivery = this.host.deliver(inbox, runnable.length === 0);
+      if (delivery === "wait") return "wait";
+      this.#collectRunnable(runnable);
+      if (runnable.length === 0) {
+        if (delivery === "go") continue;
+        return this.#end("deadlock");
+      }
+      this.#step(this.#pick(runnable));
+      if (this.outcome !== null) return this.outcome;
+      if (this.steps >= this.stepsMax) return this.#end("limit");
+    }
+  }
+
+  #collectRunnable(runnable: AioContext[]): void {
+    runnable.length = 0;
+    for (const ctx of this.contexts) {
+      if (ctx.thread === null || ctx.finished) continue;
+      if (ctx.wakeCondition === null || ctx.wakeCondition()) runnable.push(ctx);
+    }
+  }
+
+  #pick(runnable: readonly AioContext[]): AioContext {
+    const last = this.lastContext;
+    const byDefault =
+      last !== null && runnable.includes(last) ? last : must(runnable[0], "something is runnable");
+    const chosen = this.scheduler.pick(runnable, byDefault);
+    if (chosen !== byDefault) {
+      assert(runnable.includes(chosen), "the scheduler picks a runnable context");
+      this.probe.emit(Ev.sched_choice, chosen.id, this.takeSteps());
+    }
+    return chosen;
+  }
+
+  #step(ctx: AioContext): void {
+    this.lastContext = ctx;
+    this.currentContext = ctx;
+    this.probe.ctx = ctx.id;
+    this.probe.task = 0;
+    ctx.wakeCondition = null;
+    ctx.fresh = true;
+    try {
+      const stop = must(ctx.thread, "a runnable context has a thread").next();
+      if (stop.done === true) this.#finish(ctx);
+      else
+        assert(
+          stop.value !== STEP_BLOCKED || ctx.wakeCondition !== null,
+          "who blocks says what wakes him",
+        );
+    } catch (error) {
+      if (!(error instanceof ModelAssertion)) throw error;
+      this.assertion = error;
+      this.#end("assertion");
+    }
+    assert(
+      this.currentCoroutine === null || this.outcome !== null,
+      "no coroutine runs across a step",
+    );
+    this.currentContext = null;
+    this.probe.ctx = WORLD_CTX;
+    this.probe.task = 0;
+    this.steps++;
+    this.stepsSinceInput++;
+  }
+
+  #finish(ctx: AioContext): void {
+    ctx.finished = true;
+    if (ctx === this.mainContext) this.#end("ok");
+  }
+
+  #end(outcome: Exclude<RunOutcome, "wait">): RunOutcome {
+    this.outcome = outcome;
+    this.currentCoroutine = null;
+    if (outcome === "deadlock") {
+      for (const ctx of this.contexts) {
+        ctx.waitFrames.forEach((frame, depth) =>
+          this.probe.emit(Ev.stuck, ctx.id, depth, frame.site),
+        );
+      }
+    }
+    this.probe.emit(Ev.run_end, Status[outcome]);
+    return outcome;
+  }
+
+  /** Steps since the last input, for the input about to be recorded; starts the next count. */
+  takeSteps(): number {
+    const steps = this.stepsSinceInput;
+    this.stepsSinceInput = 0;
+    return steps;
+  }
+}
+
+/** The machine that runs; undefined outside `Machine.run` (the compiler is told otherwise: core code runs only inside). */
+export let machine: Machine = undefined as unknown as Machine;
+
+/** Let `owner` be the machine while `body` runs: for building a world before `run`, and for tests. */
+export function withMachine<T>(owner: Machine, body: () => T): T {
+  const outer = machine;
+  machine = owner;
+  try {
+    return body();
+  } finally {
+    machine = outer;
+  }
+}
+
+/** The next number for a new object of `kind`, from 1. */
+export function nextId(owner: Machine, kind: keyof Machine["last"]): number {
+  owner.last[kind]++;
+  return owner.last[kind];
+}
+
+let slotCount = 0;
+
+/** State of a higher folder that belongs to one machine: returns the accessor of the current machine's value. */
+export function perMachine<T>(create: () => T): () => T {
+  const slot = slotCount++;
+  return () => {
+    let value = machine.slots[slot] as T | undefined;
+    if (value === undefined) {
+      value = create();
+      machine.slots[slot] = value;
+    }
+    return value;
+  };
+}
+
+/** The task that runs now (0: none); the emitted events carry it. */
+export function currentTask(): TaskId {
+  return machine.probe.task as TaskId;
+}
+
+/** Whether patch `number` of the series is on in the running machine. */
+export function patchOn(number: PatchNumber): boolean {
+  return machine.series.has(number);
+}
