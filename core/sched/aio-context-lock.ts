@@ -8,7 +8,7 @@ import { assert } from "../base/index.ts";
 import { Ev, LockKindOf } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { type Polls, STEP_BLOCKED } from "./colours.ts";
-import { machine } from "./machine.ts";
+import { machine } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 
 /** aio_context_acquire: take `ctx`'s lock for the running thread, recursively. Polls. */

@@ -11,9 +11,9 @@ import { aioContextAcquire, aioContextRelease } from "./aio-context-lock.ts";
 import type { BottomHalf } from "./bottom-half.ts";
 import { type Handler, type Polls, STEP_BLOCKED, STEP_END } from "./colours.ts";
 import { aioCoWake } from "./coroutine.ts";
+import { machine } from "./current.ts";
 import type { FdHandler } from "./fd-handler.ts";
 import { POLL_DEPTH_MAX } from "./limits.ts";
-import { machine } from "./machine.ts";
 import { modelAssert } from "./model-assert.ts";
 
 /** aio_poll: run what is ready in `ctx`; with `blocking` sleep until something is. Returns whether anything ran. Polls. */

@@ -7,7 +7,7 @@ import { assert, type BhId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import type { Handler } from "./colours.ts";
-import { machine, nextId } from "./machine.ts";
+import { machine, nextId } from "./current.ts";
 
 export class BottomHalf {
   readonly id: BhId;

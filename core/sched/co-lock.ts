@@ -5,7 +5,7 @@ import { assert, type LockId } from "../base/index.ts";
 import { Ev, LockKindOf } from "../probe/index.ts";
 import type { Co } from "./colours.ts";
 import { aioCoWake, type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
-import { machine, nextId } from "./machine.ts";
+import { machine, nextId } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 
 /** C: CoQueue. */

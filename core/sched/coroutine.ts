@@ -9,8 +9,8 @@ import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { aioBhNew, qemuBhSchedule } from "./bottom-half.ts";
 import { CO_STOP, type Co } from "./colours.ts";
+import { machine, nextId } from "./current.ts";
 import { COROUTINE_DEPTH_MAX } from "./limits.ts";
-import { machine, nextId } from "./machine.ts";
 import { modelAssert } from "./model-assert.ts";
 
 export class Coroutine {

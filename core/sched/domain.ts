@@ -6,7 +6,7 @@
 
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
-import { machine, patchOn } from "./machine.ts";
+import { machine, patchOn } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 
 /** GLOBAL_STATE_CODE: the caller runs in the main context, under the BQL. */

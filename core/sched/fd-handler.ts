@@ -8,7 +8,7 @@ import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { aioNotify } from "./bottom-half.ts";
 import type { Handler } from "./colours.ts";
-import { machine, nextId, perMachine } from "./machine.ts";
+import { machine, nextId, perMachine } from "./current.ts";
 
 export class FdHandler {
   readonly id: BhId;

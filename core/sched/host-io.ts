@@ -14,8 +14,8 @@ import { Call, Ev, Request } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import type { Co } from "./colours.ts";
 import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
+import { machine, nextId, perMachine } from "./current.ts";
 import type { GuestBuffer, HostCallRequest, HostOpType, HostResult } from "./host.ts";
-import { machine, nextId, perMachine } from "./machine.ts";
 
 /** An operation that the host has not completed, or whose completion its context has not dispatched yet. */
 export class IoOperation {

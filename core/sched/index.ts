@@ -27,6 +27,7 @@ export {
   taskBegin,
   taskEnd,
 } from "./coroutine.ts";
+export * from "./current.ts";
 export { globalStateCode, ioCode, ioOrGsCode } from "./domain.ts";
 export {
   aioDisableExternal,

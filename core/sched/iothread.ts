@@ -6,7 +6,7 @@ import type { AioContext } from "./aio-context.ts";
 import { aioPoll } from "./aio-poll.ts";
 import { aioBhScheduleOneshot } from "./bottom-half.ts";
 import { type Polls, STEP_BLOCKED } from "./colours.ts";
-import { machine } from "./machine.ts";
+import { machine } from "./current.ts";
 
 /** A new context called `name`, its thread started. */
 export function iothreadCreate(name: string): AioContext {

@@ -6,10 +6,10 @@
 // nothing to come is a deadlock. The machine is synchronous: where the operating system must work first, `run` returns
 // "wait" and the asynchronous rim (daemon/host) calls it again.
 //
-// Free functions of core/ find the running machine in `machine`; state that belongs to a run but to a higher folder is
-// kept in a `perMachine` slot. Two machines never run at the same time, but may take turns.
+// Free functions of core/ find the running machine in `machine` (current.ts); state that belongs to a run but to a higher
+// folder is kept in a `perMachine` slot.
 
-import { assert, type CtxId, must, type TaskId } from "../base/index.ts";
+import { assert, type CtxId, must } from "../base/index.ts";
 import {
   Ev,
   LockKindOf,
@@ -19,10 +19,11 @@ import {
   typedProbe,
   WORLD_CTX,
 } from "../probe/index.ts";
-import type { PatchNumber, Series } from "../series.ts";
+import type { Series } from "../series.ts";
 import { AioContext } from "./aio-context.ts";
 import { type Polls, STEP_BLOCKED } from "./colours.ts";
 import type { Coroutine } from "./coroutine.ts";
+import { nextId, withMachine } from "./current.ts";
 import type { Host, Scheduler } from "./host.ts";
 import { inboxOf } from "./inbox.ts";
 import { CONTEXTS_MAX, STEPS_MAX } from "./limits.ts";
@@ -125,13 +126,7 @@ export class Machine {
 
   /** Run until the main thread ends, an assertion fails, nothing can ever run, or the host must wait. */
   run(): RunOutcome {
-    const outer = machine;
-    machine = this;
-    try {
-      return this.#loop();
-    } finally {
-      machine = outer;
-    }
+    return withMachine(this, () => this.#loop());
   }
 
   #loop(): RunOutcome {
@@ -213,9 +208,9 @@ export class Machine {
     this.currentCoroutine = null;
     if (outcome === "deadlock") {
       for (const ctx of this.contexts) {
-        ctx.waitFrames.forEach((frame, depth) =>
-          this.probe.emit(Ev.stuck, ctx.id, depth, frame.site),
-        );
+        for (const [depth, frame] of ctx.waitFrames.entries()) {
+          this.probe.emit(Ev.stuck, ctx.id, depth, frame.site);
+        }
       }
     }
     this.probe.emit(Ev.run_end, Status[outcome]);
@@ -228,49 +223,4 @@ export class Machine {
     this.stepsSinceInput = 0;
     return steps;
   }
-}
-
-/** The machine that runs; undefined outside `Machine.run` (the compiler is told otherwise: core code runs only inside). */
-export let machine: Machine = undefined as unknown as Machine;
-
-/** Let `owner` be the machine while `body` runs: for building a world before `run`, and for tests. */
-export function withMachine<T>(owner: Machine, body: () => T): T {
-  const outer = machine;
-  machine = owner;
-  try {
-    return body();
-  } finally {
-    machine = outer;
-  }
-}
-
-/** The next number for a new object of `kind`, from 1. */
-export function nextId(owner: Machine, kind: keyof Machine["last"]): number {
-  owner.last[kind]++;
-  return owner.last[kind];
-}
-
-let slotCount = 0;
-
-/** State of a higher folder that belongs to one machine: returns the accessor of the current machine's value. */
-export function perMachine<T>(create: () => T): () => T {
-  const slot = slotCount++;
-  return () => {
-    let value = machine.slots[slot] as T | undefined;
-    if (value === undefined) {
-      value = create();
-      machine.slots[slot] = value;
-    }
-    return value;
-  };
-}
-
-/** The task that runs now (0: none); the emitted events carry it. */
-export function currentTask(): TaskId {
-  return machine.probe.task as TaskId;
-}
-
-/** Whether patch `number` of the series is on in the running machine. */
-export function patchOn(number: PatchNumber): boolean {
-  return machine.series.has(number);
 }

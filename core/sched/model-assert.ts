@@ -1,7 +1,7 @@
 // QEMU's own assertions, modelled: a failure is a result of the run (event `model_assert`), never a crash of quiesce.
 
 import { Ev } from "../probe/index.ts";
-import { machine } from "./machine.ts";
+import { machine } from "./current.ts";
 
 /** Thrown by `modelAssert`; caught by the machine alone, which ends the run with the status "assertion". */
 export class ModelAssertion extends Error {

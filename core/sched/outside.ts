@@ -12,7 +12,7 @@ import {
   qemuCoroutineSelf,
   qemuCoroutineYield,
 } from "./coroutine.ts";
-import { machine } from "./machine.ts";
+import { machine } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 import { aioWaitKick, aioWaitWhile } from "./wait.ts";
 

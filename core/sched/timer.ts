@@ -6,8 +6,8 @@ import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import type { Co, Handler } from "./colours.ts";
 import { aioCoWake, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
+import { machine, nextId, perMachine } from "./current.ts";
 import { clockNs } from "./host-io.ts";
-import { machine, nextId, perMachine } from "./machine.ts";
 
 export class Timer {
   readonly id: TimerId;

@@ -11,7 +11,7 @@ import { aioContextAcquire, aioContextRelease } from "./aio-context-lock.ts";
 import { aioPoll } from "./aio-poll.ts";
 import { aioBhScheduleOneshot } from "./bottom-half.ts";
 import type { Handler, Polls } from "./colours.ts";
-import { machine, nextId, perMachine } from "./machine.ts";
+import { machine, nextId, perMachine } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 
 const globalAioWait = perMachine(() => ({ numWaiters: 0 }));
