@@ -143,6 +143,12 @@ describe("what this check must know", () => {
     expect(problemsOf("function* g() {}", "core/a.test.ts")).toHaveLength(1);
   });
 
+  test("what stands under yield* in a coroutine is known to be one", () => {
+    const problems = problemsOf(inCoroutine("yield* bs.table.get(1)(bs);"));
+    expect(problems[0]).toContain("bs.table.get(1)() is not seen to return a Co or Polls");
+    expect(problemsOf("function* g(): Generator<number> { yield* list.values(); }")).toEqual([]);
+  });
+
   test("a function that returns a generator says so", () => {
     expect(problemsOf("const f = (bs: Bs) => flush(bs);")[0]).toContain(
       "f returns without saying so",

@@ -60,7 +60,25 @@ class Judge {
   #judge(node: Node): string | null {
     if (isFunction(node) && node.generator && node.returnType == null)
       return this.#unannotated(node);
+    if (node.type === "YieldExpression" && node.delegate) return this.#unseen(node);
     return node.type === "CallExpression" ? (this.#call(node) ?? this.#callbacks(node)) : null;
+  }
+
+  /**
+   * A `yield*` in a coroutine whose callee this check does not know to be one: then it would not see
+   * another call of it that lacks the `yield*` either.
+   */
+  #unseen({ argument }: Extract<Node, { type: "YieldExpression" }>): string | null {
+    const [around] = argument === null ? [] : enclosingFunctions(this.#source, argument);
+    if (argument?.type !== "CallExpression" || this.#source.isTest) return null;
+    if (!this.#signatures.isColour(around?.returnType ?? null)) return null;
+    const known = this.#signatures.of(this.#source, argument.callee);
+    const isSeen = ({ isColoured, returns }: Signature): boolean =>
+      isColoured || this.#signatures.isGeneratorType(returns);
+    if (known.some(isSeen)) return null;
+    const { start, end } = argument.callee;
+    const name = this.#source.text.slice(start, end);
+    return `${name}() is not seen to return a Co or Polls; annotate its declaration so that calls without yield* are found`;
   }
 
   #unannotated(node: FunctionNode): string | null {

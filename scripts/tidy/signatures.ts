@@ -83,6 +83,10 @@ export class Signatures {
     return this.#members.get(name) ?? [];
   }
 
+  isColour(type: Node | null): boolean {
+    return this.isGeneratorType(type, COLOURS);
+  }
+
   /** Whether a type is, or may be, a generator: `Co<number>`, `undefined | Polls<void>`. */
   isGeneratorType(type: Node | null, names = GENERATORS, depth = 0): boolean {
     if (type === null || depth > ALIAS_DEPTH_MAX) return false;
@@ -191,7 +195,7 @@ export class Signatures {
     params: readonly Node[],
     returns: Node | null | undefined,
   ): Signature {
-    const isColoured = this.isGeneratorType(returns ?? null, COLOURS);
+    const isColoured = this.isColour(returns ?? null);
     const place = `${source.path}:${source.lineAt(node.start)}`;
     return { isColoured, params, returns: returns ?? null, place };
   }
