@@ -56,6 +56,19 @@ test("no committed lockfile names a place that packages come from", () => {
   }
 });
 
+// A registry that lacks the binaries of some platforms makes npm leave them out of the lockfile; then
+// `npm ci` fails, on those platforms and here.
+test("the lockfile has an entry for every package that a platform may need", () => {
+  const lockfile = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const optional = Object.values(lockfile.packages).flatMap((one) =>
+    Object.keys(one.optionalDependencies ?? {}),
+  );
+  expect(optional.length).toBeGreaterThan(50);
+  expect(optional.filter((name) => !(`node_modules/${name}` in lockfile.packages))).toEqual([]);
+});
+
 test("a verb that does not exist is one sentence and exit code 1", () => {
   const run = (): string =>
     execFileSync(process.execPath, ["scripts/setup.mjs", "strat"], {
