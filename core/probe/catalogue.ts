@@ -297,8 +297,8 @@ export const CATALOGUE = {
   note: observation(142, { text: "string" }),
   /** What context `id` waits for when nothing can ever run again. */
   stuck: observation(143, { id: "ctx", depth: "count", site: "site" }),
-  /** The last event of a complete recording. */
-  run_end: observation(144, { status: "status" }),
+  /** The last event of a complete recording; an input, so that every level has it. */
+  run_end: input(144, { status: "status", steps: "steps" }),
 } as const satisfies Readonly<Record<string, Kind>>;
 
 export type EventName = keyof typeof CATALOGUE;

@@ -45,10 +45,10 @@ export interface HostOp {
 export interface Inbox {
   /** Operation `id` is complete with `ret` (bytes moved or 0, or a negated errno). */
   complete(id: OpId, ret: number): void;
-  /** The deadline of this timer has passed. */
-  expire(timerId: number): void;
-  /** This fd handler (registered with `aioSetFdHandler`) is ready. */
-  fdReady(handlerId: number): void;
+  /** The deadline of this timer has passed; false when it was deleted meanwhile (nothing is recorded then). */
+  expire(timerId: number): boolean;
+  /** This fd handler (of `aioSetFdHandler`) is ready; false when it was removed or is ready already. */
+  fdReady(handlerId: number): boolean;
   /** Scheduler steps since the last input. */
   readonly stepsSinceInput: number;
 }
@@ -78,7 +78,7 @@ export interface Host {
 /** Picks which context takes the next step. */
 export interface Scheduler {
   /** `runnable` is sorted by index and not empty; `byDefault` is what the default policy picks. Must return one of `runnable`. */
-  pick(runnable: readonly AioContext[], byDefault: AioContext): AioContext;
+  pick(runnable: readonly AioContext[], byDefault: AioContext, stepsSinceInput: number): AioContext;
 }
 
 /** Guest memory. `data` is null when poisoned (replay): whoever looks inside without a recorded decision is stopped. */

@@ -25,15 +25,17 @@ export function inboxOf(owner: Machine): Inbox {
     },
     expire(timerId) {
       const timer = armedTimer(timerId);
-      if (timer === undefined) return;
+      if (timer === undefined) return false;
       probe.emit(Ev.timer_expire, timerId, owner.takeSteps());
       timerExpired(timer);
+      return true;
     },
     fdReady(handlerId) {
       const fd = fdHandlerById(handlerId);
-      if (fd === undefined || fd.ctx.readyFds.includes(fd)) return;
+      if (fd === undefined || fd.ctx.readyFds.includes(fd)) return false;
       probe.emit(Ev.fd_ready, handlerId, owner.takeSteps());
       fd.ctx.readyFds.push(fd);
+      return true;
     },
   };
 }

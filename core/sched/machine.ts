@@ -159,7 +159,7 @@ export class Machine {
     const last = this.lastContext;
     const byDefault =
       last !== null && runnable.includes(last) ? last : must(runnable[0], "something is runnable");
-    const chosen = this.scheduler.pick(runnable, byDefault);
+    const chosen = this.scheduler.pick(runnable, byDefault, this.stepsSinceInput);
     if (chosen !== byDefault) {
       assert(runnable.includes(chosen), "the scheduler picks a runnable context");
       this.probe.emit(Ev.sched_choice, chosen.id, this.takeSteps());
@@ -213,7 +213,7 @@ export class Machine {
         }
       }
     }
-    this.probe.emit(Ev.run_end, Status[outcome]);
+    this.probe.emit(Ev.run_end, Status[outcome], this.takeSteps());
     return outcome;
   }
 
