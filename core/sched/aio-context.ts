@@ -17,9 +17,12 @@ export interface RecursiveLock {
   depth: number;
 }
 
-/** A frame that waits, for reports: which function's wait, or 0 for the context's own loop. */
+/** An AIO_WAIT_WHILE in progress, for the report of a deadlock. */
 export interface WaitFrame {
+  /** SiteId of the function that waits. */
   readonly site: number;
+  /** Its condition. */
+  readonly busy: () => boolean;
 }
 
 export class AioContext {

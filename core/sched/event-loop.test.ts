@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { must } from "../base/index.ts";
+import { NullProbe } from "../probe/index.ts";
 import {
   aioBhNew,
   aioBhScheduleOneshot,
@@ -242,17 +243,24 @@ describe("waiting", () => {
     expect(outcome).toBe("deadlock");
   });
 
-  it("in an iothread is not woken by aio_wait_kick, which wakes main alone", () => {
-    const { outcome } = runMain(function* (): Polls<void> {
-      const ctx = iothreadCreate("io0");
-      let busy = true;
-      aioBhScheduleOneshot(ctx, () => aioWaitWhileIn(ctx, () => busy));
-      yield* waitUntilAsleep();
-      busy = false;
-      aioWaitKick();
-      yield* iothreadJoinOnly(ctx);
-    });
+  it("in an iothread is not woken by aio_wait_kick, which wakes main alone; the report says so", () => {
+    const probe = new NullProbe();
+    const { outcome } = runMain(
+      function* (): Polls<void> {
+        const ctx = iothreadCreate("io0");
+        let busy = true;
+        aioBhScheduleOneshot(ctx, () => aioWaitWhileIn(ctx, () => busy));
+        yield* waitUntilAsleep();
+        busy = false;
+        aioWaitKick();
+        yield* iothreadJoinOnly(ctx);
+      },
+      { probe },
+    );
     expect(outcome).toBe("deadlock");
+    expect(probe.strings).toContain(
+      "lost wake-up: the wait's condition is false, but nobody woke its thread",
+    );
   });
 
   it("between two iothreads is refused", () => {

@@ -45,6 +45,8 @@ export interface MachineOptions {
   readonly stepsMax?: number;
 }
 
+const LOST_WAKE_UP = "lost wake-up: the wait's condition is false, but nobody woke its thread";
+
 /** Version of the default scheduling policy, in every trace's header. */
 export const SCHEDULER_POLICY = 1;
 
@@ -206,15 +208,27 @@ export class Machine {
   #end(outcome: Exclude<RunOutcome, "wait">): RunOutcome {
     this.outcome = outcome;
     this.currentCoroutine = null;
-    if (outcome === "deadlock") {
-      for (const ctx of this.contexts) {
-        for (const [depth, frame] of ctx.waitFrames.entries()) {
-          this.probe.emit(Ev.stuck, ctx.id, depth, frame.site);
-        }
-      }
-    }
+    if (outcome === "deadlock") this.#explainDeadlock();
     this.probe.emit(Ev.run_end, Status[outcome], this.takeSteps());
     return outcome;
+  }
+
+  /**
+   * Who waits for what, outermost frame first. A wait whose condition has become false was never woken: aio_wait_kick
+   * wakes main alone, so an iothread must not wait for a counter that a foreign context lowers.
+   */
+  #explainDeadlock(): void {
+    for (const ctx of this.contexts) {
+      this.probe.ctx = ctx.id;
+      for (const [depth, frame] of ctx.waitFrames.entries()) {
+        this.probe.emit(Ev.stuck, ctx.id, depth, frame.site);
+      }
+      const innermost = ctx.waitFrames.at(-1);
+      if (innermost !== undefined && !innermost.busy()) {
+        this.probe.emit(Ev.model_assert, innermost.site, this.probe.intern(LOST_WAKE_UP));
+      }
+    }
+    this.probe.ctx = WORLD_CTX;
   }
 
   /** Steps since the last input, for the input about to be recorded; starts the next count. */

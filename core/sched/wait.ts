@@ -56,7 +56,7 @@ function* waitWhile(
     );
   const releases = unlock && !home ? ctx : null;
   globalAioWait().numWaiters++;
-  me.waitFrames.push({ site });
+  me.waitFrames.push({ site, busy });
   probe.emit(Ev.wait_begin, wait, ctx === null ? me.id : ctx.id, site);
   let waited = false;
   for (;;) {
