@@ -39,8 +39,11 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   scripts: EVERYTHING,
 };
 
-/** Single files that every part of their folder may import relatively, though they belong to no part. */
-const SHARED_FILES = new Set(["core/series.ts"]);
+/**
+ * Files that every part of their folder may import directly: which patches are on, and the state of
+ * the graph, which graph/ edits (and drains to do so) and io/ drains (and walks the graph to do so).
+ */
+const SHARED_FILES = new Set(["core/series.ts", "core/graph/state.ts"]);
 
 interface Import {
   readonly node: Node;
