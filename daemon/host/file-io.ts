@@ -1,0 +1,54 @@
+// Reading and writing a whole range of a file, however often the operating system does less than it was asked.
+
+import fs from "node:fs";
+
+/** Called once, with null or with the system's error. */
+export type Done = (error: NodeJS.ErrnoException | null) => void;
+
+/** Fill `into` from `offset` on; what lies beyond the end of the file reads as zero. */
+export function readAll(fd: number, into: Uint8Array, offset: number, done: Done): void {
+  let at = 0;
+  const more = () => {
+    if (at >= into.length) return setImmediate(done, null);
+    return fs.read(fd, into, at, into.length - at, offset + at, (error, bytes) => {
+      if (error !== null) return done(error);
+      if (bytes === 0) {
+        into.fill(0, at);
+        return done(null);
+      }
+      at += bytes;
+      return at < into.length ? more() : done(null);
+    });
+  };
+  more();
+}
+
+/** Write all of `from` at `offset`. */
+export function writeAll(fd: number, from: Uint8Array, offset: number, done: Done): void {
+  let at = 0;
+  const more = () => {
+    if (at >= from.length) return setImmediate(done, null);
+    return fs.write(fd, from, at, from.length - at, offset + at, (error, bytes) => {
+      if (error !== null) return done(error);
+      at += bytes;
+      return at < from.length ? more() : done(null);
+    });
+  };
+  more();
+}
+
+const ZEROES = new Uint8Array(1 << 16);
+
+/** Write `bytes` zeroes at `offset`, in pieces. */
+export function writeZeroes(fd: number, offset: number, bytes: number, done: Done): void {
+  let at = 0;
+  const more = (error: NodeJS.ErrnoException | null) => {
+    if (error !== null || at >= bytes) return done(error);
+    const piece = ZEROES.subarray(0, Math.min(ZEROES.length, bytes - at));
+    const start = offset + at;
+    at += piece.length;
+    return writeAll(fd, piece, start, more);
+  };
+  if (bytes === 0) setImmediate(done, null);
+  else more(null);
+}

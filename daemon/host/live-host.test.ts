@@ -1,0 +1,196 @@
+import fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  type ByteCount,
+  type ByteOffset,
+  EISDIR,
+  ENOENT,
+  ENOTSUP,
+  type HostHandle,
+  type VirtualNs,
+} from "#core/base";
+import { NullProbe } from "#core/probe";
+import {
+  aioCoEnter,
+  aioPoll,
+  aioSetFdHandler,
+  type Co,
+  clockNs,
+  type GuestBuffer,
+  type HostOpType,
+  hostAllocate,
+  hostCall,
+  hostSubmit,
+  Machine,
+  machine,
+  type Polls,
+  qemuCoroutineCreate,
+  qemuCoSleepNs,
+  seriesWithout,
+  timerDel,
+  timerMod,
+  timerNew,
+} from "#core/sched";
+import { LiveHost } from "./live-host.ts";
+import { runLive } from "./run-live.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = fs.mkdtempSync(join(tmpdir(), "quiesce-live-"));
+});
+afterEach(() => fs.rmSync(folder, { recursive: true }));
+
+function run(body: (host: LiveHost) => Polls<void>) {
+  const host = new LiveHost();
+  const owner = new Machine({
+    host,
+    scheduler: { pick: (_runnable, byDefault) => byDefault },
+    probe: new NullProbe(),
+    series: seriesWithout(),
+    lock: "none",
+  });
+  owner.start(body(host));
+  return runLive(owner);
+}
+
+function open(path: string, writable = true) {
+  return hostCall({ call: "open", path, writable, create: writable });
+}
+
+function* submit(
+  type: HostOpType,
+  handle: HostHandle,
+  offset: number,
+  bytes: number,
+  iov: GuestBuffer | null = null,
+): Co<number> {
+  return yield* hostSubmit(type, handle, offset as ByteOffset, bytes as ByteCount, iov, 0);
+}
+
+/** Run `body` in a coroutine and poll until it is done. */
+function* inCoroutine(body: () => Co<void>): Polls<void> {
+  let done = false;
+  const co = qemuCoroutineCreate(function* (): Co<void> {
+    yield* body();
+    done = true;
+  });
+  aioCoEnter(machine.mainContext, co);
+  while (!done) yield* aioPoll(machine.mainContext, true);
+}
+
+describe("the live host", () => {
+  it("writes to a real file and reads it back, zeroes beyond its end included", async () => {
+    const path = join(folder, "a.img");
+    const outcome = await run(function* (): Polls<void> {
+      const { ret, value } = open(path);
+      expect(ret).toBe(0);
+      const handle = value as HostHandle;
+      const back = hostAllocate(300_000);
+      yield* inCoroutine(function* (): Co<void> {
+        const data = hostAllocate(200_000);
+        data.data?.fill(5);
+        expect(yield* submit("write", handle, 0, data.length, data)).toBe(0);
+        expect(yield* submit("write_zeroes", handle, 100, 150_000)).toBe(0);
+        expect(yield* submit("flush", handle, 0, 0)).toBe(0);
+        back.data?.fill(9);
+        expect(yield* submit("read", handle, 0, back.length, back)).toBe(0);
+        expect(yield* submit("discard", handle, 0, 512)).toBe(-ENOTSUP);
+      });
+      const bytes = back.data ?? new Uint8Array();
+      const firstOf = (value: number, from: number) => bytes.indexOf(value, from);
+      expect([bytes[0], firstOf(0, 0), firstOf(5, 100), firstOf(0, 150_100)]).toEqual([
+        5, 100, 150_100, 200_000,
+      ]);
+      expect(bytes.includes(9)).toBe(false);
+      expect(hostCall({ call: "size", handle }).value).toBe(200_000);
+      expect(hostCall({ call: "truncate", handle, size: 1000 as ByteOffset }).ret).toBe(0);
+      expect(hostCall({ call: "close", handle }).ret).toBe(0);
+    });
+    expect(outcome).toBe("ok");
+    expect(fs.statSync(path).size).toBe(1000);
+  });
+
+  it("answers a negated errno for what cannot be opened", async () => {
+    const outcome = await run(function* (): Polls<void> {
+      expect(open(join(folder, "missing"), false).ret).toBe(-ENOENT);
+      expect(open(folder).ret).toBe(-EISDIR);
+      expect(open(folder, false).ret).toBe(-EISDIR);
+    });
+    expect(outcome).toBe("ok");
+  });
+
+  it("reports a failed write as a negated errno", async () => {
+    const path = join(folder, "read-only.img");
+    fs.writeFileSync(path, "x");
+    const outcome = await run(function* (): Polls<void> {
+      const { value } = open(path, false);
+      yield* inCoroutine(function* (): Co<void> {
+        const ret = yield* submit("write", value as HostHandle, 0, 4, hostAllocate(4));
+        expect(ret).toBeLessThan(0);
+      });
+    });
+    expect(outcome).toBe("ok");
+  });
+
+  it("lets many operations be outstanding at once", async () => {
+    const outcome = await run(function* (): Polls<void> {
+      const handle = open(join(folder, "many.img")).value as HostHandle;
+      let left = 200;
+      for (let i = 0; i < 200; i++) {
+        const co = qemuCoroutineCreate(function* (): Co<void> {
+          const data = hostAllocate(512);
+          data.data?.fill(i);
+          expect(yield* submit("write", handle, i * 512, 512, data)).toBe(0);
+          const back = hostAllocate(512);
+          expect(yield* submit("read", handle, i * 512, 512, back)).toBe(0);
+          expect(back.data?.every((byte) => byte === i % 256)).toBe(true);
+          left--;
+        });
+        aioCoEnter(machine.mainContext, co);
+      }
+      while (left > 0) yield* aioPoll(machine.mainContext, true);
+    });
+    expect(outcome).toBe("ok");
+  });
+
+  it("sleeps in real time, and does not wait for a deleted timer", async () => {
+    const outcome = await run(function* (): Polls<void> {
+      const before = clockNs();
+      const never = timerNew(machine.mainContext, () => undefined);
+      timerMod(never, 3_600e9 as VirtualNs);
+      yield* inCoroutine(function* (): Co<void> {
+        yield* qemuCoSleepNs(3_000_000);
+      });
+      expect(clockNs() - before).toBeGreaterThanOrEqual(3_000_000);
+      timerDel(never);
+    });
+    expect(outcome).toBe("ok");
+  });
+
+  it("kicks an fd handler on demand, and knows when nothing can ever come", async () => {
+    let kicked = 0;
+    const outcome = await run(function* (host): Polls<void> {
+      const fd = aioSetFdHandler(machine.mainContext, true, () => {
+        kicked++;
+        return undefined;
+      });
+      host.kick(fd.id, 1_000_000);
+      for (;;) yield* aioPoll(machine.mainContext, true);
+    });
+    expect(kicked).toBe(1);
+    expect(outcome).toBe("deadlock");
+  });
+
+  it("lets go of its files even when the run ends with operations under way", async () => {
+    const outcome = await run(function* (): Polls<void> {
+      const handle = open(join(folder, "late.img")).value as HostHandle;
+      const co = qemuCoroutineCreate(function* (): Co<void> {
+        yield* submit("write", handle, 0, 4, hostAllocate(4));
+      });
+      aioCoEnter(machine.mainContext, co);
+    });
+    expect(outcome).toBe("ok");
+  });
+});

@@ -1,0 +1,2 @@
+export { LiveHost } from "./host/live-host.ts";
+export { runLive } from "./host/run-live.ts";
