@@ -118,7 +118,7 @@ function describe(
   let actual: string;
   if (ran === "ended") actual = "(the replayed run has ended)";
   else if (why !== "") actual = `(${why})`;
-  else actual = formatEvent(probe.actual, 0, { strings: probe.strings, sites: trace.header.sites });
+  else actual = formatEvent(probe.actual, 0, { strings: probe.strings, sites: siteTable });
   return { index, expected, actual, before, graph };
 }
 

@@ -1,0 +1,123 @@
+import { describe, expect, it } from "vitest";
+import { must } from "#core/base";
+import { Ev, IS_INPUT } from "#core/probe";
+import { replayTrace } from "./index.ts";
+import {
+  buildTestWorld,
+  MemoryProbe,
+  type Mutation,
+  type Row,
+  recordTestWorld,
+  rowsOf,
+  traceOf,
+} from "./test-support.ts";
+
+const recorded = recordTestWorld();
+const LEVELS = ["full", "inputs"] as const;
+
+function replay(rows: readonly Row[], level: "full" | "inputs", mutation: Mutation = "none") {
+  const recorder = new MemoryProbe();
+  const report = replayTrace(traceOf(rows, recorded.strings, level), {
+    buildWorld: (_header, parts) => buildTestWorld(parts, mutation),
+    recorder,
+  });
+  return { report, regenerated: rowsOf(recorder.batches) };
+}
+
+/** A copy of the recording in which `change` was made. */
+function planted(change: (rows: Row[]) => void): Row[] {
+  const rows = recorded.rows.map((row) => [...row] as Row);
+  change(rows);
+  return rows;
+}
+
+function indexOfKind(kind: number, which = 0): number {
+  let seen = 0;
+  return recorded.rows.findIndex((row) => row[0] === kind && seen++ === which);
+}
+
+describe("replay", () => {
+  it("has inputs of every kind to replay", () => {
+    const kinds = new Set(
+      recorded.rows.map((row) => row[0]).filter((kind) => IS_INPUT[kind] === 1),
+    );
+    expect([...kinds].sort((a, b) => a - b)).toEqual([
+      Ev.sched_choice,
+      Ev.io_complete,
+      Ev.timer_expire,
+      Ev.clock_read,
+      Ev.data_decision,
+      Ev.run_end,
+    ]);
+  });
+
+  it.each(LEVELS)("of a %s recording is identical and regenerates every event", (level) => {
+    const { report, regenerated } = replay(recorded.rows, level);
+    expect(report).toMatchObject({ identical: true, complete: true, events: recorded.rows.length });
+    expect(regenerated).toEqual(recorded.rows);
+  });
+
+  it.each(LEVELS)("of a %s recording that breaks off is identical as far as it goes", (level) => {
+    const { report } = replay(recorded.rows.slice(0, recorded.rows.length / 2), level);
+    expect(report).toMatchObject({ identical: true, complete: false });
+  });
+
+  it("names the first event that a flipped result changes", () => {
+    const at = indexOfKind(Ev.io_complete, 7);
+    const rows = planted((copy) => {
+      must(copy[at], "the completion")[5] = -5;
+    });
+    const { divergence } = replay(rows, "full").report;
+    const done = recorded.rows.findIndex((row, i) => i > at && row[0] === Ev.io_done);
+    expect(divergence?.index).toBe(done);
+    expect(divergence?.expected).toMatch(/io_done .*ret=0/);
+    expect(divergence?.actual).toMatch(/io_done .*ret=-5|io_done .*ret=-EIO/);
+    expect(divergence?.before.length).toBe(Math.min(100, done));
+  });
+
+  it("names the place where a completion was dropped", () => {
+    const at = indexOfKind(Ev.io_complete, 5);
+    const { divergence } = replay(
+      planted((copy) => copy.splice(at, 1)),
+      "full",
+    ).report;
+    expect(divergence?.index).toBe(at);
+  });
+
+  it("names the first of two completions that were swapped", () => {
+    const first = indexOfKind(Ev.io_complete, 3);
+    const second = indexOfKind(Ev.io_complete, 4);
+    const rows = planted((copy) => {
+      const [a, b] = [must(copy[first], "first"), must(copy[second], "second")];
+      copy[first] = b;
+      copy[second] = a;
+    });
+    expect(replay(rows, "full").report.divergence?.index).toBe(first);
+  });
+
+  it("names the first event that changed code produces", () => {
+    const { divergence } = replay(recorded.rows, "full", "one more flush").report;
+    expect(divergence?.actual).toMatch(/io_submit .*flush/);
+  });
+
+  it("names a divergence of an inputs recording by its input", () => {
+    const { report } = replay(recorded.rows, "inputs", "one more flush");
+    expect(report.identical).toBe(false);
+    expect(report.divergence?.expected).not.toBe("");
+  });
+
+  it("compares strings by their text", () => {
+    const { divergence } = replay(recorded.rows, "full", "other string").report;
+    expect(divergence?.expected).toContain("begin");
+    expect(divergence?.actual).toContain("begin!");
+  });
+
+  it("says so when the recording is longer than the run, or shorter", () => {
+    const longer = planted((copy) => copy.push([...must(copy[0], "an event")] as Row));
+    expect(replay(longer, "full").report.divergence?.actual).toBe("(the replayed run has ended)");
+    const otherEnd = planted((copy) => {
+      must(copy.at(-1), "run_end")[3] = 3;
+    });
+    expect(replay(otherEnd, "inputs").report.identical).toBe(false);
+  });
+});
