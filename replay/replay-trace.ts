@@ -5,7 +5,7 @@
 // both events, up to a hundred before, and the graph as it stood.
 
 import { assert } from "#core/base";
-import type { EventBatch, ProbeBase } from "#core/probe";
+import { type EventBatch, type ProbeBase, siteTable } from "#core/probe";
 import { type Host, type Machine, type Scheduler, withMachine } from "#core/sched";
 import { formatEvent, type TraceHeader } from "#traces";
 import { CheckingProbe, DivergenceSignal } from "./checking-probe.ts";
