@@ -1,0 +1,6 @@
+// Emission: the recorder's hot path and the sinks.
+
+export { FileSink } from "./file-sink.ts";
+export { MemorySink } from "./memory-sink.ts";
+export { Recorder, type RecorderOptions } from "./recorder.ts";
+export type { Sink } from "./sink.ts";

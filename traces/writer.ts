@@ -1,0 +1,143 @@
+// Writes a trace file: header, chunks of columns, index.
+//
+// Invariant: the bytes are a pure function of header, events, strings, stamps and options. Chunks are cut after every
+// `eventsPerChunk` events however the events arrive, and a chunk carries the strings that its own events need, not those
+// that happened to be known by then; so a regenerated trace is byte-equal to the recorded one.
+
+import { assert } from "#core/base";
+import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
+import { ColumnEncoder } from "./columns.ts";
+import { type Codec, compress } from "./compression.ts";
+import { encodeChunk, encodeIndex, type IndexEntry, MAGIC } from "./envelope.ts";
+import { FORMAT_VERSION, type TraceHeader } from "./header.ts";
+import { encodeHeader } from "./header-codec.ts";
+import { eventsPerChunkDefault, eventsPerChunkMax } from "./limits.ts";
+import { stringsEnd } from "./strings.ts";
+
+/** Where the bytes of a file go; the bytes may be kept. May throw: the writer is then unusable. */
+export interface ByteSink {
+  write(bytes: Uint8Array): void;
+  close(): void;
+}
+
+/** How a trace is written. */
+export interface TraceWriterOptions {
+  readonly codec?: Codec;
+  readonly eventsPerChunk?: number;
+  /** Position in the run of the first event that is written: above 0 when earlier ones were dropped (a ring). */
+  readonly firstEvent?: number;
+}
+
+/** What was written. */
+export interface TraceStats {
+  readonly events: number;
+  readonly bytes: number;
+}
+
+/** Chunks between two at which a reader can start; 8 * 8192 events. */
+const CHUNKS_PER_RESTART = 8;
+
+/** Writes one trace; see the file comment. */
+export class TraceWriter {
+  readonly #sink: ByteSink;
+  readonly #codec: Codec;
+  readonly #firstEvent: number;
+  readonly #encoder = new ColumnEncoder();
+  readonly #chunks: IndexEntry[] = [];
+  readonly #pending: EventBatch;
+  #strings: readonly string[] = [""];
+  #stringsWritten = 1;
+  #events = 0;
+  #bytes = 0;
+  #lastKind = 0;
+  #finished = false;
+
+  constructor(header: TraceHeader, sink: ByteSink, options: TraceWriterOptions = {}) {
+    const eventsPerChunk = options.eventsPerChunk ?? eventsPerChunkDefault;
+    assert(eventsPerChunk <= eventsPerChunkMax, "chunks are within the limit");
+    this.#sink = sink;
+    this.#codec = options.codec ?? "brotli";
+    this.#firstEvent = options.firstEvent ?? 0;
+    this.#pending = new EventBatch(eventsPerChunk);
+    this.#write(MAGIC);
+    this.#write(encodeHeader({ ...header, formatVersion: FORMAT_VERSION }, this.#codec));
+  }
+
+  /** What has been written so far; events that wait for their chunk to fill are not counted. */
+  get stats(): TraceStats {
+    return { events: this.#events, bytes: this.#bytes };
+  }
+
+  /** Appends the events of `batch`. `strings` is the whole string table so far. */
+  writeBatch(batch: EventBatch, strings: readonly string[]): void {
+    assert(!this.#finished, "a finished trace takes no events");
+    this.#strings = strings;
+    if (batch.count > 0) this.#lastKind = batch.kind(batch.count - 1);
+    const pending = this.#pending;
+    for (let from = 0; from < batch.count; ) {
+      const whole = pending.count === 0 && from === 0 && batch.count === pending.capacity;
+      if (whole) {
+        this.#writeChunk(batch);
+        return;
+      }
+      const count = Math.min(batch.count - from, pending.capacity - pending.count);
+      const first = from * WORDS_PER_EVENT;
+      const words = batch.ints.subarray(first, first + count * WORDS_PER_EVENT);
+      pending.ints.set(words, pending.count * WORDS_PER_EVENT);
+      pending.count += count;
+      from += count;
+      if (pending.count === pending.capacity) this.#flush();
+    }
+  }
+
+  /** Writes what is pending and the index, and closes the sink. */
+  finish(): TraceStats {
+    assert(!this.#finished, "a trace is finished once");
+    this.#finished = true;
+    if (this.#pending.count > 0) this.#flush();
+    const ended = this.#lastKind === Ev.run_end;
+    const index = { chunks: this.#chunks, events: this.#events, ended };
+    this.#write(encodeIndex(index, this.#bytes));
+    this.#sink.close();
+    return this.stats;
+  }
+
+  #flush(): void {
+    this.#writeChunk(this.#pending);
+    this.#pending.count = 0;
+  }
+
+  #writeChunk(batch: EventBatch): void {
+    const restart = this.#chunks.length % CHUNKS_PER_RESTART === 0;
+    const columns = this.#encoder.encode(batch, restart);
+    const strings = this.#newStrings(batch);
+    const record = encodeChunk({
+      firstEvent: this.#firstEvent + this.#events,
+      events: batch.count,
+      restart,
+      strings,
+      clock: new Uint8Array(),
+      codec: this.#codec,
+      columnsBytes: columns.length,
+      columns: compress(this.#codec, columns),
+    });
+    const entry = { offset: this.#bytes, events: batch.count, restart, strings: strings.length };
+    this.#write(record);
+    this.#chunks.push(entry);
+    this.#events += batch.count;
+  }
+
+  /** The strings that the events of `batch` are the first to need, with those interned before them. */
+  #newStrings(batch: EventBatch): readonly string[] {
+    const end = stringsEnd(batch, this.#stringsWritten);
+    assert(end <= this.#strings.length, "every string that an event names is in the table");
+    const fresh = this.#strings.slice(this.#stringsWritten, end);
+    this.#stringsWritten = end;
+    return fresh;
+  }
+
+  #write(bytes: Uint8Array): void {
+    this.#sink.write(bytes);
+    this.#bytes += bytes.length;
+  }
+}
