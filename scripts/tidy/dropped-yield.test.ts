@@ -55,6 +55,7 @@ describe("what runs the generator", () => {
     "const parts = each(() => flush(bs));",
     "const polls: Polls<void> = drain(bs); yield* polls;",
     "const polls = drv.drainedBegin(bs); if (polls !== undefined) yield* polls;",
+    "const polls = drv.drainedBegin(bs); assert(polls === undefined, 'never polls');",
     "let polls: Polls<void> | undefined; polls = drain(bs); yield* polls;",
     "bs.thread = drain(bs);",
     "bs.queue.push(flush(bs));",
@@ -92,6 +93,7 @@ describe("what drops it", () => {
     ["return flush(bs);", "write return yield*"],
     ["const result = flush(bs); use(2);", "stays in result"],
     ["const result = flush(bs); if (result < 0) return;", "stays in result"],
+    ["const polls = drv.drainedBegin(bs); if (polls === undefined) return;", "stays in polls"],
     ["let polls: Polls<void>; polls = drain(bs);", "stays in polls"],
     ["assert(flush(bs), 'flushes');", "handed to a parameter that takes none"],
     ["notify(() => drain(bs));", "the callback's taker ignores"],
@@ -147,6 +149,14 @@ describe("what this check must know", () => {
     const problems = problemsOf(inCoroutine("yield* bs.table.get(1)(bs);"));
     expect(problems[0]).toContain("bs.table.get(1)() is not seen to return a Co or Polls");
     expect(problemsOf("function* g(): Generator<number> { yield* list.values(); }")).toEqual([]);
+  });
+
+  test("a generator is not called like a method of arrays or maps", () => {
+    const problems = problemsOf(
+      "class Threads { *join(): Polls<void> {} }\nconst text = names.join();",
+    );
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain("2: join() is a generator called like a built-in method");
   });
 
   test("a function that returns a generator says so", () => {

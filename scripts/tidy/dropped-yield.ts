@@ -20,7 +20,7 @@ import {
   problemAt,
   type SourceFile,
 } from "./project.ts";
-import { type Signature, Signatures } from "./signatures.ts";
+import { BUILT_IN_MEMBERS, type Signature, Signatures } from "./signatures.ts";
 
 export const droppedYield: Check = {
   name: "dropped-yield",
@@ -60,8 +60,20 @@ class Judge {
   #judge(node: Node): string | null {
     if (isFunction(node) && node.generator && node.returnType == null)
       return this.#unannotated(node);
+    if ("key" in node && node.type !== "Property") return this.#unseeable(node);
     if (node.type === "YieldExpression" && node.delegate) return this.#unseen(node);
     return node.type === "CallExpression" ? (this.#call(node) ?? this.#callbacks(node)) : null;
+  }
+
+  /** A member that returns a generator but is called like a method that arrays or maps have. */
+  #unseeable(node: Node & { readonly key: Node }): string | null {
+    const name = nameOfKey(node.key) ?? "";
+    if (!BUILT_IN_MEMBERS.has(name)) return null;
+    const place = `${this.#source.path}:${this.#source.lineAt(node.start)}`;
+    const known = this.#signatures.ofMemberName(name);
+    return known.some((one) => one.isColoured && one.place === place)
+      ? `${name}() is a generator called like a built-in method, so a dropped yield* would not be seen; rename it`
+      : null;
   }
 
   /**
@@ -219,8 +231,19 @@ class Judge {
     const isTarget =
       (parent?.type === "VariableDeclarator" && parent.id === use) ||
       (parent?.type === "AssignmentExpression" && parent.left === use);
-    const isChained = parent?.type === "VariableDeclarator" || parent?.type === "BinaryExpression";
-    return !isTarget && !isChained && this.#fate(use) === null;
+    if (parent?.type === "BinaryExpression") return this.#isAssertedAbsent(parent);
+    return !isTarget && parent?.type !== "VariableDeclarator" && this.#fate(use) === null;
+  }
+
+  /** `assert(polls === undefined, ...)`: there is no generator that would have to run. */
+  #isAssertedAbsent(node: Node): boolean {
+    const { start, end } = node;
+    const parent = this.#source.parents.get(node);
+    if (parent?.type !== "CallExpression" || parent.arguments[0] !== node) return false;
+    const isAssert = /assert$/i.test(
+      this.#source.text.slice(parent.callee.start, parent.callee.end),
+    );
+    return isAssert && /=== undefined$/.test(this.#source.text.slice(start, end));
   }
 
   /** Functions handed over by name, or written in place, where only a callback returning nothing is taken. */

@@ -1,8 +1,8 @@
 // Which folder may import which (design D1). The table below is the truth.
 //
-// Inside a top-level folder imports are relative, and one part of it reaches another part through that
-// part's `index.ts`. Across top-level folders they are `#folder`. Tests may import everything, but
-// across folders they, too, say `#folder`.
+// Inside a top-level folder imports are relative; across top-level folders they are `#folder`. Tests
+// may import everything, but across folders they, too, say `#folder`. The parts of core/ that walk the
+// graph need each other (an edit drains, a drain walks), so the table orders only what is below them.
 
 import { dirname, join } from "node:path/posix";
 import { type Check, type Node, type Project, problemAt, type SourceFile } from "./project.ts";
@@ -39,11 +39,11 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   scripts: EVERYTHING,
 };
 
-/**
- * Files that every part of their folder may import directly: which patches are on, and the state of
- * the graph, which graph/ edits (and drains to do so) and io/ drains (and walks the graph to do so).
- */
-const SHARED_FILES = new Set(["core/series.ts", "core/graph/state.ts"]);
+/** What every part of core/ may import: which patches are on. */
+const SHARED_FILES = new Set(["core/series.ts"]);
+
+/** What tests may import across folders by its path, since no index exports it. */
+const TEST_SUPPORT = /\/test-support\.ts$/;
 
 interface Import {
   readonly node: Node;
@@ -93,14 +93,12 @@ function judge(project: Project, source: SourceFile, specifier: string): string 
 
 function judgeRelative(source: SourceFile, own: string, specifier: string): string | null {
   const target = join(dirname(source.path), specifier);
+  if (source.isTest && TEST_SUPPORT.test(target)) return null;
   if (topOf(target) !== topOf(source.path)) {
     return `"${specifier}" leaves the folder ${topOf(source.path)}/; import "#${dirname(target)}" instead`;
   }
   const part = partOf(target);
   if (part === own || SHARED_FILES.has(target)) return null;
-  if (target !== `${part}/index.ts`) {
-    return `"${specifier}" reaches into ${part}/; import its index.ts, and export there what is needed`;
-  }
   return judgePart(source, own, part);
 }
 

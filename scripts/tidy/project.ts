@@ -32,6 +32,7 @@ export interface Check {
 export interface SourceFile {
   readonly path: string;
   readonly text: string;
+  /** A test, or what tests share: `test-support.ts` or `testing.ts`. */
   readonly isTest: boolean;
   readonly program: Program;
   readonly comments: readonly Comment[];
@@ -116,7 +117,7 @@ export function parseSource(path: string, text: string): SourceFile {
     }
     return low + 1;
   };
-  const isTest = /\.test\.ts$/.test(path);
+  const isTest = /\.test\.ts$|(^|\/)(test-support|testing)\.ts$/.test(path);
   return { path, text, isTest, program, comments, parents, nodes, lineAt };
 }
 

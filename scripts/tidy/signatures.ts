@@ -39,6 +39,16 @@ const PLAIN_TYPES = new Set(
 );
 const ALIAS_DEPTH_MAX = 8;
 
+/** Members that arrays, strings, maps and so on have: a call of one says nothing of its colour. */
+export const BUILT_IN_MEMBERS: ReadonlySet<string> = new Set(
+  [Array, String, Map, Set, RegExp, Promise, Function, Number, Uint8Array, DataView].flatMap(
+    ({ prototype }) =>
+      Object.entries(Object.getOwnPropertyDescriptors(prototype))
+        .filter(([, { value }]) => typeof value === "function")
+        .map(([name]) => name),
+  ),
+);
+
 type Scope = Map<string, Node>;
 
 export class Signatures {
@@ -215,7 +225,7 @@ export class Signatures {
       return this.#exported.get(name) ?? [];
     }
     const known = this.#members.get(name) ?? [];
-    if (object.type !== "ThisExpression") return known;
+    if (object.type !== "ThisExpression") return BUILT_IN_MEMBERS.has(name) ? [] : known;
     const own = known.filter(({ place }) => place.startsWith(`${source.path}:`));
     return own.length > 0 ? own : known;
   }
