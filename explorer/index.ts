@@ -1,4 +1,23 @@
 export { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
+export {
+  inputsOf,
+  type RecordedRun,
+  type RecordOptions,
+  recordScenario,
+  recordTwice,
+} from "./record-scenario.ts";
+export {
+  headerOf,
+  paramsOf,
+  prepareRun,
+  type RunOptions,
+  type RunParts,
+  runScenario,
+  type SimulatedRun,
+  type SimulatedRunOptions,
+  worldBuilder,
+} from "./run-scenario.ts";
+export type { Expectation, ExpectedFinding, Scenario } from "./scenario.ts";
 export * from "./schedulers/index.ts";
 export {
   type DiskFault,
@@ -8,3 +27,4 @@ export {
   SimulatedFile,
 } from "./simulated-disk.ts";
 export { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts";
+export { World, type WorldParts } from "./world.ts";
