@@ -1,6 +1,6 @@
 // What has to be on the machine: npm packages, each folder with a lockfile of its own, and Debian packages.
 
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { quietly, ROOT, SetupError, say, withLock } from "./run.mjs";
 
@@ -15,7 +15,7 @@ export function checkNode() {
   );
 }
 
-/** Installs the packages of `folder` as its lockfile says, when they are absent or older than that. */
+/** Installs the packages of `folder` as its lockfile says, unless they are there. */
 export function ensurePackages(folder = ".", what = "npm packages", extra = []) {
   if (!packagesAreStale(folder)) return;
   withLock("install", () => {
@@ -28,10 +28,16 @@ export function ensurePackages(folder = ".", what = "npm packages", extra = []) 
   });
 }
 
+/** Whether what npm noted as installed differs from the lockfile; packages for other platforms aside. */
 function packagesAreStale(folder) {
-  const installed = join(ROOT, folder, "node_modules", ".package-lock.json");
-  if (!existsSync(installed)) return true;
-  return statSync(installed).mtimeMs < statSync(join(ROOT, folder, "package-lock.json")).mtimeMs;
+  const note = join(ROOT, folder, "node_modules", ".package-lock.json");
+  if (!existsSync(note)) return true;
+  const installed = JSON.parse(readFileSync(note, "utf8")).packages;
+  const wanted = JSON.parse(readFileSync(join(ROOT, folder, "package-lock.json"), "utf8")).packages;
+  return Object.entries(wanted).some(([path, { version, optional }]) => {
+    if (path === "" || (optional && installed[path] === undefined)) return false;
+    return installed[path]?.version !== version;
+  });
 }
 
 /** The newer Node that the tests run on as well; null where npm has no binary of it for this platform. */

@@ -42,3 +42,10 @@ test("a README of a folder has fewer than 40 lines; that of the project may be l
   expect(problemsOf("line\n".repeat(40))[0]).toContain("1: 40 lines");
   expect(problemsOf("line\n".repeat(90), "README.md")).toEqual([]);
 });
+
+test("a page of docs/ may be long and speak of symbols, but its paths exist", () => {
+  const text = `${"line\n".repeat(90)}\`bdrv_co_flush\` is in \`core/oi/index.ts\``;
+  expect(problemsOf(text, "docs/a.md")).toEqual([
+    "91: `core/oi/index.ts` does not exist; correct or remove it",
+  ]);
+});

@@ -1,6 +1,7 @@
 // House rule 20: READMEs of folders stay under 40 lines and name only things that exist. Every path,
-// symbol and package script in back-ticks is looked up, in the README of the project too. Commands
-// with arguments, options, placeholders and what a build or a run writes are left alone.
+// symbol and package script in back-ticks is looked up, in the README of the project too; in docs/
+// paths and scripts only, as those pages speak of fields and C names. Commands with arguments,
+// options, placeholders and what a build or a run writes are left alone.
 
 import { dirname, join } from "node:path/posix";
 import type { Check, Problem, Project } from "./project.ts";
@@ -17,7 +18,7 @@ export const readmes: Check = {
   run: (project) => {
     const words = wordsOf(project);
     return project.files
-      .filter((path) => /(^|\/)README\.md$/.test(path) && !path.startsWith("tools/"))
+      .filter((path) => /(^|\/)README\.md$|^docs\/[^/]*\.md$/.test(path))
       .flatMap((path) => problemsOf(project, path, words));
   },
 };
@@ -25,7 +26,7 @@ export const readmes: Check = {
 function problemsOf(project: Project, file: string, words: ReadonlySet<string>): Problem[] {
   const lines = (project.read(file) ?? "").trimEnd().split("\n");
   const problems: Problem[] = [];
-  if (file.includes("/") && lines.length >= LINES_MAX) {
+  if (file.includes("/README") && lines.length >= LINES_MAX) {
     const text = `${lines.length} lines; a README of a folder has fewer than ${LINES_MAX}`;
     problems.push({ file, line: 1, text });
   }
@@ -62,7 +63,7 @@ function missing(
     const found = project.exists(path) || project.exists(join(dirname(file), path));
     return found ? null : "does not exist";
   }
-  if (!SYMBOL.test(name)) return null;
+  if (file.startsWith("docs/") || !SYMBOL.test(name)) return null;
   const unknown = name
     .replace("()", "")
     .split(".")

@@ -28,3 +28,17 @@ function slow() { return column[0]!; }`;
   expect(problemsOf("core/a.ts", text)).toHaveLength(1);
   expect(problemsOf("core/a.ts", text)[0]).toContain("6: ");
 });
+
+test("the mark may also stand right above the function", () => {
+  const text = `
+class Columns {
+  /** Reads a column. */
+  // hot loop
+  read() { return this.column[0]!; }
+  other() { return this.column[0]!; }
+}
+// hot loop
+export const f = () => list[0]!;`;
+  expect(problemsOf("core/a.ts", text)).toHaveLength(1);
+  expect(problemsOf("core/a.ts", text)[0]).toContain("6: ");
+});

@@ -1,5 +1,5 @@
 // `any` nowhere, and the non-null `!` only in a hot loop: in a function that has the comment
-// `// hot loop`, where a check for undefined would cost more than it is worth. Tests may say `!`.
+// `// hot loop` in it or right above it, where a check for undefined would cost more than it is worth. Tests may say `!`.
 
 import {
   type Check,
@@ -10,6 +10,12 @@ import {
   type SourceFile,
 } from "./project.ts";
 
+const WRAPS = new Set([
+  "MethodDefinition",
+  "VariableDeclarator",
+  "VariableDeclaration",
+  "ExportNamedDeclaration",
+]);
 const MARK = /^\s*hot loop\b/;
 
 export const unsafeTypes: Check = {
@@ -34,10 +40,27 @@ function problemsOf(source: SourceFile): Problem[] {
 
 function isInHotLoop(source: SourceFile, node: Node): boolean {
   for (const around of enclosingFunctions(source, node)) {
+    const start = startWithComment(source, around);
     const inside = source.comments.some(
-      ({ start, end, value }) => start >= around.start && end <= around.end && MARK.test(value),
+      (comment) => comment.start >= start && comment.end <= around.end && MARK.test(comment.value),
     );
     if (inside) return true;
   }
   return false;
+}
+
+/** Where a function begins, with the line comments right above it. */
+function startWithComment(source: SourceFile, node: Node): number {
+  let outer = node;
+  for (let at = source.parents.get(node); at !== undefined && WRAPS.has(at.type); ) {
+    outer = at;
+    at = source.parents.get(at);
+  }
+  let { start } = outer;
+  for (const comment of source.comments.toReversed()) {
+    if (comment.end > start) continue;
+    if (source.text.slice(comment.end, start).trim() !== "") break;
+    start = comment.start;
+  }
+  return start;
 }
