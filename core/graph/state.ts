@@ -6,6 +6,7 @@
 
 import { assert, type EdgeId, type NodeId, type SectionId, type TaskId } from "../base/index.ts";
 import type { AioContext, Co, CoMutex, CoQueue, GuestBuffer, Polls } from "../sched/index.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
 export const BDRV_CHILD_DATA = 1;
@@ -36,9 +37,26 @@ export interface BlockDriver {
   /** Release what `open` took; called by bdrv_close inside a drained section. */
   readonly close?: (bs: BlockDriverState) => void;
   /** Data paths: 0 or a negated errno. Missing means the driver cannot. */
-  readonly coPreadv?: (bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov, flags: number) => Co<number>;
-  readonly coPwritev?: (bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov, flags: number) => Co<number>;
-  readonly coPwriteZeroes?: (bs: BlockDriverState, offset: number, bytes: number, flags: number) => Co<number>;
+  readonly coPreadv?: (
+    bs: BlockDriverState,
+    offset: number,
+    bytes: number,
+    qiov: Qiov,
+    flags: number,
+  ) => Co<number>;
+  readonly coPwritev?: (
+    bs: BlockDriverState,
+    offset: number,
+    bytes: number,
+    qiov: Qiov,
+    flags: number,
+  ) => Co<number>;
+  readonly coPwriteZeroes?: (
+    bs: BlockDriverState,
+    offset: number,
+    bytes: number,
+    flags: number,
+  ) => Co<number>;
   readonly coPdiscard?: (bs: BlockDriverState, offset: number, bytes: number) => Co<number>;
   /** Flush to the operating system and to the disk; children are flushed by the caller. */
   readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
@@ -56,6 +74,9 @@ export interface BlockDriver {
   readonly attachAioContext?: (bs: BlockDriverState, ctx: AioContext) => void;
   readonly ioPlug?: (bs: BlockDriverState) => void;
   readonly ioUnplug?: (bs: BlockDriverState) => void;
+  /** Hot add and removal of a child (quorum-children.ts has both). Poll. Missing: the driver's children are fixed. */
+  readonly addChild?: (bs: BlockDriverState, childBs: BlockDriverState) => Polls<void>;
+  readonly delChild?: (bs: BlockDriverState, child: BdrvChild) => Polls<void>;
 }
 
 /** The class of an edge, by what its parent is (C: BdrvChildClass). The drained callbacks neither poll nor edit the graph. */
@@ -71,12 +92,29 @@ export interface BdrvChildClass {
   readonly attach?: (child: BdrvChild) => Polls<void>;
   readonly detach?: (child: BdrvChild) => Polls<void>;
   readonly getParentAioContext: (child: BdrvChild) => AioContext;
-  /** The parent follows its child into `ctx`, or says that it cannot (false). */
-  readonly changeAioContext: (child: BdrvChild, ctx: AioContext, visited: Set<unknown>) => boolean;
+  /**
+   * The parent follows its child into `ctx` when `tran` is committed; false says that it cannot. `visited` holds the edges
+   * that need no look any more. May poll: a node drains itself first.
+   */
+  readonly changeAioContext: (
+    child: BdrvChild,
+    ctx: AioContext,
+    visited: Set<BdrvChild>,
+    tran: Transaction,
+  ) => boolean | Polls<boolean>;
   readonly resize?: (child: BdrvChild) => void;
   readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined | Polls<void>;
   readonly drainedPoll?: (child: BdrvChild, section: SectionId) => boolean;
-  readonly drainedEnd?: (child: BdrvChild, section: SectionId, drainedEndCounter: DrainedEndCounter) => undefined | Polls<void>;
+  readonly drainedEnd?: (
+    child: BdrvChild,
+    section: SectionId,
+    drainedEndCounter: DrainedEndCounter,
+  ) => undefined | Polls<void>;
+}
+
+/** What every parent of an edge has (node, BlockBackend, job): on whose behalf it is quiesced, one entry a level. */
+export interface EdgeParent {
+  readonly quiescedFor: SectionId[];
 }
 
 /** How many driver end hooks a drained_end still waits for (C: drained_end_counter). */
@@ -90,7 +128,7 @@ export class BdrvChild {
   readonly name: string;
   readonly klass: BdrvChildClass;
   readonly role: number;
-  /** The parent: a BlockDriverState, BlockBackend or Job, as `klass` says. */
+  /** The parent: a BlockDriverState, BlockBackend or Job, as `klass` says; always an EdgeParent. */
   readonly opaque: unknown;
   /** Number of the parent among its kind. */
   readonly parentId: number;
@@ -105,7 +143,14 @@ export class BdrvChild {
   nextInParents: BdrvChild | null = null;
   previousInParents: BdrvChild | null = null;
 
-  constructor(id: EdgeId, name: string, klass: BdrvChildClass, role: number, opaque: unknown, parentId: number) {
+  constructor(
+    id: EdgeId,
+    name: string,
+    klass: BdrvChildClass,
+    role: number,
+    opaque: unknown,
+    parentId: number,
+  ) {
     this.id = id;
     this.name = name;
     this.klass = klass;
@@ -225,7 +270,14 @@ export class BlockDriverState {
   flushedGen = 0;
   ioPlugged = 0;
 
-  constructor(id: NodeId, nodeName: string, drv: BlockDriver, ctx: AioContext, readOnly: boolean, locks: NodeLocks) {
+  constructor(
+    id: NodeId,
+    nodeName: string,
+    drv: BlockDriver,
+    ctx: AioContext,
+    readOnly: boolean,
+    locks: NodeLocks,
+  ) {
     this.id = id;
     this.nodeName = nodeName;
     this.drv = drv;

@@ -1,0 +1,154 @@
+// Attaching a node below a parent: a new edge, made to agree with its parent about the AioContext, then pointed at the node.
+//
+// bdrv_attach_child serves node parents, bdrv_root_attach_child BlockBackends and jobs. Both take over the caller's
+// reference to the child: it is dropped when the edge is detached, or here on failure. Patch 10 drains the subtrees of both
+// sides; the context move drains on its own (aio-context.ts). Permissions are not part of this issue: where QEMU
+// refreshes them, nothing can fail yet. The way back is detach.ts.
+
+import { assert, type EdgeId, EINVAL } from "../base/index.ts";
+import { Ev, site } from "../probe/index.ts";
+import { type AioContext, globalStateCode, machine, nextId, type Polls } from "../sched/index.ts";
+import { edgeBs } from "./access.ts";
+import { bdrvTryChangeAioContext, changeParentAioContext } from "./aio-context.ts";
+import { BlockError, settle, valueOf } from "./block-error.ts";
+import { bdrvRecurseHasChild } from "./chain.ts";
+import { childOfBds } from "./child-of-bds.ts";
+import { bdrvChildFree } from "./detach.ts";
+import { withSubtreeDrained } from "./edit-drains.ts";
+import { graphOp } from "./graph-op.ts";
+import { bdrvRef, bdrvUnref } from "./node-life.ts";
+import { bdrvReplaceChildNoperm } from "./replace-child.ts";
+import { BdrvChild, type BdrvChildClass, type BlockDriverState, type EdgeParent } from "./state.ts";
+import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
+
+const SITE_ATTACH = site("bdrv_attach_child");
+const SITE_ROOT_ATTACH = site("bdrv_root_attach_child");
+const SITE_COMMON = site("bdrv_attach_child_common");
+const SITE_COMMON_ABORT = site("bdrv_attach_child_common_abort");
+const SITE_NOPERM = site("bdrv_attach_child_noperm");
+
+/** What an edge to be is called and whom it belongs to. */
+export interface EdgeSpec {
+  readonly name: string;
+  readonly klass: BdrvChildClass;
+  readonly role: number;
+  /** The parent, and its number among its kind. */
+  readonly opaque: EdgeParent;
+  readonly parentId: number;
+}
+
+/**
+ * bdrv_attach_child (block.c:3149): `childBs` becomes the child `name` of the node `parentBs`, which takes over the caller's
+ * reference. BlockError when that would be a cycle or the AioContexts cannot be made equal. Polls.
+ */
+export function* bdrvAttachChild(
+  parentBs: BlockDriverState,
+  childBs: BlockDriverState,
+  name: string,
+  role: number,
+): Polls<BdrvChild> {
+  globalStateCode(SITE_ATTACH);
+  assert(name.length > 0, "an edge has a name");
+  assert(childBs.refcnt > 0, "the caller gives a reference");
+  const attach = (tran: Transaction): Polls<BdrvChild> =>
+    bdrvAttachChildNoperm(parentBs, childBs, name, role, tran);
+  return yield* graphOp(SITE_ATTACH, function* (): Polls<BdrvChild> {
+    const outcome = yield* settle(() =>
+      withSubtreeDrained([parentBs, childBs], "unlocked", SITE_ATTACH, () => inTransaction(attach)),
+    );
+    yield* bdrvUnref(childBs);
+    return valueOf(outcome);
+  });
+}
+
+/** bdrv_root_attach_child (block.c:3107): as bdrvAttachChild, below a BlockBackend or a job. Polls. */
+export function* bdrvRootAttachChild(childBs: BlockDriverState, spec: EdgeSpec): Polls<BdrvChild> {
+  globalStateCode(SITE_ROOT_ATTACH);
+  assert(!spec.klass.parentIsBds, "the parent is not a node");
+  assert(childBs.refcnt > 0, "the caller gives a reference");
+  const attach = (tran: Transaction): Polls<BdrvChild> =>
+    bdrvAttachChildCommon(childBs, spec, tran);
+  return yield* graphOp(SITE_ROOT_ATTACH, function* (): Polls<BdrvChild> {
+    const outcome = yield* settle(() =>
+      withSubtreeDrained([childBs], "unlocked", SITE_ROOT_ATTACH, () => inTransaction(attach)),
+    );
+    yield* bdrvUnref(childBs);
+    return valueOf(outcome);
+  });
+}
+
+/** bdrv_attach_child_noperm (block.c:3045): the part of bdrv_attach_child inside the transaction. Polls. */
+export function* bdrvAttachChildNoperm(
+  parentBs: BlockDriverState,
+  childBs: BlockDriverState,
+  name: string,
+  role: number,
+  tran: Transaction,
+): Polls<BdrvChild> {
+  globalStateCode(SITE_NOPERM);
+  assert(!parentBs.closed, "the parent has a driver");
+  assert(!childBs.closed, "the child has a driver");
+  if (bdrvRecurseHasChild(childBs, parentBs)) {
+    const edge = `Making '${childBs.nodeName}' a ${name} child of '${parentBs.nodeName}'`;
+    throw new BlockError(EINVAL, `${edge} would create a cycle`);
+  }
+  const spec = { name, klass: childOfBds, role, opaque: parentBs, parentId: parentBs.id };
+  return yield* bdrvAttachChildCommon(childBs, spec, tran);
+}
+
+/** bdrv_attach_child_common (block.c:2968): make the edge and point it at `childBs`. Polls. */
+export function* bdrvAttachChildCommon(
+  childBs: BlockDriverState,
+  spec: EdgeSpec,
+  tran: Transaction,
+): Polls<BdrvChild> {
+  globalStateCode(SITE_COMMON);
+  assert(Array.isArray(spec.opaque.quiescedFor), "a parent knows whom it is quiesced for");
+  assert(spec.parentId > 0, "a parent has a number");
+  const { name, klass, role, opaque, parentId } = spec;
+  const id = nextId(machine, "edge") as EdgeId;
+  const child = new BdrvChild(id, name, klass, role, opaque, parentId);
+  machine.probe.emit(Ev.edge_new, id, klass.klass, parentId, machine.probe.intern(name));
+  const oldParentCtx = klass.getParentAioContext(child);
+  const oldChildCtx = childBs.aioContext;
+  if (oldChildCtx !== oldParentCtx) yield* agreeOnContext(child, childBs, oldParentCtx);
+  bdrvRef(childBs);
+  yield* bdrvReplaceChildNoperm(child, childBs);
+  tranAdd(tran, {
+    name: "bdrv_attach_child_common",
+    abort: () => attachChildCommonAbort(child, oldParentCtx, oldChildCtx),
+  });
+  return child;
+}
+
+/** Move the child to the parent's context; if that is impossible, the parent to the child's. Polls. */
+function* agreeOnContext(
+  child: BdrvChild,
+  childBs: BlockDriverState,
+  parentCtx: AioContext,
+): Polls<void> {
+  const moved = yield* settle(() => bdrvTryChangeAioContext(childBs, parentCtx, null));
+  if (moved.ok) return;
+  if (yield* changeParentAioContext(child, childBs.aioContext)) return;
+  bdrvChildFree(child);
+  throw moved.error;
+}
+
+/** bdrv_attach_child_common_abort (block.c:2921): take the edge away again, and restore both contexts. Polls. */
+function* attachChildCommonAbort(
+  child: BdrvChild,
+  oldParentCtx: AioContext,
+  oldChildCtx: AioContext,
+): Polls<void> {
+  globalStateCode(SITE_COMMON_ABORT);
+  const bs = edgeBs(child, SITE_COMMON_ABORT);
+  assert(bs !== null, "the edge that is taken back points at its node");
+  yield* bdrvReplaceChildNoperm(child, null);
+  if (bs.aioContext !== oldChildCtx) yield* bdrvTryChangeAioContext(bs, oldChildCtx, null);
+  if (child.klass.getParentAioContext(child) !== oldParentCtx) {
+    const restored = yield* changeParentAioContext(child, oldParentCtx);
+    assert(restored, "a parent can go back to where it was");
+  }
+  yield* bdrvUnref(bs);
+  bdrvChildFree(child);
+}

@@ -1,0 +1,71 @@
+// Editing the graph: the only place that writes a list, an alias, or an edge's node. Each write leaves its event, with the
+// site of the function that asked for it.
+//
+// Whether the write was allowed is not decided here: callers have asserted it (writable.ts) and hold the drains.
+
+import { assert, type SiteId } from "../base/index.ts";
+import { Ev, List } from "../probe/index.ts";
+import { machine } from "../sched/index.ts";
+import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
+
+/** Link `child` at the head of the `children` of its parent `bs`. */
+export function insertIntoChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  assert(child.opaque === bs, "an edge is a child of its parent");
+  assert(!contains(bs.rawChildren, child), "an edge is in its parent's children once");
+  bs.rawChildren.insertHead(child);
+  machine.probe.emit(Ev.list_insert, List.children, bs.id, child.id, site);
+}
+
+/** Unlink `child` from the `children` of its parent `bs`. */
+export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  assert(contains(bs.rawChildren, child), "an edge is removed from children that hold it");
+  bs.rawChildren.remove(child);
+  assert(bs.rawChildren.length >= 0, "a list does not hold less than nothing");
+  machine.probe.emit(Ev.list_remove, List.children, bs.id, child.id, site);
+}
+
+/** Link `child` at the head of the `parents` of the node `bs` that it points at. */
+export function insertIntoParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  assert(child.rawBs === bs, "an edge is in the parents of the node that it points at");
+  assert(!contains(bs.rawParents, child), "an edge is in its node's parents once");
+  bs.rawParents.insertHead(child);
+  machine.probe.emit(Ev.list_insert, List.parents, bs.id, child.id, site);
+}
+
+/** Unlink `child` from the `parents` of the node `bs` that it points at. */
+export function removeFromParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  assert(contains(bs.rawParents, child), "an edge is removed from parents that hold it");
+  bs.rawParents.remove(child);
+  assert(bs.rawParents.length >= 0, "a list does not hold less than nothing");
+  machine.probe.emit(Ev.list_remove, List.parents, bs.id, child.id, site);
+}
+
+/** C: bs->file = child. */
+export function setFile(bs: BlockDriverState, child: BdrvChild | null, site: SiteId): void {
+  assert(bs.rawFile !== child, "an alias is set to something else");
+  assert(child === null || child.opaque === bs, "file is one of the children");
+  bs.rawFile = child;
+  machine.probe.emit(Ev.list_set, List.file, bs.id, child === null ? 0 : child.id, site);
+}
+
+/** C: bs->backing = child. */
+export function setBacking(bs: BlockDriverState, child: BdrvChild | null, site: SiteId): void {
+  assert(bs.rawBacking !== child, "an alias is set to something else");
+  assert(child === null || child.opaque === bs, "backing is one of the children");
+  bs.rawBacking = child;
+  machine.probe.emit(Ev.list_set, List.backing, bs.id, child === null ? 0 : child.id, site);
+}
+
+/** C: child->bs = bs. */
+export function setEdgeBs(child: BdrvChild, bs: BlockDriverState | null, site: SiteId): void {
+  assert(child.rawBs !== bs, "an edge is pointed at something else");
+  assert(bs === null || !bs.closed, "an edge does not point at a closed node");
+  child.rawBs = bs;
+  machine.probe.emit(Ev.list_set, List.edge_bs, child.id, bs === null ? 0 : bs.id, site);
+}
+
+function contains(list: EdgeList, child: BdrvChild): boolean {
+  for (let edge = list.first; edge !== null; edge = list.next(edge))
+    if (edge === child) return true;
+  return false;
+}

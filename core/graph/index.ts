@@ -1,0 +1,63 @@
+export { backingOf, childrenOf, edgeBs, fileOf, parentsOf } from "./access.ts";
+export {
+  bdrvChangeAioContext,
+  bdrvChildChangeAioContext,
+  bdrvTryChangeAioContext,
+} from "./aio-context.ts";
+export { bdrvAllStates } from "./all-states.ts";
+export { bdrvAttachChild, bdrvRootAttachChild, type EdgeSpec } from "./attach.ts";
+export {
+  type BeforeCommit,
+  bdrvBackingRole,
+  bdrvSetBackingHd,
+  bdrvSetFileOrBackingNoperm,
+} from "./backing.ts";
+export { BlockError, type Outcome, settle, valueOf } from "./block-error.ts";
+export {
+  bdrvChainContains,
+  bdrvCowChild,
+  bdrvFilterChild,
+  bdrvFilterOrCowBs,
+  bdrvFilterOrCowChild,
+  bdrvPrimaryChild,
+  bdrvRecurseHasChild,
+} from "./chain.ts";
+export { childOfBds } from "./child-of-bds.ts";
+export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
+export { withDrained, withSubtreeDrained } from "./edit-drains.ts";
+export { graphOp } from "./graph-op.ts";
+export {
+  type DrawnGraph,
+  type DriverOf,
+  edgeOf,
+  graphFromText,
+  graphToText,
+} from "./graph-text.ts";
+export { assertGraphInvariants } from "./invariants.ts";
+export { bdrvFindNode, bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";
+export {
+  bdrvInsertNode,
+  bdrvOpenDriver,
+  type ChildSpec,
+  type InsertOptions,
+  type OpenOptions,
+} from "./open-node.ts";
+export { bdrvAddChild, bdrvDelChild, quorumAddChild, quorumDelChild } from "./quorum-children.ts";
+export {
+  bdrvAppend,
+  bdrvDropFilter,
+  bdrvReplaceChildBs,
+  bdrvReplaceChildTran,
+  bdrvReplaceNode,
+} from "./replace-node.ts";
+export * from "./state.ts";
+export {
+  inTransaction,
+  Transaction,
+  type TransactionAction,
+  tranAbort,
+  tranAdd,
+  tranCommit,
+  tranNew,
+} from "./transaction.ts";
+export { assertBdrvGraphWritable } from "./writable.ts";

@@ -1,0 +1,121 @@
+// Making a node with its driver and its children: what `blockdev-add` comes down to when the options are understood.
+//
+// QEMU's drivers open their children themselves (bdrv_open_child); here the caller has made them, and they are attached one
+// after the other, the first one first. When one is refused, the node goes again and nothing has changed.
+
+import { assert } from "../base/index.ts";
+import { site } from "../probe/index.ts";
+import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
+import { edgeBs } from "./access.ts";
+import { bdrvTryChangeAioContext } from "./aio-context.ts";
+import { bdrvAttachChild } from "./attach.ts";
+import { settle } from "./block-error.ts";
+import { bdrvPrimaryChild } from "./chain.ts";
+import { withDrained } from "./edit-drains.ts";
+import { graphOp } from "./graph-op.ts";
+import { bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";
+import { bdrvReplaceNode } from "./replace-node.ts";
+import {
+  BDRV_CHILD_FILTERED,
+  BDRV_CHILD_PRIMARY,
+  type BlockDriver,
+  type BlockDriverState,
+} from "./state.ts";
+
+const SITE_OPEN = site("bdrv_new_open_driver");
+const SITE_INSERT = site("bdrv_insert_node");
+
+/** A child that a new node begins with; the node takes over the caller's reference to `bs`. */
+export interface ChildSpec {
+  readonly name: string;
+  readonly role: number;
+  readonly bs: BlockDriverState;
+}
+
+/** How a node is opened. */
+export interface OpenOptions {
+  /** The driver's own state. */
+  readonly opaque?: unknown;
+  readonly children?: readonly ChildSpec[];
+  /** Where the node shall run; by default where its children are, or in main. */
+  readonly ctx?: AioContext;
+  readonly readOnly?: boolean;
+  /** By default the driver's answer, or the length of the primary child. */
+  readonly totalBytes?: number;
+  readonly requestAlignment?: number;
+}
+
+/**
+ * bdrv_new_open_driver_opts (block.c:1743): a node of `drv` called `nodeName` ("" for a generated name), with its children
+ * attached and one reference, the caller's. BlockError when the name is taken or a child is refused; the references to all
+ * children are gone then, too. Polls.
+ */
+export function* bdrvOpenDriver(
+  drv: BlockDriver,
+  nodeName: string,
+  options: OpenOptions = {},
+): Polls<BlockDriverState> {
+  globalStateCode(SITE_OPEN);
+  assert(drv.formatName.length > 0, "a driver has a name");
+  const waiting = [...(options.children ?? [])];
+  const outcome = yield* settle(function* (): Polls<BlockDriverState> {
+    const bs = bdrvNew(drv, nodeName, options.opaque ?? null, options.readOnly ?? false);
+    const opened = yield* settle(() => openInto(bs, waiting, options));
+    if (opened.ok) return bs;
+    yield* bdrvUnref(bs);
+    throw opened.error;
+  });
+  if (outcome.ok) return outcome.value;
+  for (const { bs } of waiting) yield* bdrvUnref(bs);
+  throw outcome.error;
+}
+
+/** bdrv_open_driver (block.c:1649). What was attached leaves `waiting`. Polls. */
+function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOptions): Polls<void> {
+  for (let child = waiting.shift(); child !== undefined; child = waiting.shift())
+    yield* bdrvAttachChild(bs, child.bs, child.name, child.role);
+  if (options.ctx !== undefined && bs.aioContext !== options.ctx)
+    yield* bdrvTryChangeAioContext(bs, options.ctx, null);
+  bs.requestAlignment = options.requestAlignment ?? 1;
+  bs.totalBytes = options.totalBytes ?? lengthOf(bs);
+  assert(bs.totalBytes >= 0, "a node has a length");
+}
+
+function lengthOf(bs: BlockDriverState): number {
+  if (bs.drv.getlength !== undefined) return Math.max(0, bs.drv.getlength(bs));
+  const primary = bdrvPrimaryChild(bs);
+  return primary === null ? 0 : (edgeBs(primary, SITE_OPEN)?.totalBytes ?? 0);
+}
+
+/** How a filter is put into the graph. */
+export interface InsertOptions extends Omit<OpenOptions, "children"> {
+  /** Name of the edge between the filter and the node below it. */
+  readonly childName?: string;
+}
+
+/**
+ * bdrv_insert_node (block.c:5315): put a new filter of `drv` above `bs`: it filters `bs` and takes its parents. Returns the
+ * filter with one reference, the caller's. Polls.
+ */
+export function* bdrvInsertNode(
+  bs: BlockDriverState,
+  drv: BlockDriver,
+  nodeName: string,
+  options: InsertOptions = {},
+): Polls<BlockDriverState> {
+  globalStateCode(SITE_INSERT);
+  assert(drv.isFilter, "what is inserted is a filter");
+  assert(!bs.closed, "the node below has a driver");
+  const name = options.childName ?? (drv.filteredChildIsBacking === true ? "backing" : "file");
+  return yield* graphOp(SITE_INSERT, function* (): Polls<BlockDriverState> {
+    bdrvRef(bs);
+    const children = [{ name, role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs }];
+    const filter = yield* bdrvOpenDriver(drv, nodeName, { ...options, children });
+    const replaced = yield* settle(() =>
+      withDrained([bs], SITE_INSERT, () => bdrvReplaceNode(bs, filter)),
+    );
+    if (replaced.ok) return filter;
+    yield* bdrvUnref(filter);
+    throw replaced.error;
+  });
+}

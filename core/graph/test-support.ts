@@ -1,0 +1,117 @@
+// For tests of the graph: drivers without I/O, a run of a drawn graph on the test machine, and a log of chosen events as text.
+
+import { assert, must } from "../base/index.ts";
+import { type EventName, LAYOUTS, ProbeBase, siteTable } from "../probe/index.ts";
+import { ModelAssertion, machine, type Polls, type RunOutcome } from "../sched/index.ts";
+import { type RunMainOptions, runMain } from "../sched/test-support.ts";
+import {
+  assertGraphInvariants,
+  type BlockDriver,
+  bdrvAllStates,
+  type DrawnGraph,
+  graphFromText,
+  graphToText,
+  quorumAddChild,
+  quorumDelChild,
+} from "./index.ts";
+
+/** A format: takes a file and a backing file. */
+export const formatDriver: BlockDriver = {
+  formatName: "format",
+  isFilter: false,
+  supportsBacking: true,
+};
+
+/** A driver that takes no backing file. */
+export const plainDriver: BlockDriver = { formatName: "plain", isFilter: false };
+
+export const filterDriver: BlockDriver = { formatName: "filter", isFilter: true };
+
+/** A filter whose child is its `backing`. */
+export const backingFilterDriver: BlockDriver = {
+  formatName: "backing-filter",
+  isFilter: true,
+  filteredChildIsBacking: true,
+};
+
+/** A node with a changing set of children. */
+export const quorumDriver: BlockDriver = {
+  formatName: "quorum",
+  isFilter: false,
+  addChild: quorumAddChild,
+  delChild: quorumDelChild,
+};
+
+const DRIVERS: Readonly<Record<string, BlockDriver>> = {
+  "": formatDriver,
+  plain: plainDriver,
+  filter: filterDriver,
+  bfilter: backingFilterDriver,
+  quorum: quorumDriver,
+};
+
+/** The driver behind the word after a node's colon. */
+export function driverOf(word: string): BlockDriver {
+  return must(DRIVERS[word], "the driver of a drawn node is known");
+}
+
+/** Keeps events as text: `name field=value …`, with sites as their names and strings as themselves. */
+export class EventLog extends ProbeBase {
+  readonly lines: string[] = [];
+  readonly #wanted: ReadonlySet<EventName> | null;
+
+  /** Keep the events named here, or all. */
+  constructor(wanted: readonly EventName[] | null = null) {
+    super();
+    this.#wanted = wanted === null ? null : new Set(wanted);
+  }
+
+  override emit(kind: number, a = 0, b = 0, c = 0, d = 0): void {
+    const layout = must(LAYOUTS[kind], "an emitted kind is in the catalogue");
+    if (this.#wanted !== null && !this.#wanted.has(layout.name)) return;
+    const args = [a, b, c, d];
+    const words = layout.fields.map(({ name, type, slot }) => {
+      const value = args[slot] ?? 0;
+      if (type === "site") return siteTable[value - 1]?.name ?? "-";
+      if (type === "string") return this.strings[value] ?? "?";
+      return `${name}=${value}`;
+    });
+    this.lines.push([layout.name, ...words].join(" "));
+  }
+
+  override emitWide(kind: number, _wide: number, a = 0, b = 0, c = 0): void {
+    this.emit(kind, a, b, c);
+  }
+}
+
+/** What became of a run. */
+export interface GraphRun {
+  readonly outcome: RunOutcome;
+  /** Text of the modelled assertion that ended it, "" for none. */
+  readonly assertion: string;
+  /** The graph at the end of the body, as text. */
+  readonly text: string;
+}
+
+/** A node of the drawing, by name. */
+export type NodeOf = (name: string) => ReturnType<DrawnGraph["get"]> & object;
+
+/** Draw a graph, run `body` in the main context, check the graph's invariants and return it as text. */
+export function runGraph(
+  drawing: string,
+  body: (node: NodeOf, graph: DrawnGraph) => Polls<void>,
+  options: RunMainOptions = {},
+): GraphRun {
+  let text = "";
+  const run = runMain(function* (): Polls<void> {
+    const graph = yield* graphFromText(drawing, driverOf);
+    const { probe } = machine;
+    if (probe instanceof EventLog) probe.lines.length = 0;
+    yield* body((name) => must(graph.get(name), "the node is drawn"), graph);
+    text = graphToText();
+    assertGraphInvariants(bdrvAllStates());
+  }, options);
+  const { assertion } = run.machine;
+  assert(assertion === null || assertion instanceof ModelAssertion, "a run ends by itself");
+  return { outcome: run.outcome, assertion: assertion?.message ?? "", text };
+}
