@@ -5,7 +5,7 @@
 // (edits, with their event) and invariant checks touch them; all other code goes through those two files.
 
 import { assert, type EdgeId, type NodeId, type SectionId, type TaskId } from "../base/index.ts";
-import type { AioContext, Co, CoMutex, CoQueue, GuestBuffer, Polls } from "../sched/index.ts";
+import type { AioContext, Co, CoMutex, Coroutine, CoQueue, GuestBuffer, Polls } from "../sched/index.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
@@ -64,6 +64,8 @@ export interface BlockDriver {
   readonly coTruncate?: (bs: BlockDriverState, offset: number) => Co<number>;
   /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
   readonly getlength?: (bs: BlockDriverState) => number;
+  /** The length is asked for each time (C: has_variable_length); else the one of open, write and truncate counts. */
+  readonly hasVariableLength?: boolean;
   /** Whether the medium is there; missing: all children decide. */
   readonly isInserted?: (bs: BlockDriverState) => boolean;
   /** Drain hooks (C: bdrv_co_drain_begin, bdrv_co_drain_end): run as coroutines in the node's context. */
@@ -227,7 +229,14 @@ export interface BdrvTrackedRequest {
   readonly offset: number;
   readonly bytes: number;
   readonly task: TaskId;
+  /** Runs the request. */
+  readonly co: Coroutine;
+  /** It excludes requests that overlap with this range, which is as wide as the request or wider. */
   serialising: boolean;
+  overlapOffset: number;
+  overlapBytes: number;
+  /** The request that this one waits for. */
+  waitingFor: BdrvTrackedRequest | null;
   readonly waitQueue: CoQueue;
 }
 

@@ -1,3 +1,4 @@
+export { bdrvCheckRequest32 } from "./check-request.ts";
 export {
   bdrvChildCbDrainedBegin,
   bdrvChildCbDrainedEnd,
@@ -13,6 +14,8 @@ export {
   bdrvCoSubtreeDrainedEnd,
   bdrvDrainedBeginNoPoll,
 } from "./co-drain.ts";
+export { bdrvCoCopyRange } from "./copy-range.ts";
+export { bdrvCoPdiscard } from "./discard.ts";
 export { bdrvDrain, bdrvDrainedBegin, bdrvDrainedEnd } from "./drain.ts";
 export {
   bdrvDrainAll,
@@ -23,12 +26,19 @@ export {
   bdrvDrainAllNewNode,
 } from "./drain-all.ts";
 export { bdrvDrainPoll } from "./drain-poll.ts";
+export { bdrvCoFlush } from "./flush.ts";
+export { guestCopy, guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
 export { bdrvDecInFlight, bdrvIncInFlight, bdrvWakeup, taskShare } from "./in-flight.ts";
+export { bdrvIsInserted } from "./inserted.ts";
+export { bdrvGetlength, refreshTotalSectors } from "./length.ts";
+export * from "./limits.ts";
 export {
   bdrvCoParentDrainedBeginSingle,
   bdrvParentDrainedBeginSingle,
   bdrvParentDrainedEndSingle,
 } from "./parent-drain.ts";
+export { bdrvIoPlug, bdrvIoUnplug } from "./plug.ts";
+export { bdrvCoPreadv } from "./read.ts";
 export {
   bdrvApplySubtreeDrain,
   bdrvSubtreeDrainedBegin,
@@ -37,3 +47,13 @@ export {
   bdrvSubtreeDrainedEndUnlocked,
   bdrvUnapplySubtreeDrain,
 } from "./subtree.ts";
+export {
+  bdrvFlush,
+  bdrvPreadv,
+  bdrvPwritev,
+  bdrvPwriteZeroes,
+  bdrvTruncate,
+} from "./sync.ts";
+export { bdrvCoTruncate } from "./truncate.ts";
+export { bdrvCoPwritev } from "./write.ts";
+export { bdrvCoPwriteZeroes } from "./write-zeroes.ts";

@@ -1,0 +1,19 @@
+// What every request must satisfy before it touches a node: a range that exists and a buffer that holds it.
+
+import { assert, EIO } from "../base/index.ts";
+import type { Qiov } from "../graph/state.ts";
+import { ioCode } from "../sched/index.ts";
+import { BDRV_LENGTH_MAX, BDRV_REQUEST_MAX_BYTES } from "./limits.ts";
+
+/** bdrv_check_request32 (io.c:1029): 0, or -EIO for a range or a buffer that no request can have. */
+export function bdrvCheckRequest32(offset: number, bytes: number, qiov: Qiov | null): number {
+  ioCode();
+  assert(Number.isSafeInteger(offset), "offsets are whole numbers");
+  assert(Number.isSafeInteger(bytes), "byte counts are whole numbers");
+  if (offset < 0 || bytes < 0) return -EIO;
+  if (bytes > BDRV_REQUEST_MAX_BYTES) return -EIO;
+  if (offset > BDRV_LENGTH_MAX - bytes) return -EIO;
+  if (qiov === null) return 0;
+  if (qiov.start < 0 || qiov.start > qiov.buffer.length) return -EIO;
+  return bytes > qiov.buffer.length - qiov.start ? -EIO : 0;
+}

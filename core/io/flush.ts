@@ -1,0 +1,85 @@
+// Flushing a node and everything below it that writes.
+//
+// One flush at a time works on a node; later ones wait in its `flushQueue`. A generation number counts writes, so that a flush
+// with nothing new to write does not go to the disk again. The walk of `children` sleeps inside: this is QEMU's plain loop, so
+// an edge that is removed meanwhile is still followed (reference, section 1.4, non-SAFE iteration hazards).
+
+import { assert } from "../base/index.ts";
+import { childrenOf } from "../graph/access.ts";
+import { bdrvPrimaryChild } from "../graph/chain.ts";
+import { BDRV_CHILD_COW, type BdrvChild, type BlockDriverState } from "../graph/state.ts";
+import { Ev, List, Request, site } from "../probe/index.ts";
+import {
+  type Co,
+  ioCode,
+  machine,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+  qemuCoQueueNext,
+  qemuCoQueueWait,
+} from "../sched/index.ts";
+import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
+import { requestBegin, requestEnd } from "./request.ts";
+
+const SITE_CHILDREN = site("bdrv_co_flush");
+
+/** bdrv_co_flush (io.c:2931): 0, or the negated errno of the first that failed. */
+export function* bdrvCoFlush(bs: BlockDriverState): Co<number> {
+  ioCode();
+  assert(bs.id > 0, "a node has a number");
+  // C reads it for its debug events, before the counter is raised; the read is a fact, its result is not used.
+  bdrvPrimaryChild(bs);
+  const outermost = requestBegin(bs, Request.flush, 0, 0);
+  let ret = 0;
+  if (bdrvIsInserted(bs) && !bs.readOnly) ret = yield* flushInserted(bs);
+  requestEnd(bs, Request.flush, ret, outermost);
+  return ret;
+}
+
+function* flushInserted(bs: BlockDriverState): Co<number> {
+  yield* qemuCoMutexLock(bs.reqsLock);
+  const currentGen = bs.writeGen;
+  while (bs.activeFlushReq) yield* qemuCoQueueWait(bs.flushQueue, bs.reqsLock);
+  bs.activeFlushReq = true;
+  qemuCoMutexUnlock(bs.reqsLock);
+
+  let ret = yield* flushDriver(bs, currentGen);
+  if (ret >= 0) ret = yield* flushChildren(bs);
+  if (ret === 0) bs.flushedGen = currentGen;
+
+  yield* qemuCoMutexLock(bs.reqsLock);
+  assert(bs.activeFlushReq, "one flush at a time is active");
+  bs.activeFlushReq = false;
+  qemuCoQueueNext(bs.flushQueue);
+  qemuCoMutexUnlock(bs.reqsLock);
+  return ret;
+}
+
+/** First to the operating system, then, if anything was written since the last time, to the disk. */
+function* flushDriver(bs: BlockDriverState, currentGen: number): Co<number> {
+  const { drv } = bs;
+  if (drv.coFlushToOs !== undefined) {
+    const ret = yield* drv.coFlushToOs(bs);
+    if (ret < 0) return ret;
+  }
+  if (bs.flushedGen === currentGen || drv.coFlushToDisk === undefined) return 0;
+  return yield* drv.coFlushToDisk(bs);
+}
+
+function* flushChildren(bs: BlockDriverState): Co<number> {
+  let ret = 0;
+  const children = childrenOf(bs, SITE_CHILDREN);
+  machine.probe.emit(Ev.iter_begin, List.children, bs.id, SITE_CHILDREN);
+  for (let child = children.first; child !== null; child = children.next(child)) {
+    if (!carriesWrites(child)) continue;
+    const childRet = yield* bdrvCoFlush(nodeBehind(child, SITE_CHILDREN));
+    if (ret === 0) ret = childRet;
+  }
+  machine.probe.emit(Ev.iter_end, List.children, bs.id, SITE_CHILDREN);
+  return ret;
+}
+
+/** Differs from QEMU: no permissions yet; every edge but that to a backing file is taken to have the permission to write. */
+function carriesWrites(child: BdrvChild): boolean {
+  return (child.role & BDRV_CHILD_COW) === 0;
+}

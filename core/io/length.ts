@@ -1,0 +1,37 @@
+// The length of a node. Most nodes know theirs; those with `hasVariableLength` ask below each time.
+
+import { assert, ENOMEDIUM } from "../base/index.ts";
+import { bdrvPrimaryChild } from "../graph/chain.ts";
+import type { BlockDriverState } from "../graph/state.ts";
+import { site } from "../probe/index.ts";
+import { ioCode } from "../sched/index.ts";
+import { nodeBehind } from "./inserted.ts";
+import { alignUp, BDRV_LENGTH_MAX, BDRV_SECTOR_SIZE } from "./limits.ts";
+
+const SITE_LENGTH = site("refresh_total_sectors");
+
+/** bdrv_getlength (block.c:5792): bytes, in whole sectors, or a negated errno. */
+export function bdrvGetlength(bs: BlockDriverState): number {
+  ioCode();
+  if (bs.closed) return -ENOMEDIUM;
+  assert(bs.totalBytes % BDRV_SECTOR_SIZE === 0, "lengths are whole sectors");
+  if (bs.drv.hasVariableLength === true) return refreshTotalSectors(bs);
+  return bs.totalBytes;
+}
+
+/** refresh_total_sectors (block.c:1079): ask the driver, or the primary child, and remember. Bytes, or a negated errno. */
+export function refreshTotalSectors(bs: BlockDriverState): number {
+  ioCode();
+  if (bs.closed) return -ENOMEDIUM;
+  const length = askLength(bs);
+  if (length < 0) return length;
+  assert(length <= BDRV_LENGTH_MAX, "a driver answers with a length that exists");
+  bs.totalBytes = alignUp(length, BDRV_SECTOR_SIZE);
+  return bs.totalBytes;
+}
+
+function askLength(bs: BlockDriverState): number {
+  if (bs.drv.getlength !== undefined) return bs.drv.getlength(bs);
+  const child = bdrvPrimaryChild(bs);
+  return child === null ? bs.totalBytes : bdrvGetlength(nodeBehind(child, SITE_LENGTH));
+}

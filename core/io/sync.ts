@@ -1,0 +1,64 @@
+// Requests for thread-level code (C: generated_co_wrapper): a coroutine in the node's context does the work, and the caller
+// polls until it is done. Each of these is a hidden poll point.
+
+import { assert } from "../base/index.ts";
+import type { BdrvChild, BlockDriverState, Qiov } from "../graph/state.ts";
+import { site } from "../probe/index.ts";
+import { ioOrGsCode, type Polls, runInCoroutine } from "../sched/index.ts";
+import { bdrvCoFlush } from "./flush.ts";
+import { nodeBehind } from "./inserted.ts";
+import { bdrvCoPreadv } from "./read.ts";
+import { bdrvCoTruncate } from "./truncate.ts";
+import { bdrvCoPwritev } from "./write.ts";
+import { bdrvCoPwriteZeroes } from "./write-zeroes.ts";
+
+const SITE_FLUSH = site("bdrv_flush");
+const SITE_PREADV = site("bdrv_preadv");
+const SITE_PWRITEV = site("bdrv_pwritev");
+const SITE_ZEROES = site("bdrv_pwrite_zeroes");
+const SITE_TRUNCATE = site("bdrv_truncate");
+
+/** bdrv_flush: as bdrvCoFlush. Polls. */
+export function* bdrvFlush(bs: BlockDriverState): Polls<number> {
+  ioOrGsCode();
+  assert(bs.id > 0, "a node has a number");
+  return yield* runInCoroutine(bs.aioContext, () => bdrvCoFlush(bs), SITE_FLUSH);
+}
+
+/** bdrv_preadv: as bdrvCoPreadv. Polls. */
+export function* bdrvPreadv(
+  child: BdrvChild,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+): Polls<number> {
+  ioOrGsCode();
+  const ctx = nodeBehind(child, SITE_PREADV).aioContext;
+  return yield* runInCoroutine(ctx, () => bdrvCoPreadv(child, offset, bytes, qiov), SITE_PREADV);
+}
+
+/** bdrv_pwritev: as bdrvCoPwritev. Polls. */
+export function* bdrvPwritev(
+  child: BdrvChild,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+): Polls<number> {
+  ioOrGsCode();
+  const ctx = nodeBehind(child, SITE_PWRITEV).aioContext;
+  return yield* runInCoroutine(ctx, () => bdrvCoPwritev(child, offset, bytes, qiov), SITE_PWRITEV);
+}
+
+/** bdrv_pwrite_zeroes: as bdrvCoPwriteZeroes. Polls. */
+export function* bdrvPwriteZeroes(child: BdrvChild, offset: number, bytes: number): Polls<number> {
+  ioOrGsCode();
+  const ctx = nodeBehind(child, SITE_ZEROES).aioContext;
+  return yield* runInCoroutine(ctx, () => bdrvCoPwriteZeroes(child, offset, bytes), SITE_ZEROES);
+}
+
+/** bdrv_truncate: as bdrvCoTruncate. Polls. */
+export function* bdrvTruncate(child: BdrvChild, offset: number): Polls<number> {
+  ioOrGsCode();
+  const ctx = nodeBehind(child, SITE_TRUNCATE).aioContext;
+  return yield* runInCoroutine(ctx, () => bdrvCoTruncate(child, offset), SITE_TRUNCATE);
+}

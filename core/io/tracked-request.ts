@@ -1,0 +1,129 @@
+// Requests that are under way at a node (C: BdrvTrackedRequest), and how those that must not overlap wait for each other.
+//
+// A serialising request (an unaligned write that reads, changes and writes back; a truncate that grows) excludes all others
+// that overlap with its range, rounded to the alignment. Whoever comes later waits in the queue of the one in its way, unless
+// that one waits itself. The list and the queues are under the node's `reqsLock`.
+
+import { assert } from "../base/index.ts";
+import type { BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
+import { Ev } from "../probe/index.ts";
+import {
+  type Co,
+  CoQueue,
+  currentTask,
+  ioCode,
+  machine,
+  modelAssert,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+  qemuCoQueueRestartAll,
+  qemuCoQueueWait,
+  qemuCoroutineSelf,
+} from "../sched/index.ts";
+import { alignDown, alignUp } from "./limits.ts";
+
+/** tracked_request_begin (io.c:784): a request of the running coroutine is under way. `type` is the catalogue's RequestType. */
+export function* trackedRequestBegin(
+  bs: BlockDriverState,
+  type: number,
+  offset: number,
+  bytes: number,
+): Co<BdrvTrackedRequest> {
+  ioCode();
+  assert(offset >= 0, "requests lie inside an image");
+  assert(bs.inFlight > 0, "a request is counted before it is tracked");
+  const req: BdrvTrackedRequest = {
+    bs,
+    type,
+    offset,
+    bytes,
+    task: currentTask(),
+    co: qemuCoroutineSelf(),
+    serialising: false,
+    overlapOffset: offset,
+    overlapBytes: bytes,
+    waitingFor: null,
+    waitQueue: new CoQueue(),
+  };
+  yield* qemuCoMutexLock(bs.reqsLock);
+  bs.trackedRequests.unshift(req);
+  machine.probe.emitWide(Ev.tracked_begin, offset, bs.id, type, bytes);
+  qemuCoMutexUnlock(bs.reqsLock);
+  return req;
+}
+
+/** tracked_request_end (io.c:763): it is over; all who wait for it look again. */
+export function* trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
+  ioCode();
+  const { bs } = req;
+  if (req.serialising) bs.serialisingInFlight--;
+  assert(bs.serialisingInFlight >= 0, "a serialising request ends once");
+  yield* qemuCoMutexLock(bs.reqsLock);
+  const at = bs.trackedRequests.indexOf(req);
+  assert(at >= 0, "a tracked request ends once");
+  bs.trackedRequests.splice(at, 1);
+  machine.probe.emit(Ev.tracked_end, bs.id, req.type);
+  qemuCoQueueRestartAll(req.waitQueue);
+  qemuCoMutexUnlock(bs.reqsLock);
+}
+
+/** bdrv_wait_serialising_requests (io.c:939): wait until no serialising request overlaps. Free when there is none at all. */
+export function* bdrvWaitSerialisingRequests(self: BdrvTrackedRequest): Co<void> {
+  ioCode();
+  const { bs } = self;
+  assert(bs.trackedRequests.includes(self), "who waits is tracked");
+  if (bs.serialisingInFlight === 0) return;
+  yield* qemuCoMutexLock(bs.reqsLock);
+  yield* waitLocked(self);
+  qemuCoMutexUnlock(bs.reqsLock);
+}
+
+/** bdrv_make_request_serialising (io.c:953): exclude all that overlap with the range, rounded to `align`; waits for them. */
+export function* bdrvMakeRequestSerialising(req: BdrvTrackedRequest, align: number): Co<void> {
+  ioCode();
+  assert(align > 0, "alignments are positive");
+  yield* qemuCoMutexLock(req.bs.reqsLock);
+  setSerialising(req, align);
+  yield* waitLocked(req);
+  qemuCoMutexUnlock(req.bs.reqsLock);
+}
+
+/** tracked_request_set_serialising (io.c:868). */
+function setSerialising(req: BdrvTrackedRequest, align: number): void {
+  const start = alignDown(req.offset, align);
+  const bytes = alignUp(req.offset + req.bytes, align) - start;
+  if (!req.serialising) {
+    req.serialising = true;
+    req.bs.serialisingInFlight++;
+  }
+  req.overlapOffset = Math.min(req.overlapOffset, start);
+  req.overlapBytes = Math.max(req.overlapBytes, bytes);
+}
+
+/** bdrv_wait_serialising_requests_locked (io.c:855). */
+function* waitLocked(self: BdrvTrackedRequest): Co<void> {
+  const { bs } = self;
+  for (let other = conflict(self); other !== null; other = conflict(self)) {
+    self.waitingFor = other;
+    machine.probe.emit(Ev.tracked_wait, bs.id, self.type);
+    yield* qemuCoQueueWait(other.waitQueue, bs.reqsLock);
+    self.waitingFor = null;
+  }
+}
+
+/** bdrv_find_conflicting_request (io.c:820): one that overlaps and does not wait, as it could be waiting for `self`. */
+function conflict(self: BdrvTrackedRequest): BdrvTrackedRequest | null {
+  for (const other of self.bs.trackedRequests) {
+    if (other === self || !(other.serialising || self.serialising)) continue;
+    if (!overlaps(other, self.overlapOffset, self.overlapBytes)) continue;
+    modelAssert(qemuCoroutineSelf() !== other.co, "qemu_coroutine_self() != req->co");
+    if (other.waitingFor === null) return other;
+  }
+  return null;
+}
+
+/** tracked_request_overlaps (io.c:801). */
+function overlaps(req: BdrvTrackedRequest, offset: number, bytes: number): boolean {
+  if (offset >= req.overlapOffset + req.overlapBytes) return false;
+  return req.overlapOffset < offset + bytes;
+}

@@ -1,0 +1,143 @@
+// Writing zeroes through an edge: as a write without a buffer. The driver does it if it can; else a buffer of zeroes is
+// written. Blocks that the request covers in part are read, changed and written back.
+
+import { assert, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import {
+  BDRV_REQ_FUA,
+  type BdrvChild,
+  type BdrvTrackedRequest,
+  type BlockDriverState,
+} from "../graph/state.ts";
+import { Request, site } from "../probe/index.ts";
+import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
+import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvCoFlush } from "./flush.ts";
+import { guestZero, qiovOf } from "./guest-copy.ts";
+import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
+import { alignDown, alignUp, BOUNCE_BUFFER_MAX_BYTES } from "./limits.ts";
+import { bdrvAlignedPreadv } from "./read.ts";
+import { requestBegin, requestEnd } from "./request.ts";
+import {
+  bdrvMakeRequestSerialising,
+  trackedRequestBegin,
+  trackedRequestEnd,
+} from "./tracked-request.ts";
+import {
+  bdrvAlignedPwritev,
+  bdrvCoWriteReqFinish,
+  bdrvCoWriteReqPrepare,
+  bdrvDriverPwritev,
+} from "./write.ts";
+
+const SITE_ZEROES = site("bdrv_co_pwrite_zeroes");
+
+/** bdrv_co_pwrite_zeroes (io.c:2308): 0 or a negated errno. */
+export function* bdrvCoPwriteZeroes(
+  child: BdrvChild,
+  offset: number,
+  bytes: number,
+  flags = 0,
+): Co<number> {
+  ioCode();
+  const bs = nodeBehind(child, SITE_ZEROES);
+  if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
+  const checked = bdrvCheckRequest32(offset, bytes, null);
+  if (checked < 0) return checked;
+  if (bytes === 0) return 0;
+  const outermost = requestBegin(bs, Request.write_zeroes, offset, bytes);
+  const req = yield* trackedRequestBegin(bs, Request.write_zeroes, offset, bytes);
+  const ret = yield* bdrvCoDoZeroPwritev(bs, req, flags);
+  yield* trackedRequestEnd(req);
+  requestEnd(bs, Request.write_zeroes, ret, outermost);
+  return ret;
+}
+
+/** bdrv_co_do_zero_pwritev (io.c:2148): the block at the start that is covered in part, the middle, the one at the end. */
+function* bdrvCoDoZeroPwritev(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  flags: number,
+): Co<number> {
+  const align = bs.requestAlignment;
+  const end = req.offset + req.bytes;
+  const middle = alignUp(req.offset, align);
+  const middleEnd = alignDown(end, align);
+  if (req.offset % align !== 0 || end % align !== 0) yield* bdrvMakeRequestSerialising(req, align);
+  if (middleEnd < middle) return yield* zeroPartOfBlock(bs, req, req.offset, end, flags);
+  if (req.offset < middle) {
+    const ret = yield* zeroPartOfBlock(bs, req, req.offset, middle, flags);
+    if (ret < 0) return ret;
+  }
+  if (middle < middleEnd) {
+    const ret = yield* alignedZeroes(bs, req, middle, middleEnd - middle, flags);
+    if (ret < 0) return ret;
+  }
+  return middleEnd < end ? yield* zeroPartOfBlock(bs, req, middleEnd, end, flags) : 0;
+}
+
+/** Bytes `from` to `to` of one block: read it, change it, write it back. */
+function* zeroPartOfBlock(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  from: number,
+  to: number,
+  flags: number,
+): Co<number> {
+  const align = bs.requestAlignment;
+  const start = alignDown(from, align);
+  assert(to <= start + align, "a part of a block lies in one block");
+  const block = qiovOf(hostAllocate(align));
+  const read = yield* bdrvAlignedPreadv(bs, req, start, align, block, 0);
+  if (read < 0) return read;
+  guestZero(qiovOf(block.buffer, from - start), to - from);
+  return yield* bdrvAlignedPwritev(bs, req, start, align, block, flags);
+}
+
+/** bdrv_aligned_pwritev (io.c:2064) with BDRV_REQ_ZERO_WRITE. */
+function* alignedZeroes(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  offset: number,
+  bytes: number,
+  flags: number,
+): Co<number> {
+  if (bs.closed) return -ENOMEDIUM;
+  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  if (ret >= 0) ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags);
+  bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
+  return Math.min(ret, 0);
+}
+
+/** bdrv_co_do_pwrite_zeroes (io.c:1826): by the driver, else as writes of a buffer of zeroes; FUA as one flush at the end. */
+function* bdrvCoDoPwriteZeroes(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  flags: number,
+): Co<number> {
+  const { drv } = bs;
+  const driverFlags = flags & ~BDRV_REQ_FUA;
+  let ret = -ENOTSUP;
+  if (drv.coPwriteZeroes !== undefined) {
+    ret = yield* drv.coPwriteZeroes(bs, offset, bytes, driverFlags);
+  }
+  if (ret === -ENOTSUP) ret = yield* bounceZeroes(bs, offset, bytes, driverFlags);
+  if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
+  return yield* bdrvCoFlush(bs);
+}
+
+function* bounceZeroes(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  flags: number,
+): Co<number> {
+  const zeroes = qiovOf(hostAllocate(Math.min(bytes, BOUNCE_BUFFER_MAX_BYTES)));
+  guestZero(zeroes, zeroes.buffer.length);
+  for (let done = 0; done < bytes; done += zeroes.buffer.length) {
+    const part = Math.min(bytes - done, zeroes.buffer.length);
+    const ret = yield* bdrvDriverPwritev(bs, offset + done, part, zeroes, flags);
+    if (ret < 0) return ret;
+  }
+  return 0;
+}

@@ -1,0 +1,154 @@
+// Writing through an edge. As reading (read.ts), and: what may not be written is refused, the generation that flushes look at
+// moves on, a write behind the end makes the node longer and tells its parents, and a write with BDRV_REQ_FUA is followed by
+// a flush of the node, as no driver here can do better.
+
+import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import {
+  BDRV_REQ_FUA,
+  type BdrvChild,
+  type BdrvTrackedRequest,
+  type BlockDriverState,
+  type Qiov,
+} from "../graph/state.ts";
+import { Request, site } from "../probe/index.ts";
+import { type Co, ioCode, modelAssert } from "../sched/index.ts";
+import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvCoFlush } from "./flush.ts";
+import { guestCopy, qiovOf } from "./guest-copy.ts";
+import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
+import { alignUp, BDRV_SECTOR_SIZE } from "./limits.ts";
+import { type BdrvRequestPadding, bdrvInitPadding } from "./padding.ts";
+import { bdrvAlignedPreadv } from "./read.ts";
+import { requestBegin, requestEnd } from "./request.ts";
+import { bdrvParentCbResize } from "./resize.ts";
+import {
+  bdrvMakeRequestSerialising,
+  bdrvWaitSerialisingRequests,
+  trackedRequestBegin,
+  trackedRequestEnd,
+} from "./tracked-request.ts";
+
+const SITE_PWRITEV = site("bdrv_co_pwritev_part");
+const SITE_ALIGNED = site("bdrv_aligned_pwritev");
+
+/** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
+export function* bdrvCoPwritev(
+  child: BdrvChild,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags = 0,
+): Co<number> {
+  ioCode();
+  const bs = nodeBehind(child, SITE_PWRITEV);
+  if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
+  const checked = bdrvCheckRequest32(offset, bytes, qiov);
+  if (checked < 0) return checked;
+  if (bytes === 0 && offset % bs.requestAlignment !== 0) return 0;
+  const outermost = requestBegin(bs, Request.write, offset, bytes);
+  const pad = bdrvInitPadding(bs, offset, bytes);
+  const start = pad?.start ?? offset;
+  const length = pad?.length ?? bytes;
+  const req = yield* trackedRequestBegin(bs, Request.write, start, length);
+  const ret =
+    pad === null
+      ? yield* bdrvAlignedPwritev(bs, req, offset, bytes, qiov, flags)
+      : yield* paddedPwritev(bs, req, pad, bytes, qiov, flags);
+  yield* trackedRequestEnd(req);
+  requestEnd(bs, Request.write, ret, outermost);
+  return ret;
+}
+
+/** The read-modify-write cycle of an unaligned write: nobody else may touch the widened range meanwhile. */
+function* paddedPwritev(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  pad: BdrvRequestPadding,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  yield* bdrvMakeRequestSerialising(req, bs.requestAlignment);
+  const read = yield* bdrvPaddingRmwRead(bs, req, pad);
+  if (read < 0) return read;
+  guestCopy(qiovOf(pad.buffer, pad.head), qiov, bytes);
+  return yield* bdrvAlignedPwritev(bs, req, pad.start, pad.length, qiovOf(pad.buffer), flags);
+}
+
+/** bdrv_padding_rmw_read (io.c:1624): read the blocks that the request covers in part: the first, the last, or the one. */
+export function* bdrvPaddingRmwRead(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  pad: BdrvRequestPadding,
+): Co<number> {
+  const align = bs.requestAlignment;
+  assert(req.serialising, "a read-modify-write cycle is serialising");
+  assert(pad.length >= align, "a widened range has a block at least");
+  if (pad.head > 0 || pad.length === align) {
+    const ret = yield* bdrvAlignedPreadv(bs, req, pad.start, align, qiovOf(pad.buffer), 0);
+    if (ret < 0 || pad.length === align) return ret;
+  }
+  if (pad.tail === 0) return 0;
+  const last = pad.length - align;
+  return yield* bdrvAlignedPreadv(bs, req, pad.start + last, align, qiovOf(pad.buffer, last), 0);
+}
+
+/** bdrv_aligned_pwritev (io.c:2064): an aligned write of a tracked request. */
+export function* bdrvAlignedPwritev(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  ioCode();
+  modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
+  modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
+  if (bs.closed) return -ENOMEDIUM;
+  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
+  bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
+  return Math.min(ret, 0);
+}
+
+/** bdrv_driver_pwritev (io.c:1207). Differs from QEMU: BDRV_REQ_FUA is always emulated, by a flush. */
+export function* bdrvDriverPwritev(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  const { drv } = bs;
+  if (drv.coPwritev === undefined) return -ENOTSUP;
+  const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
+  if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
+  return yield* bdrvCoFlush(bs);
+}
+
+/** bdrv_co_write_req_prepare (io.c:1955): refuse a node that is read-only; wait for serialising requests that overlap. */
+export function* bdrvCoWriteReqPrepare(bs: BlockDriverState, req: BdrvTrackedRequest): Co<number> {
+  ioCode();
+  assert(req.bs === bs, "a request belongs to its node");
+  if (bs.readOnly) return -EPERM;
+  if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
+  return 0;
+}
+
+/** bdrv_co_write_req_finish (io.c:2009): the request, which ended at byte `end` with `ret`, may have made the node longer. */
+export function bdrvCoWriteReqFinish(
+  bs: BlockDriverState,
+  req: BdrvTrackedRequest,
+  end: number,
+  ret: number,
+): void {
+  ioCode();
+  assert(end >= 0, "requests lie inside an image");
+  bs.writeGen++;
+  if (ret < 0 || req.type === Request.discard) return;
+  const sectorsEnd = alignUp(end, BDRV_SECTOR_SIZE);
+  if (req.type !== Request.truncate && sectorsEnd <= bs.totalBytes) return;
+  bs.totalBytes = sectorsEnd;
+  bdrvParentCbResize(bs);
+}
