@@ -10,7 +10,7 @@ import { Ev, site } from "../probe/index.ts";
 import { type AioContext, globalStateCode, machine, nextId, type Polls } from "../sched/index.ts";
 import { edgeBs } from "./access.ts";
 import { bdrvTryChangeAioContext, changeParentAioContext } from "./aio-context.ts";
-import { BlockError, settle, valueOf } from "./block-error.ts";
+import { BlockError, settle, unwrap } from "./block-error.ts";
 import { bdrvRecurseHasChild } from "./chain.ts";
 import { childOfBds } from "./child-of-bds.ts";
 import { bdrvChildFree } from "./detach.ts";
@@ -57,7 +57,7 @@ export function* bdrvAttachChild(
       withSubtreeDrained([parentBs, childBs], "unlocked", SITE_ATTACH, () => inTransaction(attach)),
     );
     yield* bdrvUnref(childBs);
-    return valueOf(outcome);
+    return unwrap(outcome);
   });
 }
 
@@ -73,7 +73,7 @@ export function* bdrvRootAttachChild(childBs: BlockDriverState, spec: EdgeSpec):
       withSubtreeDrained([childBs], "unlocked", SITE_ROOT_ATTACH, () => inTransaction(attach)),
     );
     yield* bdrvUnref(childBs);
-    return valueOf(outcome);
+    return unwrap(outcome);
   });
 }
 

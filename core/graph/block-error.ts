@@ -34,7 +34,7 @@ export function* settle<T>(body: () => Polls<T>): Polls<Outcome<T>> {
 }
 
 /** The value of `outcome`, or its error thrown. */
-export function valueOf<T>(outcome: Outcome<T>): T {
+export function unwrap<T>(outcome: Outcome<T>): T {
   if (!outcome.ok) throw outcome.error;
   return outcome.value;
 }

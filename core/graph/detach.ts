@@ -58,6 +58,7 @@ function* bdrvDetachChild(child: BdrvChild, oldBs: BlockDriverState | null): Pol
 export function bdrvChildFree(child: BdrvChild): void {
   globalStateCode();
   assert(child.rawBs === null, "an edge that is freed points at nothing");
-  assert(child.previousInChildren === null, "an edge that is freed is in no list");
+  const parent = child.klass.parentIsBds ? (child.opaque as BlockDriverState) : null;
+  assert(parent?.rawChildren.has(child) !== true, "an edge that is freed is in no list");
   machine.probe.emit(Ev.edge_free, child.id);
 }

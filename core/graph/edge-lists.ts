@@ -6,19 +6,19 @@
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev, List } from "../probe/index.ts";
 import { machine } from "../sched/index.ts";
-import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
+import type { BdrvChild, BlockDriverState } from "./state.ts";
 
 /** Link `child` at the head of the `children` of its parent `bs`. */
 export function insertIntoChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
   assert(child.opaque === bs, "an edge is a child of its parent");
-  assert(!contains(bs.rawChildren, child), "an edge is in its parent's children once");
+  assert(!bs.rawChildren.has(child), "an edge is in its parent's children once");
   bs.rawChildren.insertHead(child);
   machine.probe.emit(Ev.list_insert, List.children, bs.id, child.id, site);
 }
 
 /** Unlink `child` from the `children` of its parent `bs`. */
 export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
-  assert(contains(bs.rawChildren, child), "an edge is removed from children that hold it");
+  assert(bs.rawChildren.has(child), "an edge is removed from children that hold it");
   bs.rawChildren.remove(child);
   assert(bs.rawChildren.length >= 0, "a list does not hold less than nothing");
   machine.probe.emit(Ev.list_remove, List.children, bs.id, child.id, site);
@@ -27,14 +27,14 @@ export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site:
 /** Link `child` at the head of the `parents` of the node `bs` that it points at. */
 export function insertIntoParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
   assert(child.rawBs === bs, "an edge is in the parents of the node that it points at");
-  assert(!contains(bs.rawParents, child), "an edge is in its node's parents once");
+  assert(!bs.rawParents.has(child), "an edge is in its node's parents once");
   bs.rawParents.insertHead(child);
   machine.probe.emit(Ev.list_insert, List.parents, bs.id, child.id, site);
 }
 
 /** Unlink `child` from the `parents` of the node `bs` that it points at. */
 export function removeFromParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
-  assert(contains(bs.rawParents, child), "an edge is removed from parents that hold it");
+  assert(bs.rawParents.has(child), "an edge is removed from parents that hold it");
   bs.rawParents.remove(child);
   assert(bs.rawParents.length >= 0, "a list does not hold less than nothing");
   machine.probe.emit(Ev.list_remove, List.parents, bs.id, child.id, site);
@@ -62,10 +62,4 @@ export function setEdgeBs(child: BdrvChild, bs: BlockDriverState | null, site: S
   assert(bs === null || !bs.closed, "an edge does not point at a closed node");
   child.rawBs = bs;
   machine.probe.emit(Ev.list_set, List.edge_bs, child.id, bs === null ? 0 : bs.id, site);
-}
-
-function contains(list: EdgeList, child: BdrvChild): boolean {
-  for (let edge = list.first; edge !== null; edge = list.next(edge))
-    if (edge === child) return true;
-  return false;
 }

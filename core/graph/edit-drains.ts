@@ -15,7 +15,7 @@ import {
   bdrvSubtreeDrainedEndUnlocked,
 } from "../io/index.ts";
 import { type Polls, patchOn } from "../sched/index.ts";
-import { settle, valueOf } from "./block-error.ts";
+import { settle, unwrap } from "./block-error.ts";
 import type { BlockDriverState } from "./state.ts";
 
 /** With patch 10, `body` runs inside subtree drains of `nodes`; without it, as it is. Polls. */
@@ -34,7 +34,7 @@ export function* withSubtreeDrained<T>(
   const outcome = yield* settle(body);
   for (const bs of [...nodes].reverse())
     yield* locked ? bdrvSubtreeDrainedEnd(bs, site) : bdrvSubtreeDrainedEndUnlocked(bs, site);
-  return valueOf(outcome);
+  return unwrap(outcome);
 }
 
 /** `body` runs inside plain drains of `nodes`, ended in the order in which they were begun, as in 7.2. Polls. */
@@ -48,5 +48,5 @@ export function* withDrained<T>(
   for (const bs of nodes) yield* bdrvDrainedBegin(bs, site);
   const outcome = yield* settle(body);
   for (const bs of nodes) yield* bdrvDrainedEnd(bs, site);
-  return valueOf(outcome);
+  return unwrap(outcome);
 }

@@ -4,7 +4,7 @@
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
 import { machine, type Polls } from "../sched/index.ts";
-import { settle, valueOf } from "./block-error.ts";
+import { settle, unwrap } from "./block-error.ts";
 
 /**
  * Run `body` as the operation of the C function that `site` names. Polls as `body` does. When an assertion ends the run
@@ -17,5 +17,5 @@ export function* graphOp<T>(site: SiteId, body: () => Polls<T>): Polls<T> {
   const outcome = yield* settle(body);
   assert(machine.currentContext === ctx, "an operation ends in the context that began it");
   machine.probe.emit(Ev.graph_op_end, site);
-  return valueOf(outcome);
+  return unwrap(outcome);
 }

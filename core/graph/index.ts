@@ -12,7 +12,7 @@ export {
   bdrvSetBackingHd,
   bdrvSetFileOrBackingNoperm,
 } from "./backing.ts";
-export { BlockError, type Outcome, settle, valueOf } from "./block-error.ts";
+export { BlockError, type Outcome, settle, unwrap } from "./block-error.ts";
 export {
   bdrvChainContains,
   bdrvCowChild,

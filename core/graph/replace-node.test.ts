@@ -35,8 +35,7 @@ describe.each([
       },
       options,
     );
-    expect(run.outcome).toBe("ok");
-    expect(run.text).toBe("base\nuser -file-> overlay\noverlay -backing-> base");
+    expect(run).toBe("base\nuser -file-> overlay\noverlay -backing-> base");
   });
 
   it("bdrv_append leaves an edge alone that would close a cycle (should-update-child)", () => {
@@ -54,7 +53,7 @@ describe.each([
       },
       options,
     );
-    expect(run.text).toMatchInlineSnapshot(`
+    expect(run).toMatchInlineSnapshot(`
       "node
       target -backing-> node
       user -file-> filter
@@ -76,7 +75,7 @@ describe.each([
       },
       options,
     );
-    expect(run).toEqual({ outcome: "ok", assertion: "", text: "base\nuser -file-> base" });
+    expect(run).toBe("base\nuser -file-> base");
   });
 
   it("bdrv_replace_node moves every parent, in the order of the list", () => {
@@ -91,7 +90,7 @@ describe.each([
       },
       options,
     );
-    expect(run.text).toBe("old\na -file-> new\nb -backing-> new\nc -x-> new\nnew");
+    expect(run).toBe("old\na -file-> new\nb -backing-> new\nc -x-> new\nnew");
   });
 
   it("bdrv_replace_child_bs moves one edge, and the old node dies with it when nobody keeps it", () => {
@@ -104,7 +103,7 @@ describe.each([
       },
       options,
     );
-    expect(run.text).toBe("user -file-> new\nnew");
+    expect(run).toBe("user -file-> new\nnew");
   });
 
   it("a frozen edge refuses to be moved, and the edges moved before it go back", () => {
@@ -122,15 +121,11 @@ describe.each([
       },
       options,
     );
-    expect(run).toEqual({
-      outcome: "ok",
-      assertion: "",
-      text: "old\na -file-> old\nb -file-> old\nnew",
-    });
+    expect(run).toBe("old\na -file-> old\nb -file-> old\nnew");
   });
 
   it("an edge that would close a cycle cannot be attached, and the child's reference is given up", () => {
-    const run = runGraph(
+    runGraph(
       "top -backing-> base",
       function* (node): Polls<void> {
         bdrvRef(node("top"));
@@ -145,6 +140,5 @@ describe.each([
       },
       options,
     );
-    expect(run.outcome).toBe("ok");
   });
 });

@@ -10,7 +10,7 @@ import { globalStateCode, machine, modelAssert, type Polls, patchOn } from "../s
 import { backingOf, childrenOf, edgeBs, parentsOf } from "./access.ts";
 import { bdrvAttachChildNoperm } from "./attach.ts";
 import { type BeforeCommit, bdrvBackingRole, bdrvRemoveChild } from "./backing.ts";
-import { BlockError, settle, valueOf } from "./block-error.ts";
+import { BlockError, settle, unwrap } from "./block-error.ts";
 import { bdrvChainContains, bdrvFilterOrCowBs, bdrvFilterOrCowChild } from "./chain.ts";
 import { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
@@ -90,7 +90,7 @@ export function* bdrvReplaceChildBs(child: BdrvChild, newBs: BlockDriverState): 
     ),
   );
   yield* bdrvUnref(oldBs);
-  valueOf(outcome);
+  unwrap(outcome);
 }
 
 interface ReplaceNodeOptions {
@@ -126,7 +126,7 @@ function* bdrvReplaceNodeCommon(
       : withDrained([from], SITE_COMMON, () => inTransaction(edit)),
   );
   yield* bdrvUnref(from);
-  valueOf(outcome);
+  unwrap(outcome);
 }
 
 /** The node of the chain from `from` whose filtered or backing child is `to`. */
@@ -161,7 +161,7 @@ function* bdrvReplaceNodeNoperm(
     }
   });
   machine.probe.emit(Ev.iter_end, List.parents, from.id, SITE_NOPERM);
-  valueOf(outcome);
+  unwrap(outcome);
 }
 
 function mayMove(

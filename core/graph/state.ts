@@ -5,7 +5,15 @@
 // (edits, with their event) and invariant checks touch them; all other code goes through those two files.
 
 import { assert, type EdgeId, type NodeId, type SectionId, type TaskId } from "../base/index.ts";
-import type { AioContext, Co, CoMutex, Coroutine, CoQueue, GuestBuffer, Polls } from "../sched/index.ts";
+import type {
+  AioContext,
+  Co,
+  CoMutex,
+  CoQueue,
+  Coroutine,
+  GuestBuffer,
+  Polls,
+} from "../sched/index.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
@@ -180,6 +188,12 @@ export class EdgeList {
   /** The element behind `edge`; still answers for an edge that was just removed, as freed memory often does. */
   next(edge: BdrvChild): BdrvChild | null {
     return this.which === "children" ? edge.nextInChildren : edge.nextInParents;
+  }
+
+  /** Whether `edge` is linked here. */
+  has(edge: BdrvChild): boolean {
+    for (let at = this.first; at !== null; at = this.next(at)) if (at === edge) return true;
+    return false;
   }
 
   /** The elements now: for loops whose body may remove the current element (C: QLIST_FOREACH_SAFE). */

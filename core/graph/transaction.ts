@@ -7,7 +7,7 @@
 import { assert, type TranId } from "../base/index.ts";
 import { Ev, Phase } from "../probe/index.ts";
 import { type Handler, machine, nextId, type Polls } from "../sched/index.ts";
-import { settle, valueOf } from "./block-error.ts";
+import { settle, unwrap } from "./block-error.ts";
 
 /** One thing done (C: TransactionActionDrv with its opaque). `name` is the C name without its phase, e.g. bdrv_replace_child. */
 export interface TransactionAction {
@@ -62,7 +62,7 @@ export function* inTransaction<T>(body: (tran: Transaction) => Polls<T>): Polls<
   const outcome = yield* settle(() => body(tran));
   if (outcome.ok) yield* tranCommit(tran);
   else yield* tranAbort(tran);
-  return valueOf(outcome);
+  return unwrap(outcome);
 }
 
 function* finalise(tran: Transaction, phase: "commit" | "abort"): Polls<void> {
