@@ -73,10 +73,12 @@ export function* bdrvChangeAioContext(
   assert(!tran.finalised, "moves are queued before they are made");
   if (bs.aioContext === ctx) return true;
   const above = parentsOf(bs, SITE_CHANGE);
-  const parentFollows = (edge: BdrvChild) => bdrvParentChangeAioContext(edge, ctx, visited, tran);
+  const parentFollows = (edge: BdrvChild): Polls<boolean> =>
+    bdrvParentChangeAioContext(edge, ctx, visited, tran);
   if (!(yield* everyEdge(bs, above, parentFollows))) return false;
   const below = childrenOf(bs, SITE_CHANGE);
-  const childFollows = (edge: BdrvChild) => bdrvChildChangeAioContext(edge, ctx, visited, tran);
+  const childFollows = (edge: BdrvChild): Polls<boolean> =>
+    bdrvChildChangeAioContext(edge, ctx, visited, tran);
   if (!(yield* everyEdge(bs, below, childFollows))) return false;
   yield* bdrvDrainedBegin(bs, SITE_CHANGE);
   tranAdd(tran, {

@@ -11,6 +11,7 @@ import {
   bdrvDrainAllNewNode,
   bdrvDrainedBegin,
   bdrvDrainedEnd,
+  bdrvFlush,
 } from "../io/index.ts";
 import { Ev, List, site } from "../probe/index.ts";
 import {
@@ -106,6 +107,8 @@ function* bdrvDelete(bs: BlockDriverState): Polls<void> {
 function* bdrvClose(bs: BlockDriverState): Polls<void> {
   machine.probe.emit(Ev.bs_close, bs.id);
   yield* bdrvDrainedBegin(bs, SITE_CLOSE);
+  yield* bdrvFlush(bs);
+  // The flush may have left requests of its own.
   yield* bdrvDrain(bs, SITE_CLOSE);
   bs.drv.close?.(bs);
   bs.closed = true;

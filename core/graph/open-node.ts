@@ -4,13 +4,12 @@
 // after the other, the first one first. When one is refused, the node goes again and nothing has changed.
 
 import { assert } from "../base/index.ts";
+import { refreshTotalSectors } from "../io/index.ts";
 import { site } from "../probe/index.ts";
 import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
-import { edgeBs } from "./access.ts";
 import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
-import { settle } from "./block-error.ts";
-import { bdrvPrimaryChild } from "./chain.ts";
+import { BlockError, settle } from "./block-error.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";
@@ -77,14 +76,13 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
   if (options.ctx !== undefined && bs.aioContext !== options.ctx)
     yield* bdrvTryChangeAioContext(bs, options.ctx, null);
   bs.requestAlignment = options.requestAlignment ?? 1;
-  bs.totalBytes = options.totalBytes ?? lengthOf(bs);
+  if (options.totalBytes === undefined) {
+    const length = refreshTotalSectors(bs);
+    if (length < 0) throw new BlockError(-length, `Could not get the size of '${bs.nodeName}'`);
+  } else {
+    bs.totalBytes = options.totalBytes;
+  }
   assert(bs.totalBytes >= 0, "a node has a length");
-}
-
-function lengthOf(bs: BlockDriverState): number {
-  if (bs.drv.getlength !== undefined) return Math.max(0, bs.drv.getlength(bs));
-  const primary = bdrvPrimaryChild(bs);
-  return primary === null ? 0 : (edgeBs(primary, SITE_OPEN)?.totalBytes ?? 0);
 }
 
 /** How a filter is put into the graph. */

@@ -80,7 +80,7 @@ export function* bdrvReplaceChildBs(child: BdrvChild, newBs: BlockDriverState): 
   assert(!newBs.closed, "the replacement has a driver");
   const oldBs = must(edgeBs(child, SITE_REPLACE_CHILD_BS), "the edge is not empty");
   const nodes = [oldBs, newBs];
-  const edit = () => inTransaction((tran) => bdrvReplaceChildTran(child, newBs, tran));
+  const edit = (): Polls<void> => inTransaction((tran) => bdrvReplaceChildTran(child, newBs, tran));
   bdrvRef(oldBs);
   const outcome = yield* settle(() =>
     graphOp(SITE_REPLACE_CHILD_BS, () =>
