@@ -13,8 +13,9 @@ import { settle, unwrap } from "./block-error.ts";
 export function* graphOp<T>(site: SiteId, body: () => Polls<T>): Polls<T> {
   assert(site > 0, "an operation is named by a site");
   const ctx = machine.currentContext;
+  const around = machine.aroundGraphOp;
   machine.probe.emit(Ev.graph_op_begin, site);
-  const outcome = yield* settle(body);
+  const outcome = yield* settle(around === null ? body : () => around(site, body));
   assert(machine.currentContext === ctx, "an operation ends in the context that began it");
   machine.probe.emit(Ev.graph_op_end, site);
   return unwrap(outcome);

@@ -9,7 +9,7 @@
 // Free functions of core/ find the running machine in `machine` (current.ts); state that belongs to a run but to a higher
 // folder is kept in a `perMachine` slot.
 
-import { assert, type CtxId, must } from "../base/index.ts";
+import { assert, type CtxId, must, type SiteId } from "../base/index.ts";
 import {
   Ev,
   LockKindOf,
@@ -43,7 +43,12 @@ export interface MachineOptions {
   readonly lock: LockRegime;
   /** Steps after which the run ends with the status "limit". */
   readonly stepsMax?: number;
+  /** Runs around every operation on the graph, e.g. to try out a drained section that a report advises. */
+  readonly aroundGraphOp?: AroundGraphOp;
 }
+
+/** Called in place of `body`, which it must run once; `site` names the operation. Polls. */
+export type AroundGraphOp = <T>(site: SiteId, body: () => Polls<T>) => Polls<T>;
 
 const LOST_WAKE_UP = "lost wake-up: the wait's condition is false, but nobody woke its thread";
 
@@ -68,6 +73,7 @@ export class Machine {
   stepsSinceInput = 0;
   steps = 0;
   readonly stepsMax: number;
+  readonly aroundGraphOp: AroundGraphOp | null;
   outcome: RunOutcome | null = null;
   /** The modelled assertion that ended the run. */
   assertion: ModelAssertion | null = null;
@@ -97,6 +103,7 @@ export class Machine {
     this.series = options.series;
     this.lockRegime = options.lock;
     this.stepsMax = options.stepsMax ?? STEPS_MAX;
+    this.aroundGraphOp = options.aroundGraphOp ?? null;
     this.probe.ctx = 0;
     this.mainContext = this.#addContext("main");
     const bql = nextId(this, "lock");
