@@ -85,15 +85,16 @@ export function* bdrvDrain(bs: BlockDriverState, siteId: SiteId): Polls<void> {
   yield* bdrvDrainedEnd(bs, siteId);
 }
 
-/** bdrv_do_drained_begin from thread level, as a section of its own. Polls. */
+/** bdrv_do_drained_begin from thread level, as a section of its own, which it returns. Polls. */
 export function* drainedBegin(
   bs: BlockDriverState,
   options: DrainOptions,
   siteId: SiteId,
-): Polls<void> {
+): Polls<SectionId> {
   const section = sectionBegin(bs, options.kind, siteId);
   yield* drainedBeginIn(bs, options, section, siteId);
   sectionBegun(section);
+  return section;
 }
 
 /** The levels and the wait of a drained_begin whose section has begun. Polls. */

@@ -14,9 +14,9 @@ const SITE_LENGTH = site("refresh_total_sectors");
 export function bdrvGetlength(bs: BlockDriverState): number {
   ioCode();
   if (bs.closed) return -ENOMEDIUM;
-  assert(bs.totalBytes % BDRV_SECTOR_SIZE === 0, "lengths are whole sectors");
+  assert(bs.totalBytes >= 0, "a length is not negative");
   if (bs.drv.hasVariableLength === true) return refreshTotalSectors(bs);
-  return bs.totalBytes;
+  return alignUp(bs.totalBytes, BDRV_SECTOR_SIZE);
 }
 
 /** refresh_total_sectors (block.c:1079): ask the driver, or the primary child, and remember. Bytes, or a negated errno. */

@@ -1,0 +1,158 @@
+// Requests with a callback (C: blk_aio_preadv and its like), for callers at thread level: a coroutine does the work, and the
+// callback runs when it is done: in the coroutine, or, when it was done before the call came back, from a bottom half.
+//
+// The callback runs before the counter is lowered: it still counts as the request, hence must neither drain nor edit the graph
+// (patch 6). It is typed so that it cannot poll.
+
+import { assert } from "../base/index.ts";
+import type { Qiov } from "../graph/state.ts";
+import { runFor } from "../io/in-flight.ts";
+import { Ev, Request, site } from "../probe/index.ts";
+import {
+  aioBhScheduleOneshot,
+  aioCoEnter,
+  type Co,
+  type Coroutine,
+  ioCode,
+  machine,
+  qemuCoroutineCreate,
+} from "../sched/index.ts";
+import type { BlockBackend } from "./block-backend.ts";
+import { blkGetAioContext } from "./context.ts";
+import {
+  blkDecInFlight,
+  blkDecInFlightFor,
+  blkIncInFlight,
+  blkIncInFlightFor,
+} from "./in-flight.ts";
+import { blkCoDoFlush, blkCoDoPdiscard, blkCoDoPreadv, blkCoDoPwritev } from "./requests.ts";
+import { blkBs } from "./root.ts";
+
+const SITE_PRWV = site("blk_aio_prwv");
+
+/** Called with the result: 0 or a negated errno. */
+export type BlockCompletionFunc = (ret: number) => undefined;
+
+/** A request under way (C: BlkAioEmAIOCB). */
+interface BlkAioEmAIOCB {
+  readonly blk: BlockBackend;
+  readonly type: number;
+  readonly cb: BlockCompletionFunc;
+  /** Null until it is done. */
+  ret: number | null;
+  /** The call that submitted it has come back. */
+  hasReturned: boolean;
+}
+
+/** blk_aio_preadv (block-backend.c:1611). */
+export function blkAioPreadv(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  cb: BlockCompletionFunc,
+): void {
+  ioCode();
+  const range = { type: Request.read, offset, bytes };
+  blkAioPrwv(blk, range, () => blkCoDoPreadv(blk, offset, bytes, qiov, 0), cb);
+}
+
+/** blk_aio_pwritev (block-backend.c:1621). */
+export function blkAioPwritev(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  cb: BlockCompletionFunc,
+  flags = 0,
+): void {
+  ioCode();
+  const range = { type: Request.write, offset, bytes };
+  blkAioPrwv(blk, range, () => blkCoDoPwritev(blk, offset, bytes, qiov, flags), cb);
+}
+
+/** blk_aio_pwrite_zeroes (block-backend.c:1572). */
+export function blkAioPwriteZeroes(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  cb: BlockCompletionFunc,
+  flags = 0,
+): void {
+  ioCode();
+  const range = { type: Request.write_zeroes, offset, bytes };
+  blkAioPrwv(blk, range, () => blkCoDoPwritev(blk, offset, bytes, null, flags), cb);
+}
+
+/** blk_aio_pdiscard (block-backend.c:1714). */
+export function blkAioPdiscard(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  cb: BlockCompletionFunc,
+): void {
+  ioCode();
+  const range = { type: Request.discard, offset, bytes };
+  blkAioPrwv(blk, range, () => blkCoDoPdiscard(blk, offset, bytes), cb);
+}
+
+/** blk_aio_flush (block-backend.c:1758). */
+export function blkAioFlush(blk: BlockBackend, cb: BlockCompletionFunc): void {
+  ioCode();
+  blkAioPrwv(blk, { type: Request.flush, offset: 0, bytes: 0 }, () => blkCoDoFlush(blk), cb);
+}
+
+/** blk_abort_aio_request (block-backend.c:1461): `cb` gets `ret` from a bottom half; counts in flight until then. */
+export function blkAbortAioRequest(blk: BlockBackend, ret: number, cb: BlockCompletionFunc): void {
+  ioCode();
+  assert(ret < 0, "an aborted request has failed");
+  blkIncInFlight(blk);
+  aioBhScheduleOneshot(blkGetAioContext(blk), () => {
+    blkDecInFlight(blk);
+    cb(ret);
+    return undefined;
+  });
+}
+
+interface Range {
+  readonly type: number;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** blk_aio_prwv (block-backend.c:1515): count it, start the coroutine, and see whether it is done already. */
+function blkAioPrwv(
+  blk: BlockBackend,
+  { type, offset, bytes }: Range,
+  entry: () => Co<number>,
+  cb: BlockCompletionFunc,
+): void {
+  const acb: BlkAioEmAIOCB = { blk, type, cb, ret: null, hasReturned: false };
+  const co: Coroutine = qemuCoroutineCreate(function* (): Co<void> {
+    acb.ret = yield* entry();
+    blkAioComplete(acb, acb.ret, () => blkDecInFlight(blk));
+  });
+  blkIncInFlightFor(blk, co);
+  let ctx = machine.mainContext;
+  runFor(co, () => {
+    machine.probe.emitWide(Ev.req_begin, offset, blk.id, type, bytes);
+    // bdrv_coroutine_enter: C asks the root node where to run, main when there is none.
+    ctx = blkBs(blk, SITE_PRWV)?.aioContext ?? machine.mainContext;
+  });
+  aioCoEnter(ctx, co);
+  acb.hasReturned = true;
+  const done = acb.ret;
+  if (done === null) return;
+  aioBhScheduleOneshot(blkGetAioContext(blk), () => {
+    runFor(co, () => blkAioComplete(acb, done, () => blkDecInFlightFor(blk, co)));
+    return undefined;
+  });
+}
+
+/** blk_aio_complete (block-backend.c:1499): callback first, then the counter; nothing while the submitter has not returned. */
+function blkAioComplete(acb: BlkAioEmAIOCB, ret: number, lower: () => void): void {
+  if (!acb.hasReturned) return;
+  machine.probe.emit(Ev.req_end, acb.blk.id, acb.type, ret);
+  acb.cb(ret);
+  lower();
+}

@@ -1,0 +1,77 @@
+// The in-flight counter of a BlockBackend. It covers what the node's counter does not: requests that have no node yet, or none
+// at all. Raising it begins a request's task (core/io/in-flight.ts); a queued request gives its counter back meanwhile, but
+// stays the same task.
+
+import { assert, type SectionId } from "../base/index.ts";
+import { runFor, taskLower, taskRaise } from "../io/in-flight.ts";
+import { Ev } from "../probe/index.ts";
+import { aioWaitKick, type Coroutine, ioCode, machine } from "../sched/index.ts";
+import type { BlockBackend } from "./block-backend.ts";
+
+/** blk_inc_in_flight (block-backend.c:1441): `blk` works on one request more. */
+export function blkIncInFlight(blk: BlockBackend): void {
+  ioCode();
+  assert(blk.inFlight >= 0, "an in-flight counter is not negative");
+  taskRaise(machine.currentCoroutine);
+  raise(blk);
+}
+
+/** blk_dec_in_flight (block-backend.c:1447): one request less; whoever waits for that in main is woken afterwards. */
+export function blkDecInFlight(blk: BlockBackend): void {
+  ioCode();
+  assert(blk.inFlight > 0, "an in-flight counter is lowered as often as it was raised");
+  lower(blk);
+  taskLower(machine.currentCoroutine);
+}
+
+/** As blkIncInFlight, on behalf of `co`, which does not run now. */
+export function blkIncInFlightFor(blk: BlockBackend, co: Coroutine): void {
+  ioCode();
+  assert(co !== machine.currentCoroutine, "who runs raises for itself");
+  runFor(co, () => {
+    taskRaise(co);
+    raise(blk);
+  });
+}
+
+/** As blkDecInFlight, on behalf of `co`, which does not run now. */
+export function blkDecInFlightFor(blk: BlockBackend, co: Coroutine): void {
+  ioCode();
+  assert(blk.inFlight > 0, "an in-flight counter is lowered as often as it was raised");
+  runFor(co, () => {
+    lower(blk);
+    taskLower(co);
+  });
+}
+
+/** The running request goes to sleep at the gate: it counts no more, and stays the same task. */
+export function blkParkInFlight(blk: BlockBackend): void {
+  ioCode();
+  assert(blk.inFlight > 0, "who waits at the gate was counted");
+  lower(blk);
+}
+
+/** The running request has left the queue and counts again. */
+export function blkUnparkInFlight(blk: BlockBackend): void {
+  ioCode();
+  assert(blk.inFlight >= 0, "an in-flight counter is not negative");
+  raise(blk);
+}
+
+/** The counter, read by the condition of `section`, or of nobody's (0). */
+export function readBlkInFlight(blk: BlockBackend, section: SectionId | 0): number {
+  assert(blk.inFlight >= 0, "an in-flight counter is not negative");
+  machine.probe.emit(Ev.blk_in_flight_read, blk.id, blk.inFlight, section);
+  return blk.inFlight;
+}
+
+function raise(blk: BlockBackend): void {
+  blk.inFlight++;
+  machine.probe.emit(Ev.blk_in_flight_inc, blk.id, blk.inFlight);
+}
+
+function lower(blk: BlockBackend): void {
+  blk.inFlight--;
+  machine.probe.emit(Ev.blk_in_flight_dec, blk.id, blk.inFlight);
+  aioWaitKick();
+}

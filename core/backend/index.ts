@@ -1,0 +1,35 @@
+export { blkCheckByteRequest, blkGetlength, blkIsAvailable, blkIsInserted } from "./available.ts";
+export {
+  type BlockCompletionFunc,
+  blkAbortAioRequest,
+  blkAioFlush,
+  blkAioPdiscard,
+  blkAioPreadv,
+  blkAioPwritev,
+  blkAioPwriteZeroes,
+} from "./blk-aio.ts";
+export { type BlkOptions, BlockBackend, type BlockDevOps, blkAll } from "./block-backend.ts";
+export { blkGetAioContext, blkSetAioContext } from "./context.ts";
+export { blkDrain, blkDrainAll } from "./drain.ts";
+export { blkWaitWhileDrained } from "./gate.ts";
+export { blkDecInFlight, blkIncInFlight } from "./in-flight.ts";
+export {
+  blkInsertBs,
+  blkNew,
+  blkNewWithBs,
+  blkRef,
+  blkRemoveBs,
+  blkReplaceBs,
+  blkUnref,
+} from "./life.ts";
+export {
+  blkCoFlush,
+  blkCoPdiscard,
+  blkCoPreadv,
+  blkCoPwritev,
+  blkCoPwriteZeroes,
+} from "./requests.ts";
+export { blkBs, blkRoot } from "./root.ts";
+export { childRoot } from "./root-edge.ts";
+export { blkFlush, blkPreadv, blkPwritev, blkTruncate } from "./sync.ts";
+export { blkCoCopyRange, blkCoTruncate, blkIoPlug, blkIoUnplug } from "./unqueued.ts";

@@ -1,0 +1,173 @@
+// Requests of a BlockBackend. Each counts in flight, waits at the gate, looks at the root edge only then, and hands on.
+//
+// `blkCoDo…` are called between one raise and one lowering of the counter: by `blkCo…` here, and by blk-aio.ts, whose callers
+// are at thread level. A read or write counts at the root node too, from before the edge is followed. Operations that neither
+// count nor queue (length, truncate, copy, plug) are in unqueued.ts.
+
+import { assert, ENOMEDIUM, type SiteId } from "../base/index.ts";
+import { BDRV_REQ_FUA, type BdrvChild, type Qiov } from "../graph/state.ts";
+import { bdrvCoPdiscard } from "../io/discard.ts";
+import { bdrvCoFlush } from "../io/flush.ts";
+import { bdrvDecInFlight, bdrvIncInFlight } from "../io/in-flight.ts";
+import { bdrvCoPreadv } from "../io/read.ts";
+import { bdrvCoPwritev } from "../io/write.ts";
+import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
+import { Ev, Request, site } from "../probe/index.ts";
+import { type Co, ioCode, ioOrGsCode, machine, modelAssert } from "../sched/index.ts";
+import { blkCheckByteRequest, blkIsAvailable } from "./available.ts";
+import type { BlockBackend } from "./block-backend.ts";
+import { blkWaitWhileDrained } from "./gate.ts";
+import { blkDecInFlight, blkIncInFlight } from "./in-flight.ts";
+import { blkBs, blkRoot } from "./root.ts";
+
+const SITE_READ = site("blk_co_do_preadv_part");
+const SITE_WRITE = site("blk_co_do_pwritev_part");
+const SITE_DISCARD = site("blk_co_do_pdiscard");
+const SITE_FLUSH = site("blk_co_do_flush");
+
+/** blk_co_preadv (block-backend.c:1327): 0 or a negated errno. */
+export function* blkCoPreadv(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags = 0,
+): Co<number> {
+  ioOrGsCode();
+  blkReqBegin(blk, Request.read, offset, bytes);
+  const ret = yield* blkCoDoPreadv(blk, offset, bytes, qiov, flags);
+  blkReqEnd(blk, Request.read, ret);
+  return ret;
+}
+
+/** blk_co_pwritev (block-backend.c:1419): 0 or a negated errno. */
+export function* blkCoPwritev(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags = 0,
+): Co<number> {
+  ioOrGsCode();
+  blkReqBegin(blk, Request.write, offset, bytes);
+  const ret = yield* blkCoDoPwritev(blk, offset, bytes, qiov, flags);
+  blkReqEnd(blk, Request.write, ret);
+  return ret;
+}
+
+/** blk_co_pwrite_zeroes (block-backend.c:2330): 0 or a negated errno. */
+export function* blkCoPwriteZeroes(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  flags = 0,
+): Co<number> {
+  ioOrGsCode();
+  blkReqBegin(blk, Request.write_zeroes, offset, bytes);
+  const ret = yield* blkCoDoPwritev(blk, offset, bytes, null, flags);
+  blkReqEnd(blk, Request.write_zeroes, ret);
+  return ret;
+}
+
+/** blk_co_pdiscard (block-backend.c:1723): 0 or a negated errno. */
+export function* blkCoPdiscard(blk: BlockBackend, offset: number, bytes: number): Co<number> {
+  ioOrGsCode();
+  blkReqBegin(blk, Request.discard, offset, bytes);
+  const ret = yield* blkCoDoPdiscard(blk, offset, bytes);
+  blkReqEnd(blk, Request.discard, ret);
+  return ret;
+}
+
+/** blk_co_flush (block-backend.c:1765): 0 or a negated errno. */
+export function* blkCoFlush(blk: BlockBackend): Co<number> {
+  ioOrGsCode();
+  blkReqBegin(blk, Request.flush, 0, 0);
+  const ret = yield* blkCoDoFlush(blk);
+  blkReqEnd(blk, Request.flush, ret);
+  return ret;
+}
+
+/** blk_co_do_preadv_part (block-backend.c:1283). */
+export function* blkCoDoPreadv(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  ioCode();
+  yield* blkWaitWhileDrained(blk);
+  // Only now: the graph may have changed during the wait.
+  const bs = blkBs(blk, SITE_READ);
+  const checked = blkCheckByteRequest(blk, offset, bytes);
+  if (checked < 0) return checked;
+  modelAssert(bs !== null, "bs", SITE_READ);
+  bdrvIncInFlight(bs);
+  const ret = yield* bdrvCoPreadv(rootNow(blk, SITE_READ), offset, bytes, qiov, flags);
+  bdrvDecInFlight(bs);
+  return ret;
+}
+
+/** blk_co_do_pwritev_part (block-backend.c:1359); without `qiov`, zeroes (C: BDRV_REQ_ZERO_WRITE). */
+export function* blkCoDoPwritev(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  qiov: Qiov | null,
+  flags: number,
+): Co<number> {
+  ioCode();
+  yield* blkWaitWhileDrained(blk);
+  const bs = blkBs(blk, SITE_WRITE);
+  const checked = blkCheckByteRequest(blk, offset, bytes);
+  if (checked < 0) return checked;
+  modelAssert(bs !== null, "bs", SITE_WRITE);
+  bdrvIncInFlight(bs);
+  const root = rootNow(blk, SITE_WRITE);
+  const writeFlags = blk.enableWriteCache ? flags : flags | BDRV_REQ_FUA;
+  const ret =
+    qiov === null
+      ? yield* bdrvCoPwriteZeroes(root, offset, bytes, writeFlags)
+      : yield* bdrvCoPwritev(root, offset, bytes, qiov, writeFlags);
+  bdrvDecInFlight(bs);
+  return ret;
+}
+
+/** blk_co_do_pdiscard (block-backend.c:1688). */
+export function* blkCoDoPdiscard(blk: BlockBackend, offset: number, bytes: number): Co<number> {
+  ioCode();
+  yield* blkWaitWhileDrained(blk);
+  const checked = blkCheckByteRequest(blk, offset, bytes);
+  if (checked < 0) return checked;
+  return yield* bdrvCoPdiscard(rootNow(blk, SITE_DISCARD), offset, bytes);
+}
+
+/** blk_co_do_flush (block-backend.c:1737). */
+export function* blkCoDoFlush(blk: BlockBackend): Co<number> {
+  ioCode();
+  yield* blkWaitWhileDrained(blk);
+  if (!blkIsAvailable(blk)) return -ENOMEDIUM;
+  const bs = blkBs(blk, SITE_FLUSH);
+  modelAssert(bs !== null, "blk_bs(blk)", SITE_FLUSH);
+  return yield* bdrvCoFlush(bs);
+}
+
+function rootNow(blk: BlockBackend, siteId: SiteId): BdrvChild {
+  const root = blkRoot(blk, siteId);
+  modelAssert(root !== null, "blk->root", siteId);
+  return root;
+}
+
+/** The running coroutine begins a request of `blk`. */
+function blkReqBegin(blk: BlockBackend, type: number, offset: number, bytes: number): void {
+  assert(Number.isSafeInteger(offset), "offsets are whole numbers");
+  assert(Number.isSafeInteger(bytes), "byte counts are whole numbers");
+  blkIncInFlight(blk);
+  machine.probe.emitWide(Ev.req_begin, offset, blk.id, type, bytes);
+}
+
+function blkReqEnd(blk: BlockBackend, type: number, ret: number): void {
+  assert(Number.isInteger(ret), "a request returns a number");
+  machine.probe.emit(Ev.req_end, blk.id, type, ret);
+  blkDecInFlight(blk);
+}

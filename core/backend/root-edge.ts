@@ -1,0 +1,86 @@
+// The class of root edges (C: child_root): how a BlockBackend answers when the node below it is drained, resized or moved.
+
+import { assert, type SectionId } from "../base/index.ts";
+import type { BdrvChild, BdrvChildClass, DrainedEndCounter } from "../graph/state.ts";
+import { type Transaction, tranAdd } from "../graph/transaction.ts";
+import { levelFor, removeLevel } from "../io/sections.ts";
+import { Ev, Klass } from "../probe/index.ts";
+import { type AioContext, machine, modelAssert } from "../sched/index.ts";
+import { BlockBackend } from "./block-backend.ts";
+import { blkGetAioContext, moveBlk } from "./context.ts";
+import { wakeQueuedRequests } from "./gate.ts";
+import { readBlkInFlight } from "./in-flight.ts";
+
+/** C: child_root. Attach and detach only carry context notifiers in QEMU, which nothing here has. */
+export const childRoot: BdrvChildClass = {
+  name: "child_root",
+  klass: Klass.child_root,
+  stayAtNode: false,
+  parentIsBds: false,
+  getParentDesc: blkRootGetParentDesc,
+  getParentAioContext: (child) => blkGetAioContext(parentOf(child)),
+  changeAioContext: (child, ctx, _visited, tran) => blkRootChangeAioCtx(child, ctx, tran),
+  resize: (child) => parentOf(child).devOps?.resizeCb?.(),
+  drainedBegin: blkRootDrainedBegin,
+  drainedPoll: blkRootDrainedPoll,
+  drainedEnd: blkRootDrainedEnd,
+};
+
+/** blk_root_drained_begin (block-backend.c:2528): one level more; the first closes the gate. */
+function blkRootDrainedBegin(child: BdrvChild, section: SectionId): undefined {
+  const blk = parentOf(child);
+  blk.quiescedFor.push(section);
+  machine.probe.emit(Ev.blk_quiesce, blk.id, blk.quiesceCounter, section, child.id);
+  if (blk.quiesceCounter === 1) blk.devOps?.drainedBegin?.();
+}
+
+/** blk_root_drained_poll (block-backend.c:2547): whether its user, or itself, has requests in flight. */
+function blkRootDrainedPoll(child: BdrvChild, section: SectionId): boolean {
+  const blk = parentOf(child);
+  modelAssert(blk.quiesceCounter > 0, "blk->quiesce_counter");
+  const userBusy = blk.devOps?.drainedPoll?.() ?? false;
+  return userBusy || readBlkInFlight(blk, section) > 0;
+}
+
+/** blk_root_drained_end (block-backend.c:2559): one level less; the last opens the gate. */
+function blkRootDrainedEnd(
+  child: BdrvChild,
+  section: SectionId,
+  _counter: DrainedEndCounter,
+): undefined {
+  const blk = parentOf(child);
+  modelAssert(blk.quiesceCounter > 0, "blk->quiesce_counter");
+  const level = levelFor(blk.quiescedFor, section);
+  removeLevel(blk.quiescedFor, level);
+  machine.probe.emit(Ev.blk_unquiesce, blk.id, blk.quiesceCounter, level, child.id);
+  if (blk.quiesceCounter > 0) return;
+  blk.devOps?.drainedEnd?.();
+  wakeQueuedRequests(blk);
+}
+
+/** blk_root_change_aio_ctx (block-backend.c:2206): one with a user that does not expect it stays, and so does its graph. */
+function blkRootChangeAioCtx(child: BdrvChild, ctx: AioContext, tran: Transaction): boolean {
+  const blk = parentOf(child);
+  const idle = blk.name !== "" && blk.devOps === null;
+  if (!blk.allowAioContextChange && !idle) return false;
+  tranAdd(tran, {
+    name: "blk_root_set_aio_ctx",
+    commit: () => {
+      moveBlk(blk, ctx);
+      return undefined;
+    },
+  });
+  return true;
+}
+
+/** blk_root_get_parent_desc (block-backend.c:141). */
+function blkRootGetParentDesc(child: BdrvChild): string {
+  const { name } = parentOf(child);
+  return name === "" ? "an unnamed block device" : `block device '${name}'`;
+}
+
+function parentOf(child: BdrvChild): BlockBackend {
+  const blk = child.opaque;
+  assert(blk instanceof BlockBackend, "the parent of a root edge is a BlockBackend");
+  return blk;
+}
