@@ -1,0 +1,256 @@
+import { describe, expect, it } from "vitest";
+import { ECANCELED } from "../base/index.ts";
+import { bdrvReplaceNode, bdrvTryChangeAioContext } from "../graph/index.ts";
+import { EventLog, type NodeOf, runGraph } from "../graph/test-support.ts";
+import {
+  bdrvDrainAllBegin,
+  bdrvDrainAllEnd,
+  bdrvDrainedBegin,
+  bdrvDrainedEnd,
+  bdrvFlush,
+} from "../io/index.ts";
+import { aioPoll, type Co, clockNs, iothreadCreate, machine, type Polls } from "../sched/index.ts";
+import {
+  blockJobAddBdrv,
+  blockJobCreate,
+  type Job,
+  type JobDriver,
+  jobCancel,
+  jobFinishSync,
+  jobList,
+  jobPause,
+  jobPausePoint,
+  jobResume,
+  jobSleepNs,
+  jobStart,
+} from "./index.ts";
+
+const NO_SITE = 0 as never;
+
+/** Works in `rounds` sleeps of 1000 ns; notes where it is. */
+function worker(log: string[], rounds: number, result = 0): JobDriver {
+  return {
+    jobType: "test",
+    *run(job: Job): Co<number> {
+      log.push("run");
+      for (let round = 0; round < rounds && !job.cancelled; round++) {
+        yield* jobSleepNs(job, 1000);
+        log.push(`round${round}`);
+      }
+      return result;
+    },
+    *prepare(): Polls<number> {
+      log.push("prepare");
+      return 0;
+    },
+    *commit(): Polls<void> {
+      log.push("commit");
+    },
+    *abort(): Polls<void> {
+      log.push("abort");
+    },
+    *clean(): Polls<void> {
+      log.push("clean");
+    },
+  };
+}
+
+function* startOn(node: NodeOf, name: string, driver: JobDriver): Polls<Job> {
+  const job = yield* blockJobCreate("job0", driver, node(name));
+  jobStart(job);
+  return job;
+}
+
+/** Run the main loop until the job has completed. */
+function* completion(job: Job): Polls<number> {
+  while (!job.completed) yield* aioPoll(machine.mainContext, true);
+  return job.ret;
+}
+
+describe("a job", () => {
+  it.each([
+    { result: 0, end: "prepare commit clean" },
+    { result: -5, end: "abort clean" },
+  ])("that ends with $result completes in main: $end", ({ result, end }) => {
+    const log: string[] = [];
+    const text = runGraph("disk", function* (node): Polls<void> {
+      const ctx = iothreadCreate("io1");
+      yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
+      const job = yield* startOn(node, "disk", worker(log, 1, result));
+      expect(yield* completion(job)).toBe(result);
+      expect(node("disk").refcnt).toBe(1);
+      expect(node("disk").aioContext).toBe(machine.mainContext);
+      expect(jobList()).toEqual([]);
+    });
+    expect(log.join(" ")).toBe(`run round0 ${end}`);
+    expect(text).toBe("disk");
+  });
+
+  it("that is cancelled ends with -ECANCELED, even before it has started", () => {
+    const log: string[] = [];
+    runGraph("disk", function* (node): Polls<void> {
+      const job = yield* startOn(node, "disk", worker(log, 9));
+      yield* jobCancel(job);
+      expect(yield* jobFinishSync(job)).toBe(-ECANCELED);
+      const idle = yield* blockJobCreate("job1", worker(log, 9), node("disk"));
+      yield* jobCancel(idle);
+      expect(idle.ret).toBe(-ECANCELED);
+    });
+    expect(log.join(" ")).toBe("run round0 abort clean abort clean");
+  });
+
+  it("is paused and idle inside a drain of its node, once for each edge in a drain of everything", () => {
+    runGraph("disk\nbase", function* (node): Polls<void> {
+      const job = yield* startOn(node, "disk", worker([], 100));
+      yield* blockJobAddBdrv(job, "base", node("base"));
+      yield* bdrvDrainedBegin(node("disk"), NO_SITE);
+      expect([job.pauseCount, job.paused, job.busy]).toEqual([1, true, false]);
+      yield* bdrvDrainedEnd(node("disk"), NO_SITE);
+      expect(job.pauseCount).toBe(0);
+      yield* bdrvDrainAllBegin(NO_SITE);
+      expect([job.pauseCount, job.paused, job.busy]).toEqual([2, true, false]);
+      yield* bdrvDrainAllEnd(NO_SITE);
+      expect(job.pauseCount).toBe(0);
+      yield* jobCancel(job);
+      yield* jobFinishSync(job);
+    });
+  });
+
+  it("keeps its edge where it is when the node is replaced", () => {
+    const text = runGraph("user -file-> disk\nnew", function* (node): Polls<void> {
+      const job = yield* startOn(node, "disk", worker([], 100));
+      yield* bdrvReplaceNode(node("disk"), node("new"));
+      expect(node("disk").rawParents.first?.opaque).toBe(job);
+      yield* jobCancel(job);
+      yield* jobFinishSync(job);
+    });
+    expect(text).toBe("disk\nuser -file-> new\nnew");
+  });
+
+  it("moves with its node, and goes on there", () => {
+    const log: string[] = [];
+    runGraph("disk", function* (node): Polls<void> {
+      const ctx = iothreadCreate("io1");
+      const driver: JobDriver = {
+        jobType: "test",
+        *run(job): Co<number> {
+          while (!job.cancelled) {
+            expect(machine.currentContext).toBe(job.aioContext);
+            yield* jobSleepNs(job, 1000);
+            log.push(job.aioContext.name);
+          }
+          return 0;
+        },
+      };
+      const job = yield* startOn(node, "disk", driver);
+      yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
+      expect(job.aioContext).toBe(ctx);
+      yield* jobCancel(job);
+      yield* jobFinishSync(job);
+    });
+    expect(log).toEqual(["io1"]);
+  });
+
+  it.each([
+    { without: [] as const, name: "sleeps in full (patch 9)", early: false },
+    { without: [9] as const, name: "is woken early without patch 9", early: true },
+  ])("that is drained while it sleeps $name", ({ without, early }) => {
+    runGraph(
+      "disk",
+      function* (node): Polls<void> {
+        let slept = 0;
+        const driver: JobDriver = {
+          jobType: "test",
+          *run(job): Co<number> {
+            const start = clockNs();
+            yield* jobSleepNs(job, 1000);
+            slept = clockNs() - start;
+            return 0;
+          },
+        };
+        const job = yield* startOn(node, "disk", driver);
+        yield* bdrvDrainedBegin(node("disk"), NO_SITE);
+        yield* bdrvDrainedEnd(node("disk"), NO_SITE);
+        yield* completion(job);
+        expect(slept < 1000).toBe(early);
+      },
+      { without },
+    );
+  });
+
+  it("may drain and flush while it completes", () => {
+    const log: string[] = [];
+    runGraph("disk", function* (node): Polls<void> {
+      const driver: JobDriver = {
+        ...worker(log, 1),
+        *prepare(): Polls<number> {
+          yield* bdrvDrainedBegin(node("disk"), NO_SITE);
+          yield* bdrvFlush(node("disk"));
+          yield* bdrvDrainedEnd(node("disk"), NO_SITE);
+          return 0;
+        },
+      };
+      const job = yield* startOn(node, "disk", driver);
+      expect(yield* completion(job)).toBe(0);
+    });
+    expect(log.join(" ")).toBe("run round0 commit clean");
+  });
+
+  it("leaves its gate, its pauses and its idleness in the trace, each on behalf of a section", () => {
+    const probe = new EventLog([
+      "job_pause",
+      "job_resume",
+      "job_gate_read",
+      "job_busy",
+      "job_busy_read",
+      "task_begin",
+      "task_end",
+    ]);
+    runGraph(
+      "disk",
+      function* (node): Polls<void> {
+        const driver: JobDriver = {
+          jobType: "test",
+          *run(job): Co<number> {
+            yield* jobPausePoint(job);
+            return 0;
+          },
+        };
+        const job = yield* blockJobCreate("job0", driver, node("disk"));
+        probe.lines.length = 0;
+        jobPause(job);
+        jobStart(job);
+        yield* bdrvDrainedBegin(node("disk"), NO_SITE);
+        jobResume(job);
+        yield* bdrvDrainedEnd(node("disk"), NO_SITE);
+        yield* jobFinishSync(job);
+      },
+      { probe },
+    );
+    expect(probe.lines).toMatchInlineSnapshot(`
+      [
+        "job_pause job=1 new=2 section=0 edge=0",
+        "job_resume job=1 new=1 section=0 edge=0",
+        "job_busy job=1 busy=1",
+        "task_begin id=1 co=1",
+        "job_gate_read job=1 value=1",
+        "job_busy job=1 busy=0",
+        "task_end id=1 co=1",
+        "job_pause job=1 new=2 section=2 edge=1",
+        "job_busy_read job=1 busy=0 section=2",
+        "job_resume job=1 new=1 section=0 edge=0",
+        "job_resume job=1 new=0 section=2 edge=1",
+        "job_busy job=1 busy=1",
+        "task_begin id=2 co=1",
+        "job_gate_read job=1 value=0",
+        "job_gate_read job=1 value=0",
+        "job_busy job=1 busy=1",
+        "task_end id=2 co=1",
+        "job_busy job=1 busy=0",
+        "job_pause job=1 new=1 section=3 edge=1",
+        "job_busy_read job=1 busy=0 section=3",
+        "job_resume job=1 new=0 section=3 edge=1",
+      ]
+    `);
+  });
+});
