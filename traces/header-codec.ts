@@ -1,12 +1,12 @@
 // The header's record: header and catalogue as protobuf, compressed, since site table and kinds are long and repetitive.
 
 import { assert } from "#core/base";
-import { type FieldType, LAYOUTS } from "#core/probe";
+import type { FieldType } from "#core/probe";
 import { CODECS, type Codec, compress, decompress } from "./compression.ts";
 import { codecOf, frameRecord, RECORD_TAGS } from "./envelope.ts";
 import type { TraceHeader, TraceScenario } from "./header.ts";
 import { headerBytesMax } from "./limits.ts";
-import { type FileKind, predictorOf } from "./predictors.ts";
+import { CATALOGUE_KINDS, type FileField, type FileKind } from "./predictors.ts";
 import { MessageFields, MessageWriter } from "./wire.ts";
 
 /** The header's record; its body is compressed by `codec`. */
@@ -69,24 +69,17 @@ function encodeScenario(writer: MessageWriter, scenario: TraceScenario): void {
 }
 
 function encodeKinds(writer: MessageWriter): void {
-  for (const layout of LAYOUTS) {
-    if (layout === undefined) continue;
+  for (const { id, name, input, fields } of CATALOGUE_KINDS) {
     writer.message(11, (kind) => {
-      kind.uint(1, layout.id).string(2, layout.name).bool(3, layout.input);
-      for (const field of layout.fields) {
-        const { predictor, family, step } = predictorOf(layout.name, field);
-        kind.message(4, (message) =>
-          message
-            .string(1, field.name)
-            .string(2, field.type)
-            .uint(3, field.slot)
-            .uint(4, predictor)
-            .uint(5, family)
-            .sint(6, step),
-        );
-      }
+      kind.uint(1, id).string(2, name).bool(3, input);
+      for (const field of fields) kind.message(4, (message) => encodeField(message, field));
     });
   }
+}
+
+function encodeField(writer: MessageWriter, field: FileField): void {
+  writer.string(1, field.name).string(2, field.type).uint(3, field.slot);
+  writer.uint(4, field.predictor).uint(5, field.family).sint(6, field.step);
 }
 
 function decodeBody(bytes: Uint8Array, formatVersion: number) {

@@ -6,7 +6,7 @@
 import { type EventIndex, QuiesceError } from "#core/base";
 import { Ev, EventBatch } from "#core/probe";
 import { type ByteSource, bytesSource } from "./byte-source.ts";
-import { ColumnDecoder } from "./columns.ts";
+import { ColumnDecoder } from "./column-decoder.ts";
 import { decompress } from "./compression.ts";
 import {
   type ChunkRecord,

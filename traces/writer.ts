@@ -6,7 +6,7 @@
 
 import { assert } from "#core/base";
 import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
-import { ColumnEncoder } from "./columns.ts";
+import { ColumnEncoder } from "./column-encoder.ts";
 import { type Codec, compress } from "./compression.ts";
 import { encodeChunk, encodeIndex, type IndexEntry, MAGIC } from "./envelope.ts";
 import { FORMAT_VERSION, type TraceHeader } from "./header.ts";

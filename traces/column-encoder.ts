@@ -1,0 +1,158 @@
+// Events to the columns of a chunk: for each event a mask of what was not as predicted, and only that is written.
+//
+// Columns: the masks that differ from the row's (each behind the number of events whose mask did not), contexts, tasks,
+// kinds, values of integer fields, values of wide fields. Off the recorder's hot path, but on its thread: `!` and single
+// letters are allowed in the loop.
+
+import { assert } from "#core/base";
+import type { EventBatch } from "#core/probe";
+import * as model from "./model.ts";
+import { CATALOGUE_KINDS } from "./predictors.ts";
+import { ColumnWriter } from "./varint.ts";
+import { MessageWriter } from "./wire.ts";
+
+/** Encodes the chunks of one file, in order. */
+export class ColumnEncoder {
+  readonly #model = new model.PredictionModel(CATALOGUE_KINDS);
+  readonly #masks = new ColumnWriter();
+  readonly #contexts = new ColumnWriter();
+  readonly #tasks = new ColumnWriter();
+  readonly #kinds = new ColumnWriter();
+  readonly #values = new ColumnWriter();
+  readonly #wides = new ColumnWriter();
+
+  /** The columns of a chunk that holds the events of `batch`. */
+  encode(batch: EventBatch, restart: boolean): Uint8Array {
+    const columns = [this.#masks, this.#contexts, this.#tasks];
+    columns.push(this.#kinds, this.#values, this.#wides);
+    for (const column of columns) column.clear();
+    if (restart) this.#model.restart();
+    this.#encodeEvents(batch);
+    const message = new MessageWriter();
+    for (const [index, column] of columns.entries()) message.bytes(index + 1, column.bytes());
+    return message.finish();
+  }
+
+  #encodeEvents(batch: EventBatch): void {
+    const { histories, rows, rowSlots, shapes } = this.#model;
+    const { ints, floats } = batch;
+    let { ctx, task } = this.#model;
+    let who = model.whoSlot(ctx, task);
+    let history = histories[who]!;
+    let asPredicted = 0;
+    for (let i = 0; i < batch.count; i++) {
+      const base = i << 3;
+      const kind = ints[base]! & 0xff;
+      const maskRow = history << model.ROW_SHIFT;
+      let mask = 0;
+      if (ints[base]! >>> 8 !== ctx || ints[base + 1] !== task) {
+        histories[who] = history;
+        mask = this.#switchWho(ints[base]! >>> 8, ints[base + 1]!);
+        ctx = this.#model.ctx;
+        task = this.#model.task;
+        who = model.whoSlot(ctx, task);
+        history = histories[who]!;
+      }
+      const row = history << model.ROW_SHIFT;
+      if ((rows[row]! & 0xff) !== kind) {
+        mask |= model.MISS_KIND;
+        this.#kinds.byte(kind);
+        rows[row] = (rows[row]! & 0xff00) | kind;
+      }
+      const shape = shapes[kind]!;
+      assert(shape !== model.SHAPE_UNKNOWN, "every event is of a kind in the catalogue");
+      const slots = kind << 2;
+      const a = ints[base + 2]! & rowSlots[slots]!;
+      const b = ints[base + 3]! & rowSlots[slots + 1]!;
+      const c = ints[base + 4]! & rowSlots[slots + 2]!;
+      const d = ints[base + 5]! & rowSlots[slots + 3]!;
+      if (a !== rows[row + 1]) mask |= this.#correctSlot(row, 0, a, rowSlots[slots]!);
+      if (b !== rows[row + 2]) mask |= this.#correctSlot(row, 1, b, rowSlots[slots + 1]!);
+      if (c !== rows[row + 3]) mask |= this.#correctSlot(row, 2, c, rowSlots[slots + 2]!);
+      if (d !== rows[row + 4]) mask |= this.#correctSlot(row, 3, d, rowSlots[slots + 3]!);
+      history = model.nextHistory(history, kind, a, b, c, d);
+      if (shape !== 0) {
+        mask |= this.#encodeCells(ints, base, kind, who, shape & model.SHAPE_CELLS);
+        if ((shape & model.SHAPE_WIDE) !== 0)
+          mask |= this.#encodeWide(floats[(i << 2) + 3]!, kind, who);
+      }
+      if (mask === rows[maskRow]! >>> 8) {
+        asPredicted++;
+      } else {
+        this.#masks.uint(asPredicted);
+        this.#masks.byte(mask);
+        asPredicted = 0;
+        rows[maskRow] = (rows[maskRow]! & 0xff) | (mask << 8);
+      }
+    }
+    this.#masks.uint(asPredicted);
+    histories[who] = history;
+  }
+
+  /** Writes who runs from here on; returns the mask's bits. */
+  #switchWho(ctx: number, task: number): number {
+    const memory = this.#model;
+    let mask = 0;
+    if (ctx !== memory.ctx) {
+      mask |= model.MISS_CTX;
+      this.#contexts.byte(ctx);
+      memory.ctx = ctx;
+    }
+    if (task === memory.task) return mask;
+    assert(task >= 0, "a task's number is not negative");
+    if (task === 0) {
+      this.#tasks.uint(0);
+    } else {
+      const difference = task - memory.lastTask;
+      this.#tasks.uint((((difference << 1) ^ (difference >> 31)) >>> 0) + 1);
+      memory.lastTask = task;
+    }
+    memory.task = task;
+    return mask | model.MISS_TASK;
+  }
+
+  /** Brings slot `slot` of a row up to `value`; returns the mask's bit if that takes writing. */
+  #correctSlot(row: number, slot: number, value: number, isRowSlot: number): number {
+    const { rows } = this.#model;
+    const word = row + 1 + slot;
+    const difference = value - rows[word]!;
+    rows[word] = value;
+    // The row of another kind may hold a number where this kind has none: the decoder knows.
+    if (isRowSlot === 0) return 0;
+    this.#values.sint(difference | 0);
+    return model.MISS_SLOT_0 << slot;
+  }
+
+  /** The integer fields that are predicted from cells; returns the mask's bits. */
+  #encodeCells(ints: Int32Array, base: number, kind: number, who: number, count: number): number {
+    const { cells, cellFields } = this.#model;
+    const first = kind << 2;
+    let mask = 0;
+    for (let i = first; i < first + count; i++) {
+      const field = cellFields[i]!;
+      const slot = field & model.CELL_SLOT_MASK;
+      const key = (field >> model.CELL_KEY_SHIFT) & 3;
+      let cell = field >>> model.CELL_FIRST_SHIFT;
+      if (key !== model.KEY_NONE) cell += key === model.KEY_WHO ? who : ints[base + 2]! & 0xff;
+      const predicted = (cells[cell]! + ((field >> model.CELL_STEP_SHIFT) & 3) - 1) | 0;
+      const value = ints[base + 2 + slot]!;
+      if (value !== predicted) {
+        mask |= model.MISS_SLOT_0 << slot;
+        this.#values.sint((value - predicted) | 0);
+      }
+      cells[cell] = value;
+    }
+    return mask;
+  }
+
+  /** The wide field; returns the mask's bit. */
+  #encodeWide(value: number, kind: number, who: number): number {
+    const { wideOfWho, wideOfKind } = this.#model;
+    assert(Number.isSafeInteger(value), "a wide number is a safe integer");
+    const asPredicted = value === wideOfWho[who];
+    if (!asPredicted) this.#wides.wide(value, wideOfKind[kind]!);
+    wideOfWho[who] = value;
+    wideOfKind[kind] = value;
+    return asPredicted ? 0 : model.MISS_WIDE;
+  }
+}
