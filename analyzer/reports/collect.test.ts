@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { must } from "#core/base";
+import { collectMaterial } from "./collect.ts";
+import type { FindingMaterial } from "./material.ts";
+import { drawnFinding, drawnTrace, inputOf } from "./test-support.ts";
+
+function materialOf(options?: { far: boolean }): FindingMaterial {
+  const trace = drawnTrace(options);
+  const [material] = collectMaterial(inputOf(trace), [drawnFinding(trace)]);
+  return must(material, "the finding has material");
+}
+
+describe("the material of a finding", () => {
+  it("has the graph as it was just before the edit", () => {
+    const graph = must(materialOf().graph, "a list has a graph");
+    const names = graph.vertices.map(({ kind, name, quiesced }) => `${kind} ${name} ${quiesced}`);
+    // Nearest to the finding's node first; only file0 was drained.
+    expect(names).toEqual(["node throttle0 0", "node disk0 0", "blk drive0 0", "node file0 1"]);
+    const edges = graph.edges.map(
+      ({ parent, child, name, change }) =>
+        `${parent.kind}${parent.id} -${name}-> ${child} ${change}`,
+    );
+    expect(edges).toEqual([
+      "node2 -file-> 1 none",
+      "node3 -file-> 2 removed",
+      "blk1 -root-> 3 none",
+    ]);
+    expect(graph.edges.every(({ half }) => !half)).toBe(true);
+  });
+
+  it("has the bars of what lasted around the accesses, with the section's poll phase", () => {
+    const lanes = must(materialOf().lanes, "there are lanes");
+    expect(lanes.contexts).toEqual([
+      { ctx: 0, name: "main" },
+      { ctx: 1, name: "iothread0" },
+    ]);
+    const section = must(
+      lanes.bars.find(({ kind }) => kind === "section"),
+      "the section has a bar",
+    );
+    expect(section.label).toBe("single drain of file0");
+    expect(section.holdsNode).toBe(false);
+    expect(section.from < must(section.pollEnd, "it waited")).toBe(true);
+    expect(must(section.pollEnd, "it waited") < must(section.to, "it ended")).toBe(true);
+    const operations = lanes.bars
+      .filter(({ kind }) => kind === "operation")
+      .map(({ label }) => label);
+    expect(operations).toEqual([
+      "bdrv_drop_filter",
+      "commit of bdrv_replace_child",
+      "bdrv_replace_child_noperm",
+    ]);
+    expect(lanes.bars.map(({ label }) => label)).toContain("request 40: flush");
+  });
+
+  it("leaves out what lies between accesses that are far apart", () => {
+    const near = must(materialOf().lanes, "there are lanes");
+    const far = must(materialOf({ far: true }).lanes, "there are lanes");
+    expect(near.ranges).toHaveLength(1);
+    expect(far.ranges).toHaveLength(2);
+    const [first, second] = far.ranges;
+    const between = far.bars.filter(
+      ({ from, to }) =>
+        from > must(first, "two").to && to !== null && to < must(second, "two").from,
+    );
+    expect(between).toEqual([]);
+    // What spans the gap is kept.
+    expect(far.bars.map(({ label }) => label)).toContain("bdrv_drop_filter");
+  });
+
+  it("has other accesses to the same list, and none to other lists", () => {
+    const lanes = must(materialOf().lanes, "there are lanes");
+    const sites = new Set(lanes.marks.map(({ site }) => site?.name));
+    expect(sites).toContain("bdrv_is_inserted");
+    expect(sites).not.toContain("bdrv_replace_child_noperm/parents");
+  });
+
+  it("ends with the trace: a bar that is still open has no end", () => {
+    const lanes = must(materialOf().lanes, "there are lanes");
+    const open = lanes.bars.filter(({ to }) => to === null);
+    expect(open.map(({ kind }) => kind)).toContain("task");
+  });
+
+  it("is nothing for the findings beyond the limit", () => {
+    const trace = drawnTrace();
+    const findings = Array.from({ length: 70 }, () => drawnFinding(trace));
+    const material = collectMaterial(inputOf(trace), findings);
+    expect(material).toHaveLength(70);
+    expect(material.filter((one) => one !== null)).toHaveLength(60);
+  });
+
+  it("has no graph where the finding names no node", () => {
+    const trace = drawnTrace();
+    const finding = drawnFinding(trace, { rule: "deadlock", list: null, node: null, accesses: [] });
+    const [material] = collectMaterial(inputOf(trace), [finding]);
+    expect(material?.graph).toBeNull();
+    expect(material?.lanes?.bars.length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,184 @@
+// The page in a real browser: skipped, with a line that says so, where there is none.
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { must } from "#core/base";
+import type { Report } from "../report.ts";
+import { drawnFinding, drawnReport } from "../test-support.ts";
+import { htmlReport } from "./page.ts";
+
+const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
+const hasBrowser = existsSync(BROWSER);
+if (!hasBrowser)
+  process.stderr.write(
+    `No browser at ${BROWSER}: the HTML report's tests in a browser are skipped.\n`,
+  );
+
+/** Two runs: a race and a covered-by-luck, far apart; and one without findings. */
+function twoRuns(): Report {
+  const luck = { kind: "lock", name: "iothread0" } as const;
+  const first = drawnReport(
+    (trace) => [
+      drawnFinding(trace),
+      drawnFinding(trace, {
+        rule: "covered-by-luck",
+        severity: "warning",
+        luckyEdge: luck,
+        fingerprint: "00000000000000aa",
+      }),
+    ],
+    { far: true },
+  );
+  const [clean] = drawnReport(() => []).traces;
+  const trace = must(clean, "a trace");
+  return {
+    ...first,
+    traces: [...first.traces, { ...trace, facts: { ...trace.facts, label: "all patches on" } }],
+  };
+}
+
+describe.skipIf(!hasBrowser)("the HTML report in a browser", () => {
+  const folder = mkdtempSync(join(tmpdir(), "quiesce-html-"));
+  const url = pathToFileURL(join(folder, "report.html")).href;
+  let browser: Browser;
+
+  beforeAll(async () => {
+    writeFileSync(join(folder, "report.html"), htmlReport(twoRuns()));
+    browser = await chromium.launch({
+      executablePath: BROWSER,
+      args: ["--no-sandbox", "--disable-gpu"],
+    });
+  });
+
+  afterAll(async () => {
+    await browser?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** Opens the page at `hash` and fails on anything that the console, the policy or the network has to say. */
+  async function opened(
+    use: (page: Page) => Promise<void>,
+    { hash = "", width = 1400, dark = false } = {},
+  ): Promise<void> {
+    const context = await browser.newContext({
+      viewport: { width, height: 900 },
+      colorScheme: dark ? "dark" : "light",
+    });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    page.on("console", (message) => complaints.push(message.text()));
+    page.on("pageerror", (error) => complaints.push(error.message));
+    page.on("request", (request) => {
+      if (!/^(file|data):/.test(request.url())) complaints.push(request.url());
+    });
+    await page.goto(url + hash);
+    await use(page);
+    await context.close();
+    expect(complaints).toEqual([]);
+  }
+
+  const current = (page: Page) => page.locator(".finding:visible").getAttribute("id");
+
+  it("shows the first finding with its pictures, and makes no request and no complaint", () =>
+    opened(async (page) => {
+      expect(await current(page)).toBe("r0-f0");
+      expect(await page.locator(".finding:visible svg.lanes .access").count()).toBe(2);
+      expect(await page.locator(".finding:visible svg.graph .edge.removed").count()).toBe(1);
+      expect(await page.locator(".finding:visible .story .is-access").count()).toBe(2);
+    }));
+
+  it("is used with the keyboard alone", () =>
+    opened(async (page) => {
+      await page.keyboard.press("j");
+      expect(await current(page)).toBe("r0-f1");
+      await page.keyboard.press("ArrowUp");
+      expect(await current(page)).toBe("r0-f0");
+      await page.keyboard.press("c");
+      expect(await page.locator("table.coverage:visible").count()).toBe(1);
+      await page.keyboard.press("2");
+      expect(await page.locator(".run-view:visible").getAttribute("id")).toBe("run-1");
+      await page.keyboard.press("?");
+      expect(await page.locator("#help").isVisible()).toBe(true);
+      await page.keyboard.press("Tab");
+      const focused = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
+      expect(focused).not.toBe("none");
+    }));
+
+  it("filters findings by text and severity, and rows of the coverage table by text", () =>
+    opened(async (page) => {
+      const entries = page.locator("#run-0 .entry:visible");
+      expect(await entries.count()).toBe(2);
+      await page.keyboard.press("/");
+      await page.keyboard.type("luck flush");
+      expect(await entries.count()).toBe(1);
+      expect(await current(page)).toBe("r0-f1");
+      await page.locator("#run-0 .filter-severity[value=warning]").uncheck();
+      expect(await entries.count()).toBe(0);
+      expect(await page.locator("#run-0 .no-match").isVisible()).toBe(true);
+      await page.locator("#run-0 .filter-text").fill("is_inserted");
+      await page.locator("#run-0 .tab[data-tab=coverage]").click();
+      expect(await page.locator("#run-0 .coverage tbody tr:visible").count()).toBe(1);
+    }));
+
+  it("opens at the finding that its address names", () =>
+    opened(async (page) => expect(await current(page)).toBe("r0-f1"), { hash: "#r0-f1" }));
+
+  it.each([1000, 1400, 1900])("does not scroll sideways at %i pixels", (width) =>
+    opened(
+      async (page) => {
+        const [scroll, client] = await page.evaluate<[number, number]>(
+          "[document.documentElement.scrollWidth, document.documentElement.clientWidth]",
+        );
+        expect(scroll).toBeLessThanOrEqual(client);
+      },
+      { width },
+    ),
+  );
+
+  it("has text that can be read in light and in dark", async () => {
+    for (const dark of [false, true]) {
+      await opened(
+        async (page) => {
+          const ratios = await page.evaluate<number[]>(CONTRASTS);
+          expect(ratios.length).toBeGreaterThan(20);
+          // 4.5 is what WCAG asks of text.
+          expect(Math.min(...ratios)).toBeGreaterThanOrEqual(4.5);
+        },
+        { dark },
+      );
+    }
+  });
+
+  it("can be read with scripts off: everything is there", async () => {
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(url);
+    expect(await page.locator(".finding:visible").count()).toBe(2);
+    expect(await page.locator("table.coverage:visible").count()).toBe(2);
+    await context.close();
+  });
+});
+
+/** Contrast of every visible text of the page's own (not of the pictures) with what is behind it. */
+const CONTRASTS = `(() => {
+  const channel = (value) => (value /= 255) <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const parse = (text) => (text.match(/[\\d.]+/g) ?? []).map(Number);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const behind = (element) => {
+    for (let at = element; at !== null; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  return [...document.querySelectorAll("body *:not(svg *):not(script):not(style)")]
+    .filter((element) => element.checkVisibility() && [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim() !== ""))
+    .map((element) => {
+      const [a, b] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+      return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    });
+})()`;

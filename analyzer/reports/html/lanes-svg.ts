@@ -1,0 +1,117 @@
+// The picture of the lanes: what each context was doing around the two accesses, and that nothing orders them.
+
+import type { Access, Finding } from "../../findings.ts";
+import type { LaneMark, LaneWindow } from "../material.ts";
+import { counted, functionOf, grouped, luckText } from "../words.ts";
+import { cut } from "../wrap.ts";
+import { type LaneLayout, LEFT, layOutLanes, type PlacedBar, ROW, TOP } from "./lane-layout.ts";
+import { html, type Markup } from "./markup.ts";
+
+const CHARACTER = 6.3;
+
+/** The lanes of `finding` as one SVG; `id` makes the names inside unique on the page. */
+export function lanesSvg(finding: Finding, window: LaneWindow, id: string): Markup {
+  const layout = layOutLanes(finding, window);
+  const { width, height } = layout;
+  return html`<svg class="lanes" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${id}-title">
+<title id="${id}-title">${describe(finding)}</title>
+${layout.lanes.map((lane, index) => {
+  return html`<rect class="lane${index % 2 === 0 ? "" : " odd"}" x="0" y="${lane.y}" width="${width}" height="${lane.height}"/>
+<text class="lane-name" x="10" y="${lane.y + 23}">${cut(lane.name, 13)}</text>
+${lane.leftOut > 0 && html`<text class="small" x="10" y="${lane.y + 38}">+${counted(lane.leftOut, "request")}</text>`}`;
+})}
+${layout.bars.map((bar) => barMark(bar, finding))}
+${layout.marks.map(({ x, y, mark }) => otherMark(mark, x, y))}
+${layout.gap !== null && gapMark(layout.gap, height)}
+${orderMark(finding, layout)}
+${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, width, height }))}
+${layout.ticks.map(({ x, event }) => html`<text class="tick" x="${x}" y="${height - 8}">${grouped(event)}</text>`)}
+<text class="tick name" x="10" y="${height - 8}">event</text>
+</svg>`;
+}
+
+function describe(finding: Finding): string {
+  const sides = finding.accesses.map(
+    (access) =>
+      `${access.what} in ${functionOf(access.site)} on ${access.ctxName} at event ${grouped(access.event)}`,
+  );
+  return `What each context did around ${sides.join(" and ") || `event ${grouped(finding.first)}`}`;
+}
+
+function gapMark(gap: { x: number; events: number }, height: number): Markup {
+  const middle = (TOP + height) / 2;
+  return html`<rect class="gap" x="${gap.x - 24}" y="${TOP}" width="48" height="${height - TOP - 26}"/>
+<text class="gap-text" x="${gap.x}" y="${middle}" transform="rotate(-90 ${gap.x} ${middle})">${grouped(gap.events)} events</text>`;
+}
+
+function barMark(
+  { bar, x1, x2, y, pollX, beginsBefore, outlasts }: PlacedBar,
+  finding: Finding,
+): Markup {
+  const own = bar.kind === "task" && finding.accesses.some(({ task }) => task === bar.id);
+  const classes = [
+    "bar",
+    bar.kind,
+    own && "own",
+    bar.holdsNode && "holds",
+    beginsBefore && "from-before",
+    outlasts && "goes-on",
+  ];
+  const width = Math.max(3, x2 - x1);
+  const label =
+    bar.kind === "section" && bar.site !== null
+      ? `${bar.label} · ${functionOf(bar.site)}`
+      : bar.label;
+  const room = Math.floor((width - 8) / CHARACTER);
+  const from = `from event ${grouped(bar.from)}`;
+  const to = bar.to === null ? "" : ` to ${grouped(bar.to)}`;
+  const waited =
+    bar.kind !== "section"
+      ? ""
+      : bar.pollEnd === null
+        ? ", has not waited"
+        : `, drained from event ${grouped(bar.pollEnd)}`;
+  return html`<g class="${classes.filter((name) => name !== false).join(" ")}"><title>${`${label}, ${from}${to}${waited}`}</title>
+<rect x="${x1}" y="${y + 2}" width="${width}" height="${ROW - 4}" rx="3"/>
+${bar.kind === "section" && pollX !== null && html`<rect class="drained" x="${pollX}" y="${y + 2}" width="${Math.max(2, x2 - pollX)}" height="${ROW - 4}" rx="3"/>`}
+${room >= 4 && html`<text x="${x1 + 5}" y="${y + 14}">${cut(label, room)}</text>`}</g>`;
+}
+
+function otherMark(mark: LaneMark, x: number, y: number): Markup {
+  const text = `${mark.what} of the same list in ${mark.site === null ? "?" : functionOf(mark.site)}, event ${grouped(mark.event)}`;
+  return html`<circle class="mark ${mark.what}" cx="${x}" cy="${y}" r="2.5"><title>${text}</title></circle>`;
+}
+
+/** What is between the two accesses: nothing, or an accident. */
+function orderMark(finding: Finding, layout: LaneLayout): Markup | null {
+  const [a, b] = layout.accesses;
+  if (a === undefined || b === undefined) return null;
+  if (finding.rule !== "race" && finding.rule !== "covered-by-luck") return null;
+  const text = finding.luckyEdge === null ? "no order" : `only by ${luckText(finding.luckyEdge)}`;
+  const middleX = (a.x + b.x) / 2;
+  const middleY = (a.y + b.y) / 2;
+  const width = text.length * CHARACTER + 14;
+  return html`<g class="order ${finding.luckyEdge === null ? "none" : "luck"}">
+<line x1="${a.x}" y1="${a.y}" x2="${b.x}" y2="${b.y}"/>
+<rect x="${middleX - width / 2}" y="${middleY - 9}" width="${width}" height="18" rx="9"/>
+<text x="${middleX}" y="${middleY + 4}">${text}</text></g>`;
+}
+
+function accessMark(
+  access: Access | undefined,
+  index: number,
+  at: { x: number; y: number; width: number; height: number },
+): Markup {
+  if (access === undefined) return html``;
+  const { x, y, width, height } = at;
+  const label = `${index + 1} ${access.what} · ${functionOf(access.site)}`;
+  const wide = label.length * CHARACTER + 14;
+  const left = Math.min(Math.max(LEFT, x - wide / 2), width - wide - 4);
+  const top = index === 0 ? 3 : 24;
+  return html`<g class="access ${access.what}">
+<line x1="${x}" y1="${top + 18}" x2="${x}" y2="${height - 24}"/>
+<rect class="flag" x="${left}" y="${top}" width="${wide}" height="18" rx="4"/>
+<text class="flag-text" x="${left + 7}" y="${top + 13}">${label}</text>
+<circle cx="${x}" cy="${y}" r="7"/><text class="number" x="${x}" y="${y + 4}">${index + 1}</text>
+<title>${`${access.what} in ${functionOf(access.site)}, event ${grouped(access.event)}`}</title></g>`;
+}

@@ -1,0 +1,105 @@
+// The HTML report: one file that holds everything, asks nobody for anything, and can be sent by mail.
+//
+// All of it is in the markup, so it can be read with scripts off; the script adds the filter, one finding at a time, and the
+// keyboard. The content security policy allows the one style sheet and the one script, by their hashes, and nothing else: no
+// inline style attribute, no image but data, no connection. No trace is embedded, only what surrounds each finding.
+
+import { createHash } from "node:crypto";
+import type { Report, RunFacts, TraceReport } from "../report.ts";
+import { counted, grouped, ruleCounts, ruleWord } from "../words.ts";
+import { coverageView } from "./coverage-view.ts";
+import { findingEntry, findingView } from "./finding-view.ts";
+import { html, Markup } from "./markup.ts";
+import { SCRIPT } from "./script.ts";
+import { STYLE } from "./style.ts";
+
+/** The report as an HTML document. */
+export function htmlReport(report: Report): string {
+  const policy = [
+    "default-src 'none'",
+    `style-src '${hashOf(STYLE)}'`,
+    `script-src '${hashOf(SCRIPT)}'`,
+    "img-src data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+  return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${titleOf(report)}</title><link rel="icon" href="data:,">
+<style>${new Markup(STYLE)}</style></head>
+<body><a class="skip" href="#main">Skip to the findings</a>
+<header class="top"><h1>quiesce <span>race report</span></h1>
+<div class="tools"><button type="button" id="theme">Dark or light</button><button type="button" id="keys" aria-expanded="false" aria-controls="help">Keys</button></div></header>
+<div id="help" hidden><p><kbd>j</kbd> <kbd>k</kbd> next and previous finding · <kbd>/</kbd> filter · <kbd>f</kbd> findings · <kbd>c</kbd> coverage · <kbd>1</kbd>…<kbd>9</kbd> run · <kbd>?</kbd> these keys</p></div>
+<nav class="runs" aria-label="Runs">${report.traces.map(runCard)}</nav>
+<main id="main">${report.traces.map(runView)}</main>
+<footer>${report.tool.name} ${report.tool.version}. This page is one file and sends nothing.</footer>
+<script>${new Markup(SCRIPT)}</script></body></html>
+`.text;
+}
+
+function hashOf(text: string): string {
+  return `sha256-${createHash("sha256").update(text).digest("base64")}`;
+}
+
+function titleOf(report: Report): string {
+  const findings = report.traces.reduce((sum, { result }) => sum + result.findings.length, 0);
+  return `quiesce: ${counted(findings, "finding")} in ${report.traces.map(({ facts }) => facts.trace).join(", ")}`;
+}
+
+function runCard({ facts, result }: TraceReport, index: number): Markup {
+  const counts = [...ruleCounts(result.findings)].map(([rule, count]) => {
+    const severity = result.findings.find((finding) => finding.rule === rule)?.severity ?? "note";
+    return html`<span class="chip ${severity}">${grouped(count)} ${ruleWord(rule)}</span>`;
+  });
+  return html`<a class="run" href="#run-${index}" data-run="${index}"><b>${facts.label || facts.trace}</b>
+<span class="meta">${facts.trace} · ${counted(result.events, "event")}</span>
+<span class="chips">${counts.length > 0 ? counts : html`<span class="chip good">no findings</span>`}</span></a>`;
+}
+
+function runView({ facts, result, material }: TraceReport, run: number): Markup {
+  const id = (index: number) => `r${run}-f${index}`;
+  const { findings } = result;
+  return html`<section class="run-view" id="run-${run}" data-run="${run}" aria-label="${facts.label || facts.trace}">
+${factsView(facts, result)}
+<div class="tabs"><a class="tab" href="#run-${run}-findings" data-tab="findings">Findings <span class="count">${grouped(findings.length)}</span></a>
+<a class="tab" href="#run-${run}-coverage" data-tab="coverage">Coverage <span class="count">${grouped(result.coverage.length)}</span></a>
+<label class="filter">Filter <input type="search" class="filter-text" placeholder="function, list, node, context …" autocomplete="off" spellcheck="false"></label>
+<span class="severities">${(["error", "warning", "note"] as const).map((severity) => {
+    return html`<label><input type="checkbox" class="filter-severity" value="${severity}" checked> ${severity}s</label>`;
+  })}</span></div>
+<div class="panel findings" id="run-${run}-findings" data-panel="findings">
+${
+  findings.length === 0
+    ? nothingFound(result)
+    : html`<nav class="list" aria-label="Findings"><ul>${findings.map((finding, index) => findingEntry(finding, id(index)))}</ul><p class="no-match" hidden>No finding matches the filter.</p></nav>
+<div class="details">${findings.map((finding, index) => findingView(finding, material[index] ?? null, facts, id(index)))}</div>`
+}</div>
+<div class="panel" id="run-${run}-coverage" data-panel="coverage"><h2>Coverage</h2>${coverageView(result.coverage)}</div>
+</section>`;
+}
+
+function nothingFound(result: TraceReport["result"]): Markup {
+  const pairs = result.coverage.reduce((sum, row) => sum + row.pairs, 0);
+  return html`<div class="clean"><p class="big">No findings.</p><p>${counted(result.events, "event")} and ${counted(pairs, "pair")} of accesses were looked at; the coverage tab shows which drain orders each of them.</p></div>`;
+}
+
+function factsView(facts: RunFacts, result: TraceReport["result"]): Markup {
+  const patches = facts.patchesOff.length === 0 ? "all on" : `${facts.patchesOff.join(", ")} off`;
+  const rows: readonly (readonly [string, string])[] = [
+    ["scenario", facts.scenario],
+    ["seed", String(facts.seed)],
+    ["host", facts.host],
+    ["patches", patches],
+    ["lock", facts.lock],
+    ["recorded", facts.level],
+    ["events", grouped(result.events)],
+    ["ended", result.complete ? (result.runStatus ?? "") : "recording incomplete"],
+    ["digest", facts.digest],
+  ];
+  return html`<dl class="facts">${rows.filter(([, value]) => value !== "").map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>
+${result.notes.map((note) => html`<p class="note">${note}</p>`)}`;
+}

@@ -1,0 +1,130 @@
+// The page's script, as text: the page must be one file, and its policy names the script by its hash. It only shows, hides
+// and moves the focus; everything that it shows is in the markup already. Checked in a real browser by report.test.ts.
+
+export const SCRIPT = `"use strict";
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const one = (selector, root = document) => root.querySelector(selector);
+const root = document.documentElement;
+root.classList.add("js");
+let run = 0;
+let tab = "findings";
+let current = null;
+const runView = () => one('.run-view[data-run="' + run + '"]');
+const entries = () => all(".entry", runView()).filter((entry) => !entry.parentElement.hidden);
+
+function mark(elements, isCurrent) {
+  for (const element of elements) {
+    const yes = isCurrent(element);
+    element.classList.toggle("current", yes);
+    if (element.matches("a")) {
+      if (yes) element.setAttribute("aria-current", "true");
+      else element.removeAttribute("aria-current");
+    }
+  }
+}
+
+function show() {
+  mark(all(".run"), (card) => Number(card.dataset.run) === run);
+  mark(all(".run-view"), (view) => Number(view.dataset.run) === run);
+  mark(all(".tab"), (link) => link.dataset.tab === tab);
+  mark(all(".panel"), (panel) => panel.dataset.panel === tab);
+  const known = entries();
+  const chosen = known.find((entry) => entry.dataset.finding === current) ?? known[0];
+  mark(all(".entry"), (entry) => entry === chosen);
+  mark(all(".finding"), (finding) => chosen !== undefined && finding.id === chosen.dataset.finding);
+  current = chosen === undefined ? null : chosen.dataset.finding;
+  for (const lanes of all(".finding.current .lanes")) centre(lanes);
+}
+
+function centre(lanes) {
+  const scroll = lanes.parentElement;
+  const marks = all(".access > circle", lanes).map((circle) => Number(circle.getAttribute("cx")));
+  if (marks.length === 0 || scroll.scrollWidth <= scroll.clientWidth) return;
+  scroll.scrollLeft = (Math.min(...marks) + Math.max(...marks)) / 2 - scroll.clientWidth / 2;
+}
+
+function open(id) {
+  const match = /^r(\\d+)-f\\d+$/.exec(id) ?? /^run-(\\d+)(?:-(findings|coverage))?$/.exec(id);
+  if (match === null) return;
+  run = Number(match[1]);
+  if (id.startsWith("r" + run + "-f")) {
+    tab = "findings";
+    current = id;
+  } else if (match[2] !== undefined) tab = match[2];
+  show();
+}
+
+function remember(id) {
+  history.replaceState(null, "", "#" + id);
+  open(id);
+}
+
+function move(by) {
+  const known = entries();
+  const at = known.findIndex((entry) => entry.dataset.finding === current);
+  const next = known[Math.min(known.length - 1, Math.max(0, at + by))];
+  if (next === undefined) return;
+  tab = "findings";
+  remember(next.dataset.finding);
+  next.focus({ preventScroll: true });
+  next.scrollIntoView({ block: "nearest" });
+}
+
+function filter(view) {
+  const words = one(".filter-text", view).value.toLowerCase().split(/\\s+/).filter((word) => word !== "");
+  const severities = new Set(all(".filter-severity", view).filter((box) => box.checked).map((box) => box.value));
+  const has = (element) => words.every((word) => element.dataset.search.includes(word));
+  for (const entry of all(".entry", view)) {
+    entry.parentElement.hidden = !(severities.has(entry.dataset.severity) && has(entry));
+  }
+  for (const row of all("tr[data-search]", view)) row.hidden = !has(row);
+  const none = one(".no-match", view);
+  if (none !== null) none.hidden = entries().length > 0;
+  show();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.run, a.tab, a.entry");
+  if (link !== null) {
+    event.preventDefault();
+    remember(link.getAttribute("href").slice(1));
+  }
+  const copy = event.target.closest(".copy");
+  if (copy !== null && navigator.clipboard !== undefined) {
+    navigator.clipboard.writeText(copy.dataset.copy).then(
+      () => (copy.textContent = "Copied"),
+      () => getSelection().selectAllChildren(copy.previousElementSibling),
+    );
+  }
+});
+for (const view of all(".run-view")) view.addEventListener("input", () => filter(view));
+function toggleHelp() {
+  const help = one("#help");
+  help.hidden = !help.hidden;
+  one("#keys").setAttribute("aria-expanded", String(!help.hidden));
+}
+one("#keys").addEventListener("click", toggleHelp);
+one("#theme").addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+});
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const list = event.target.closest(".list") !== null;
+  if (event.key === "j" || (list && event.key === "ArrowDown")) move(1);
+  else if (event.key === "k" || (list && event.key === "ArrowUp")) move(-1);
+  else if (event.key === "/") one(".filter-text", runView()).focus();
+  else if (event.key === "f" || event.key === "c") remember("run-" + run + (event.key === "f" ? "-findings" : "-coverage"));
+  else if (event.key === "?") toggleHelp();
+  else if (/^[1-9]$/.test(event.key) && one("#run-" + (Number(event.key) - 1)) !== null) remember("run-" + (Number(event.key) - 1));
+  else return;
+  event.preventDefault();
+});
+addEventListener("hashchange", () => open(location.hash.slice(1)));
+open(location.hash.slice(1));
+show();
+`;

@@ -1,0 +1,56 @@
+// The JSON of `quiesce races --json`: one object, versioned by `schemaVersion`, which grows by additions only.
+//
+// With one trace, `findings` and `coverage` are that trace's. With several, findings and rows carry the `trace` that they
+// belong to, and `traces` has what differs between them. `seconds` is how long the analysis took: the one value that is not
+// the same for the same traces, and it comes from the caller.
+
+import type { CoverageRow, Finding } from "../findings.ts";
+import { RULES } from "../rules.ts";
+import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
+
+/** How long it took, and what the exit code will be. */
+export interface JsonExtras {
+  readonly seconds: number;
+}
+
+/** The report as plain data. */
+export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
+  return {
+    schemaVersion: REPORT_SCHEMA_VERSION,
+    tool: report.tool,
+    findings: report.traces.flatMap((trace) =>
+      trace.result.findings.map((finding) => jsonFinding(trace, finding)),
+    ),
+    coverage: report.traces.flatMap((trace) =>
+      trace.result.coverage.map((row) => jsonRow(trace, row)),
+    ),
+    events: report.traces.reduce((sum, { result }) => sum + result.events, 0),
+    seconds,
+    traces: report.traces.map(jsonTrace),
+  };
+}
+
+function jsonFinding({ facts }: TraceReport, finding: Finding) {
+  const { rule, severity, list, node, accesses, fingerprint, ...rest } = finding;
+  return {
+    rule,
+    ruleTitle: RULES[rule].title,
+    severity,
+    list,
+    node,
+    accesses,
+    fingerprint,
+    ...rest,
+    trace: facts.trace,
+    replay: facts.replayCommand,
+  };
+}
+
+function jsonRow({ facts }: TraceReport, row: CoverageRow) {
+  return { ...row, trace: facts.trace };
+}
+
+function jsonTrace({ facts, result }: TraceReport) {
+  const { events, complete, runStatus, notes, findings } = result;
+  return { ...facts, events, complete, runStatus, notes, findings: findings.length };
+}

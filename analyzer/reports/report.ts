@@ -1,0 +1,43 @@
+// What a report is made of: the analyses of one or more traces, the facts of each run, and the material for pictures.
+//
+// Every form of report (text, JSON, SARIF, HTML) is a pure function of this. None looks at a clock, so the same traces give
+// the same bytes. Facts that only the command line knows, such as the command that replays a trace, come in as text.
+
+import type { AnalysisResult } from "../findings.ts";
+import type { FindingMaterial } from "./material.ts";
+
+/** What a trace's header says about its run, in words. */
+export interface RunFacts {
+  /** The trace as the user named it. */
+  readonly trace: string;
+  /** A few words that tell this run from the others of the report, e.g. "patches 10 and 11 off, no lock". */
+  readonly label: string;
+  readonly scenario: string;
+  readonly seed: number;
+  readonly host: string;
+  readonly lock: string;
+  readonly patchesOff: readonly number[];
+  /** "full", or "inputs" when the trace was replayed first. */
+  readonly level: string;
+  /** Digest of the events, as `quiesce replay` prints it; "" when it was not computed. */
+  readonly digest: string;
+  /** The command that replays the trace. */
+  readonly replayCommand: string;
+}
+
+/** One analysed trace. */
+export interface TraceReport {
+  readonly facts: RunFacts;
+  readonly result: AnalysisResult;
+  /** Entry i belongs to finding i; null where there is nothing to draw, or too many findings. */
+  readonly material: readonly (FindingMaterial | null)[];
+}
+
+/** Everything that a report shows. */
+export interface Report {
+  readonly tool: { readonly name: "quiesce"; readonly version: string };
+  readonly traces: readonly TraceReport[];
+}
+
+/** Version of the JSON shape; it grows by additions only. */
+export const REPORT_SCHEMA_VERSION = 1;

@@ -1,0 +1,118 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Log } from "sarif";
+import { afterAll, describe, expect, it } from "vitest";
+import { must } from "#core/base";
+import { RULE_IDS } from "../rules.ts";
+import { sarifReport } from "./sarif-report.ts";
+import { drawnFinding, drawnReport } from "./test-support.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "quiesce-sarif-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const report = drawnReport((trace) => [
+  drawnFinding(trace),
+  drawnFinding(trace, {
+    rule: "deadlock",
+    list: null,
+    node: null,
+    accesses: [],
+    advice: null,
+    fingerprint: "00000000000000dd",
+  }),
+]);
+const log = sarifReport(report, { exitCode: 1 });
+const run = must(log.runs[0], "one run");
+const [race, deadlock] = run.results ?? [];
+
+/** What the validator of the standard's editors says. */
+function validate(sarif: Log): { ruleId?: string; level?: string; text: string }[] {
+  const file = join(folder, "report.sarif");
+  const verdict = join(folder, "verdict.sarif");
+  writeFileSync(file, JSON.stringify(sarif));
+  const multitool = dirname(createRequire(import.meta.url).resolve("@microsoft/sarif-multitool"));
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(multitool, "bin.js"), "validate", file, "--output", verdict, "--log", "ForceOverwrite"],
+    { encoding: "utf8" },
+  );
+  expect(`${status} ${stderr}`.trim(), stdout).toBe("0");
+  const results =
+    (JSON.parse(readFileSync(verdict, "utf8").replace(/^\uFEFF/, "")) as Log).runs[0]?.results ??
+    [];
+  return results.map(({ ruleId, level, message }) => {
+    return { ruleId: ruleId ?? "", level: level ?? "warning", text: JSON.stringify(message) };
+  });
+}
+
+describe("the SARIF report", () => {
+  it("passes the validator", () => {
+    const complaints = validate(log).filter(({ level }) => level !== "note");
+    // SARIF2005 wants an address on the web for the tool; there is none that could be named.
+    expect(complaints.filter(({ ruleId }) => ruleId !== "SARIF2005")).toEqual([]);
+  }, 60_000);
+
+  it("would be refused by the validator if it were broken", () => {
+    const broken = structuredClone(log);
+    Object.assign(must(broken.runs[0], "one run"), { results: [{ message: 7 }] });
+    expect(validate(broken).map(({ level }) => level)).toContain("error");
+  }, 60_000);
+
+  it("describes every rule, with help", () => {
+    const rules = run.tool.driver.rules ?? [];
+    expect(rules.map(({ id }) => id)).toEqual([...RULE_IDS]);
+    expect(rules.every(({ help }) => (help?.text ?? "").length > 40)).toBe(true);
+    expect(race?.ruleIndex).toBe(RULE_IDS.indexOf("race"));
+  });
+
+  it("puts the uncovered read first and the edit beside it, relative to the source root", () => {
+    const location = race?.locations?.[0]?.physicalLocation;
+    expect(location?.artifactLocation).toEqual({ uri: "core/io/flush.ts", uriBaseId: "%SRCROOT%" });
+    expect(location?.region?.startLine).toBe(61);
+    const related = must(race?.relatedLocations?.[0], "the other access");
+    expect(related.physicalLocation?.artifactLocation?.uri).toBe("core/graph/replace-child.ts");
+    expect(race?.message.text).toContain(`[The other access](${related.id})`);
+    expect(race?.partialFingerprints).toEqual({ "quiesceFinding/v1": "0123456789abcdef" });
+    expect(race?.occurrenceCount).toBe(132);
+  });
+
+  it("tells the story twice: merged, and with a thread flow for each context", () => {
+    const [merged, threads] = race?.codeFlows ?? [];
+    expect(merged?.threadFlows).toHaveLength(1);
+    expect(threads?.threadFlows.map(({ id }) => id).sort()).toEqual(["iothread0", "main"]);
+    const steps = must(merged?.threadFlows[0], "a flow").locations;
+    expect(steps.map(({ executionOrder }) => executionOrder)).toEqual(
+      steps.map((_, index) => index + 1),
+    );
+    expect(steps.filter(({ importance }) => importance === "essential")).toHaveLength(2);
+    expect(
+      steps.every(({ location }) => /^(main|iothread0): /.test(location?.message?.text ?? "")),
+    ).toBe(true);
+    // Each step of the merged flow is in exactly one of the others, under the same number.
+    const numbers = (threads?.threadFlows ?? []).flatMap(({ locations }) =>
+      locations.map((one) => one.executionOrder),
+    );
+    expect(numbers.sort((a = 0, b = 0) => a - b)).toEqual(steps.map((_, index) => index + 1));
+  });
+
+  it("shows a finding without an access at its trace", () => {
+    expect(deadlock?.locations?.[0]?.physicalLocation?.artifactLocation?.uri).toBe("demo.trace");
+    expect(deadlock?.codeFlows).toBeUndefined();
+  });
+
+  it("has each fingerprint once, with the occurrences of all traces", () => {
+    const twice = sarifReport(
+      { ...report, traces: [...report.traces, ...report.traces] },
+      { exitCode: 1 },
+    );
+    const results = twice.runs[0]?.results ?? [];
+    expect(results.map(({ occurrenceCount }) => occurrenceCount)).toEqual([264, 264]);
+  });
+
+  it("names no folder of this machine", () => {
+    expect(JSON.stringify(log)).not.toMatch(/file:|"\/|[A-Z]:\\/);
+  });
+});

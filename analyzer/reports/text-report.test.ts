@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { must } from "#core/base";
+import { coverageText } from "./coverage-report.ts";
+import { drawnFinding, drawnReport } from "./test-support.ts";
+import { findingsText, type TextOptions } from "./text-report.ts";
+
+const PLAIN: TextOptions = { columns: 100, paint: (_, text) => text };
+const [report] = drawnReport().traces;
+const [clean] = drawnReport(() => []).traces;
+
+describe("the text report", () => {
+  it("says what raced, why, what would cover it, and how to see it again", () => {
+    expect(`\n${findingsText(must(report, "a trace"), PLAIN)}`).toMatchInlineSnapshot(`
+      "
+      race  The children of throttle0 are read in bdrv_co_flush while bdrv_drop_filter edits them: no
+            drain covers it
+          children of node throttle0 (3) · seen 132 times · 0123456789abcdef
+
+          read  bdrv_co_flush  core/io/flush.ts:61                                                event 97
+                iothread0, request 40: flush on blk drive0
+          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                        event 123
+                main, main context: removes edge 2 (file)
+                within commit of bdrv_replace_child < bdrv_drop_filter
+                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                      drained
+
+          why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
+                throttle0 go on
+          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
+          again quiesce replay demo.trace
+
+      demo.trace: 1 race in 146 events
+      "
+    `);
+  });
+
+  it("is never wider than asked, but for words that cannot be broken", () => {
+    for (const columns of [70, 80, 140]) {
+      const lines = findingsText(must(report, "a trace"), { ...PLAIN, columns }).split("\n");
+      expect(lines.filter((line) => line.length > columns && line.trim().includes(" "))).toEqual(
+        [],
+      );
+    }
+  });
+
+  it("marks severity by style", () => {
+    const styles = new Set<string>();
+    findingsText(must(report, "a trace"), {
+      ...PLAIN,
+      paint: (style, text) => {
+        styles.add(style);
+        return text;
+      },
+    });
+    expect([...styles].sort()).toEqual(["bad", "dim", "name", "strong", "title"]);
+  });
+
+  it("says so when there is nothing, or not all of it", () => {
+    const trace = must(clean, "a trace");
+    expect(findingsText(trace, PLAIN)).toBe("demo.trace: no findings in 146 events\n");
+    const cut = { ...trace, result: { ...trace.result, complete: false } };
+    expect(findingsText(cut, PLAIN)).toContain("the recording is incomplete");
+  });
+
+  it("prints the first hundred findings and counts the rest", () => {
+    const many = drawnReport((trace) => Array.from({ length: 130 }, () => drawnFinding(trace)));
+    const text = findingsText(must(many.traces[0], "a trace"), PLAIN);
+    expect(text.match(/^race {2}/gm)).toHaveLength(100);
+    expect(text).toContain("… and 30 findings more");
+  });
+});
+
+it("coverage as text has a line for each pair of functions, and how its pairs are ordered", () => {
+  const rows = must(report, "a trace").result.coverage;
+  expect(`\n${coverageText(rows, PLAIN)}`).toMatchInlineSnapshot(`
+    "
+    children                                               pairs   drained   ordered   by luck uncovered
+      bdrv_is_inserted × bdrv_replace_child_noperm in bdrv_drop_filter
+                                                           1,335     1,203         0         0       132
+          1,203 covered by the subtree drain of bdrv_drop_filter (core/graph/drop-filter.ts:34)
+      bdrv_co_flush × bdrv_replace_child_noperm in bdrv_drop_filter
+                                                              40         0         0        40         0
+          40 ordered by luck: lock of iothread0
+
+    parents                                                pairs   drained   ordered   by luck uncovered
+      edit bdrv_replace_child_noperm × bdrv_replace_child_noperm in bdrv_drop_filter
+                                                              12         0        12         0         0
+    "
+  `);
+  expect(coverageText([], PLAIN)).toBe("No list was both read and edited.\n");
+});
