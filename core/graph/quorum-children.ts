@@ -58,7 +58,7 @@ export function* bdrvDelChild(parentBs: BlockDriverState, child: BdrvChild): Pol
 /** quorum_add_child (block/quorum.c:1055): attach `childBs` as the next of the children. Polls. */
 export function* quorumAddChild(bs: BlockDriverState, childBs: BlockDriverState): Polls<void> {
   globalStateCode(SITE_QUORUM_ADD);
-  assert(bs !== childBs, "a node is not its own child");
+  assert(!bs.closed, "the parent has a driver");
   const name = `children.${nextChildIndex(bs)}`;
   assert(name.length > 0, "an edge has a name");
   yield* withDrained([bs], SITE_QUORUM_ADD, function* (): Polls<void> {
