@@ -1,0 +1,118 @@
+// `file`: an image that is a file of the host. Real under the live host, modelled under the simulated one, absent in replay.
+//
+// Requests go to the host and come back as completions of the node's context. The host moves all bytes of a request or fails
+// it; behind the end of the file it reads zeroes.
+
+import {
+  assert,
+  type ByteCount,
+  type ByteOffset,
+  EINVAL,
+  errnoName,
+  type HostHandle,
+} from "../base/index.ts";
+import { BlockError } from "../graph/block-error.ts";
+import { bdrvFindNode } from "../graph/node-life.ts";
+import { bdrvOpenDriver } from "../graph/open-node.ts";
+import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
+import {
+  type AioContext,
+  type Co,
+  globalStateCode,
+  type HostOpType,
+  hostCall,
+  hostSubmit,
+  ioCode,
+  type Polls,
+} from "../sched/index.ts";
+
+/** C: BDRVRawState of file-posix.c. */
+class FileState {
+  readonly handle: HostHandle;
+  constructor(handle: HostHandle) {
+    this.handle = handle;
+  }
+}
+
+/** C: bdrv_file. */
+export const fileDriver: BlockDriver = {
+  formatName: "file",
+  isFilter: false,
+  close: fileClose,
+  coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
+  coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
+  coPwriteZeroes: (bs, offset, bytes) => submit(bs, "write_zeroes", offset, bytes, null),
+  coPdiscard: (bs, offset, bytes) => submit(bs, "discard", offset, bytes, null),
+  coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
+  coTruncate: fileCoTruncate,
+  getlength: (bs) => sizeOf(stateOf(bs).handle),
+};
+
+/** How a file is opened. */
+export interface FileOptions {
+  readonly nodeName: string;
+  readonly path: string;
+  /** Where the node shall run; default main. */
+  readonly ctx?: AioContext;
+  readonly readOnly?: boolean;
+  /** Make the file if there is none. */
+  readonly create?: boolean;
+}
+
+/** bdrv_open with the driver `file`: a node with one reference, the caller's. BlockError when the host refuses. Polls. */
+export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
+  globalStateCode();
+  const { path, nodeName, readOnly = false, create = false } = options;
+  assert(path.length > 0, "a file has a path");
+  // Before the file is opened, so that no handle is left over.
+  if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
+    throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
+  const opened = hostCall({ call: "open", path, writable: !readOnly, create });
+  if (opened.ret < 0)
+    throw new BlockError(-opened.ret, `Could not open '${path}': ${errnoName(-opened.ret)}`);
+  const handle = opened.value as HostHandle;
+  const aligned = hostCall({ call: "alignment", handle });
+  assert(aligned.ret >= 0, "the alignment of an open file is known");
+  return yield* bdrvOpenDriver(fileDriver, nodeName, {
+    opaque: new FileState(handle),
+    readOnly,
+    requestAlignment: Math.max(1, aligned.value),
+    ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
+  });
+}
+
+function* submit(
+  bs: BlockDriverState,
+  type: HostOpType,
+  offset: number,
+  bytes: number,
+  qiov: Qiov | null,
+): Co<number> {
+  ioCode();
+  const { handle } = stateOf(bs);
+  const iov = qiov === null ? null : qiov.buffer;
+  const start = qiov === null ? 0 : qiov.start;
+  const at = offset as ByteOffset;
+  const ret = yield* hostSubmit(type, handle, at, bytes as ByteCount, iov, start);
+  assert(ret <= 0 || ret === bytes, "a host moves all bytes, or fails");
+  return Math.min(ret, 0);
+}
+
+function* fileCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+  const { handle } = stateOf(bs);
+  return Math.min(hostCall({ call: "truncate", handle, size: offset as ByteOffset }).ret, 0);
+}
+
+function sizeOf(handle: HostHandle): number {
+  const size = hostCall({ call: "size", handle });
+  return size.ret < 0 ? size.ret : size.value;
+}
+
+function fileClose(bs: BlockDriverState): void {
+  hostCall({ call: "close", handle: stateOf(bs).handle });
+}
+
+function stateOf(bs: BlockDriverState): FileState {
+  assert(bs.opaque instanceof FileState, "the node is a file");
+  return bs.opaque;
+}

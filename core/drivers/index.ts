@@ -1,0 +1,14 @@
+export { type FileOptions, fileDriver, fileOpen } from "./file.ts";
+export { backingFilterDriver, filterDriver } from "./filter.ts";
+export {
+  type BlkdebugIoType,
+  type InjectErrorRule,
+  InjectErrorState,
+  injectErrorDriver,
+} from "./inject-error.ts";
+export { nullAioDriver } from "./null-aio.ts";
+export { nullCoDriver } from "./null-co.ts";
+export { type NullOptions, nullOpen } from "./null-state.ts";
+export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
+export { quorumDriver, quorumOpen } from "./quorum.ts";
+export { rawDriver, rawOpen } from "./raw.ts";

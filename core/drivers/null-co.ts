@@ -1,0 +1,32 @@
+// `null-co`: requests succeed at once, in the coroutine; with a latency they sleep first.
+
+import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
+import { guestZero } from "../io/guest-copy.ts";
+import { type Co, qemuCoSleepNs } from "../sched/index.ts";
+import { nullStateOf } from "./null-state.ts";
+
+/** C: bdrv_null_co. */
+export const nullCoDriver: BlockDriver = {
+  formatName: "null-co",
+  isFilter: false,
+  coPreadv: (bs, _offset, bytes, qiov) => nullCoCommon(bs, bytes, qiov),
+  coPwritev: (bs) => nullCoCommon(bs, 0, null),
+  coPwriteZeroes: (bs) => nullCoCommon(bs, 0, null),
+  coPdiscard: (bs) => nullCoCommon(bs, 0, null),
+  coFlushToDisk: (bs) => nullCoCommon(bs, 0, null),
+  coTruncate: nullCoTruncate,
+  getlength: (bs) => nullStateOf(bs).length,
+};
+
+/** null_co_common (block/null.c:122). */
+function* nullCoCommon(bs: BlockDriverState, bytes: number, qiov: Qiov | null): Co<number> {
+  const { latencyNs, readZeroes } = nullStateOf(bs);
+  if (latencyNs > 0) yield* qemuCoSleepNs(latencyNs);
+  if (readZeroes && qiov !== null) guestZero(qiov, bytes);
+  return 0;
+}
+
+function* nullCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+  nullStateOf(bs).length = offset;
+  return 0;
+}

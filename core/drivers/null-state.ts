@@ -1,0 +1,49 @@
+// What `null-co` and `null-aio` have in common (C: block/null.c): a node of a given length without contents.
+
+import { assert } from "../base/index.ts";
+import { bdrvOpenDriver } from "../graph/open-node.ts";
+import type { BlockDriver, BlockDriverState } from "../graph/state.ts";
+import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
+
+/** C: BDRVNullState. */
+export class NullState {
+  length: number;
+  readonly latencyNs: number;
+  /** Reads set the buffer to zero; else they leave it as it is. */
+  readonly readZeroes: boolean;
+
+  constructor(length: number, latencyNs: number, readZeroes: boolean) {
+    this.length = length;
+    this.latencyNs = latencyNs;
+    this.readZeroes = readZeroes;
+  }
+}
+
+/** How a null node is opened. */
+export interface NullOptions {
+  readonly nodeName: string;
+  /** Bytes; default 1 GiB, as in QEMU. */
+  readonly size?: number;
+  /** How long each request takes; default 0. */
+  readonly latencyNs?: number;
+  readonly readZeroes?: boolean;
+  readonly ctx?: AioContext;
+}
+
+/** A node of `drv` with one reference, the caller's. Polls. */
+export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDriverState> {
+  globalStateCode();
+  const { nodeName, size = 1 << 30, latencyNs = 0, readZeroes = false } = options;
+  assert(size >= 0, "a length is not negative");
+  assert(latencyNs >= 0, "a latency is not negative");
+  return yield* bdrvOpenDriver(drv, nodeName, {
+    opaque: new NullState(size, latencyNs, readZeroes),
+    ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
+  });
+}
+
+/** The state of a null node. */
+export function nullStateOf(bs: BlockDriverState): NullState {
+  assert(bs.opaque instanceof NullState, "the node is a null node");
+  return bs.opaque;
+}

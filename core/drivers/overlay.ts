@@ -1,0 +1,246 @@
+// An overlay in memory: what was written to it lives in clusters; all else is read from its backing file, or is zero.
+//
+//   overlay    |  ....  | wwww | zzzz |  ....  |     . unallocated   w allocated   z all zero, without memory
+//   backing    | bbbb   | bbbb | bbbb | bbbb     (may be shorter)
+//   read       | bbbb   | wwww | 0000 | bbbb 00 |
+//
+// A write to a part of an unallocated cluster first copies the rest of the cluster from the backing file (copy on write).
+// Allocating writes take turns (`allocation`): two that copied the same cluster at once would undo each other. Guest data is
+// moved between buffers and never looked at. It stands in for qcow2 until that is there.
+
+import { assert } from "../base/index.ts";
+import { backingOf } from "../graph/access.ts";
+import { bdrvOpenDriver } from "../graph/open-node.ts";
+import {
+  BDRV_CHILD_COW,
+  type BlockDriver,
+  type BlockDriverState,
+  type Qiov,
+} from "../graph/state.ts";
+import { guestCopy, guestZero, qiovAfter, qiovOf } from "../io/guest-copy.ts";
+import { bdrvCoPreadv } from "../io/read.ts";
+import { site } from "../probe/index.ts";
+import {
+  type AioContext,
+  type Co,
+  CoMutex,
+  type GuestBuffer,
+  globalStateCode,
+  hostAllocate,
+  type Polls,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+} from "../sched/index.ts";
+
+const SITE_BACKING = site("overlay_co_preadv");
+
+/** A cluster: its memory, or known to be all zero. */
+type Cluster = GuestBuffer | "zero";
+
+class OverlayState {
+  readonly clusterBytes: number;
+  readonly clusters = new Map<number, Cluster>();
+  readonly allocation = new CoMutex();
+  length: number;
+  /** Nothing of the backing file shows from here on: the overlay was once as short as this. */
+  backingEnd: number;
+
+  constructor(length: number, clusterBytes: number) {
+    this.length = length;
+    this.backingEnd = length;
+    this.clusterBytes = clusterBytes;
+  }
+}
+
+/** The part of a request that lies in one cluster. */
+interface Piece {
+  readonly cluster: number;
+  /** Where in the cluster it starts. */
+  readonly start: number;
+  readonly bytes: number;
+  /** Where in the request. */
+  readonly at: number;
+}
+
+/** The driver of overlays; takes a backing file as its COW child. */
+export const overlayDriver: BlockDriver = {
+  formatName: "overlay",
+  isFilter: false,
+  supportsBacking: true,
+  coPreadv: overlayCoPreadv,
+  coPwritev: overlayCoPwritev,
+  coPwriteZeroes: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
+  coPdiscard: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
+  coTruncate: overlayCoTruncate,
+  getlength: (bs) => stateOf(bs).length,
+};
+
+/** How an overlay is opened. */
+export interface OverlayOptions {
+  readonly nodeName: string;
+  readonly size: number;
+  /** Its reference is taken over; without one, use bdrv_append later. */
+  readonly backing?: BlockDriverState;
+  /** Default 64 KiB, as in qcow2. */
+  readonly clusterBytes?: number;
+  readonly ctx?: AioContext;
+}
+
+/** An overlay with one reference, the caller's. Polls. */
+export function* overlayOpen(options: OverlayOptions): Polls<BlockDriverState> {
+  globalStateCode();
+  const { nodeName, size, backing, clusterBytes = 65_536 } = options;
+  assert(size >= 0, "a length is not negative");
+  assert(clusterBytes > 0, "a cluster holds something");
+  const children =
+    backing === undefined ? [] : [{ name: "backing", role: BDRV_CHILD_COW, bs: backing }];
+  return yield* bdrvOpenDriver(overlayDriver, nodeName, {
+    opaque: new OverlayState(size, clusterBytes),
+    children,
+    ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
+  });
+}
+
+function* overlayCoPreadv(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+): Co<number> {
+  const state = stateOf(bs);
+  for (const piece of piecesOf(state, offset, bytes)) {
+    const into = qiovAfter(qiov, piece.at);
+    const cluster = state.clusters.get(piece.cluster);
+    if (cluster === "zero") guestZero(into, piece.bytes);
+    else if (cluster !== undefined) guestCopy(into, qiovOf(cluster, piece.start), piece.bytes);
+    else {
+      const ret = yield* readBacking(bs, offset + piece.at, piece.bytes, into);
+      if (ret < 0) return ret;
+    }
+  }
+  return 0;
+}
+
+/** What shows where nothing is allocated. */
+function* readBacking(bs: BlockDriverState, offset: number, bytes: number, into: Qiov): Co<number> {
+  const child = backingOf(bs, SITE_BACKING);
+  const visible = child === null ? 0 : Math.max(0, stateOf(bs).backingEnd - offset);
+  const fromBacking = Math.min(bytes, visible);
+  if (child !== null && fromBacking > 0) {
+    const ret = yield* bdrvCoPreadv(child, offset, fromBacking, into);
+    if (ret < 0) return ret;
+  }
+  guestZero(qiovAfter(into, fromBacking), bytes - fromBacking);
+  return 0;
+}
+
+function* overlayCoPwritev(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+): Co<number> {
+  const state = stateOf(bs);
+  for (const piece of piecesOf(state, offset, bytes)) {
+    const memory = yield* allocated(bs, piece);
+    if (typeof memory === "number") return memory;
+    guestCopy(qiovOf(memory, piece.start), qiovAfter(qiov, piece.at), piece.bytes);
+  }
+  state.length = Math.max(state.length, offset + bytes);
+  return 0;
+}
+
+/** Whole clusters become zero without memory; parts of clusters are written. */
+function* overlayZero(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
+  const state = stateOf(bs);
+  for (const piece of piecesOf(state, offset, bytes)) {
+    if (piece.bytes === state.clusterBytes) {
+      yield* setZero(state, piece.cluster);
+      continue;
+    }
+    const memory = yield* allocated(bs, piece);
+    if (typeof memory === "number") return memory;
+    guestZero(qiovOf(memory, piece.start), piece.bytes);
+  }
+  state.length = Math.max(state.length, offset + bytes);
+  return 0;
+}
+
+/** In its turn, or a write that is just copying this cluster would bring the old contents back. */
+function* setZero(state: OverlayState, cluster: number): Co<void> {
+  yield* qemuCoMutexLock(state.allocation);
+  state.clusters.set(cluster, "zero");
+  qemuCoMutexUnlock(state.allocation);
+}
+
+/** The memory of the piece's cluster, which has its contents but perhaps in the piece; or a negated errno. */
+function* allocated(bs: BlockDriverState, piece: Piece): Co<GuestBuffer | number> {
+  const state = stateOf(bs);
+  const known = state.clusters.get(piece.cluster);
+  if (known !== undefined && known !== "zero") return known;
+  yield* qemuCoMutexLock(state.allocation);
+  const result = yield* allocateLocked(bs, piece);
+  qemuCoMutexUnlock(state.allocation);
+  return result;
+}
+
+function* allocateLocked(bs: BlockDriverState, piece: Piece): Co<GuestBuffer | number> {
+  const state = stateOf(bs);
+  const known = state.clusters.get(piece.cluster);
+  if (known !== undefined && known !== "zero") return known;
+  const { clusterBytes } = state;
+  const memory = hostAllocate(clusterBytes);
+  if (known === "zero") {
+    guestZero(qiovOf(memory), clusterBytes);
+  } else if (piece.bytes < clusterBytes) {
+    const ret = yield* copyAround(bs, piece, memory);
+    if (ret < 0) return ret;
+  }
+  state.clusters.set(piece.cluster, memory);
+  return memory;
+}
+
+/** Fill what lies before and behind the piece in its cluster. */
+function* copyAround(bs: BlockDriverState, piece: Piece, memory: GuestBuffer): Co<number> {
+  const { clusterBytes } = stateOf(bs);
+  const base = piece.cluster * clusterBytes;
+  const end = piece.start + piece.bytes;
+  const before = yield* readBacking(bs, base, piece.start, qiovOf(memory));
+  if (before < 0) return before;
+  return yield* readBacking(bs, base + end, clusterBytes - end, qiovOf(memory, end));
+}
+
+/** Shorter: what was behind the new end is gone. Longer: zeroes follow, whatever the backing file has there. */
+function* overlayCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+  const state = stateOf(bs);
+  yield* qemuCoMutexLock(state.allocation);
+  const last = Math.floor(offset / state.clusterBytes);
+  for (const [index, cluster] of state.clusters) {
+    if (index > last) state.clusters.delete(index);
+    else if (index === last && cluster !== "zero") {
+      const start = offset - index * state.clusterBytes;
+      guestZero(qiovOf(cluster, start), state.clusterBytes - start);
+    }
+  }
+  state.backingEnd = Math.min(state.backingEnd, state.length, offset);
+  state.length = offset;
+  qemuCoMutexUnlock(state.allocation);
+  return 0;
+}
+
+/** A request cut at the borders of clusters. */
+function* piecesOf(state: OverlayState, offset: number, bytes: number): Iterable<Piece> {
+  const { clusterBytes } = state;
+  for (let at = 0; at < bytes; ) {
+    const cluster = Math.floor((offset + at) / clusterBytes);
+    const start = offset + at - cluster * clusterBytes;
+    const length = Math.min(bytes - at, clusterBytes - start);
+    yield { cluster, start, bytes: length, at };
+    at += length;
+  }
+}
+
+function stateOf(bs: BlockDriverState): OverlayState {
+  assert(bs.opaque instanceof OverlayState, "the node is an overlay");
+  return bs.opaque;
+}

@@ -1,0 +1,64 @@
+// `raw`: the format that is none. It passes requests on to its `file` child, whose length it asks for each time.
+
+import { assert, type SiteId } from "../base/index.ts";
+import { fileOf } from "../graph/access.ts";
+import { bdrvOpenDriver } from "../graph/open-node.ts";
+import {
+  BDRV_CHILD_IMAGE,
+  type BdrvChild,
+  type BlockDriver,
+  type BlockDriverState,
+} from "../graph/state.ts";
+import { bdrvCoPdiscard } from "../io/discard.ts";
+import { nodeBehind } from "../io/inserted.ts";
+import { bdrvGetlength } from "../io/length.ts";
+import { bdrvCoPreadv } from "../io/read.ts";
+import { bdrvCoTruncate } from "../io/truncate.ts";
+import { bdrvCoPwritev } from "../io/write.ts";
+import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
+import { site } from "../probe/index.ts";
+import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
+
+const SITE_READ = site("raw_co_preadv");
+const SITE_WRITE = site("raw_co_pwritev");
+const SITE_ZEROES = site("raw_co_pwrite_zeroes");
+const SITE_DISCARD = site("raw_co_pdiscard");
+const SITE_TRUNCATE = site("raw_co_truncate");
+const SITE_LENGTH = site("raw_getlength");
+
+/** C: bdrv_raw. */
+export const rawDriver: BlockDriver = {
+  formatName: "raw",
+  isFilter: false,
+  hasVariableLength: true,
+  coPreadv: (bs, offset, bytes, qiov, flags) =>
+    bdrvCoPreadv(file(bs, SITE_READ), offset, bytes, qiov, flags),
+  coPwritev: (bs, offset, bytes, qiov, flags) =>
+    bdrvCoPwritev(file(bs, SITE_WRITE), offset, bytes, qiov, flags),
+  coPwriteZeroes: (bs, offset, bytes, flags) =>
+    bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), offset, bytes, flags),
+  coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
+  coTruncate: (bs, offset) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset),
+  getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
+};
+
+/** bdrv_open with the driver `raw` above the node `fileBs`, whose reference it takes over. Polls. */
+export function* rawOpen(
+  nodeName: string,
+  fileBs: BlockDriverState,
+  readOnly = false,
+): Polls<BlockDriverState> {
+  globalStateCode();
+  assert(!fileBs.closed, "the file is open");
+  return yield* bdrvOpenDriver(rawDriver, nodeName, {
+    children: [{ name: "file", role: BDRV_CHILD_IMAGE, bs: fileBs }],
+    readOnly,
+    requestAlignment: fileBs.requestAlignment,
+  });
+}
+
+function file(bs: BlockDriverState, siteId: SiteId): BdrvChild {
+  const child = fileOf(bs, siteId);
+  modelAssert(child !== null, "bs->file", siteId);
+  return child;
+}
