@@ -15,7 +15,7 @@ export function* graphOp<T>(site: SiteId, body: () => Polls<T>): Polls<T> {
   const ctx = machine.currentContext;
   const around = machine.aroundGraphOp;
   machine.probe.emit(Ev.graph_op_begin, site);
-  const outcome = yield* settle(around === null ? body : () => around(site, body));
+  const outcome = yield* settle(around === null ? body : (): Polls<T> => around(site, body));
   assert(machine.currentContext === ctx, "an operation ends in the context that began it");
   machine.probe.emit(Ev.graph_op_end, site);
   return unwrap(outcome);

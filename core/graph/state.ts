@@ -113,13 +113,13 @@ export interface BdrvChildClass {
     tran: Transaction,
   ) => boolean | Polls<boolean>;
   readonly resize?: (child: BdrvChild) => void;
-  readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined | Polls<void>;
+  readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined;
   readonly drainedPoll?: (child: BdrvChild, section: SectionId) => boolean;
   readonly drainedEnd?: (
     child: BdrvChild,
     section: SectionId,
     drainedEndCounter: DrainedEndCounter,
-  ) => undefined | Polls<void>;
+  ) => undefined;
 }
 
 /** What every parent of an edge has (node, BlockBackend, job): on whose behalf it is quiesced, one entry a level. */

@@ -31,7 +31,7 @@ const NO_SITE = 0 as never;
 function worker(log: string[], rounds: number, result = 0): JobDriver {
   return {
     jobType: "test",
-    *run(job: Job): Co<number> {
+    *coRun(job: Job): Co<number> {
       log.push("run");
       for (let round = 0; round < rounds && !job.cancelled; round++) {
         yield* jobSleepNs(job, 1000);
@@ -133,7 +133,7 @@ describe("a job", () => {
       const ctx = iothreadCreate("io1");
       const driver: JobDriver = {
         jobType: "test",
-        *run(job): Co<number> {
+        *coRun(job): Co<number> {
           while (!job.cancelled) {
             expect(machine.currentContext).toBe(job.aioContext);
             yield* jobSleepNs(job, 1000);
@@ -161,7 +161,7 @@ describe("a job", () => {
         let slept = 0;
         const driver: JobDriver = {
           jobType: "test",
-          *run(job): Co<number> {
+          *coRun(job): Co<number> {
             const start = clockNs();
             yield* jobSleepNs(job, 1000);
             slept = clockNs() - start;
@@ -211,7 +211,7 @@ describe("a job", () => {
       function* (node): Polls<void> {
         const driver: JobDriver = {
           jobType: "test",
-          *run(job): Co<number> {
+          *coRun(job): Co<number> {
             yield* jobPausePoint(job);
             return 0;
           },

@@ -1,7 +1,7 @@
 // Jobs (C: job.c), as far as drains need them: a coroutine that works on the graph for long, and stops at pause points while
 // anyone wants it paused.
 //
-//   created (paused) → job_start → runs → pause point → … → run returns → job_exit, in the main context → gone
+//   created (paused) → job_start → runs → pause point → … → coRun returns → job_exit, in the main context → gone
 //
 // `pauseCount` says how many want it paused: the user (section 0) and one drained section for each edge. `busy` says whether
 // the coroutine runs or may be entered without being asked. A drain waits until `busy` is false: then the job is at a pause
@@ -59,7 +59,7 @@ const USER = 0 as SectionId;
 export interface JobDriver {
   readonly jobType: string;
   /** The work, in the job's context: 0 or a negated errno. It must reach a pause point now and then. */
-  readonly run: (job: Job) => Co<number>;
+  readonly coRun: (job: Job) => Co<number>;
   /** Completion, in the main context; `prepare` may still fail, then `commit` or `abort`, then `clean`. They may poll. */
   readonly prepare?: (job: Job) => Polls<number>;
   readonly commit?: (job: Job) => Polls<void>;
@@ -82,7 +82,7 @@ export class Job implements EdgeParent {
   busy = false;
   paused = true;
   cancelled = false;
-  /** `run` has returned; nobody enters the coroutine any more. */
+  /** `coRun` has returned; nobody enters the coroutine any more. */
   deferredToMainLoop = false;
   /** Completion has begun (C: job_is_completed). */
   completed = false;
@@ -154,7 +154,7 @@ function* jobCoEntry(job: Job): Co<void> {
   assert(job.aioContext === machine.currentContext, "a job starts in its context");
   taskBegin(co);
   yield* jobPausePoint(job);
-  job.ret = yield* job.driver.run(job);
+  job.ret = yield* job.driver.coRun(job);
   job.deferredToMainLoop = true;
   setBusy(job, true);
   taskEnd(co, co.task);
@@ -279,8 +279,8 @@ function* jobCompleted(job: Job): Polls<void> {
   if (job.cancelled && job.ret === 0) job.ret = -ECANCELED;
   yield* aioContextAcquire(ctx);
   if (job.ret === 0 && prepare !== undefined) job.ret = yield* prepare(job);
-  const settled = job.ret === 0 ? commit : abort;
-  if (settled !== undefined) yield* settled(job);
+  if (job.ret === 0 && commit !== undefined) yield* commit(job);
+  if (job.ret !== 0 && abort !== undefined) yield* abort(job);
   if (clean !== undefined) yield* clean(job);
   yield* blockJobRemoveAllBdrv(job);
   aioContextRelease(ctx);
