@@ -13,8 +13,8 @@ export class MemorySink implements Sink {
     this.#writer = new TraceWriter(header, this.#memory, options);
   }
 
-  write(batch: EventBatch, strings: readonly string[]): void {
-    this.#writer.writeBatch(batch, strings);
+  write(batch: EventBatch, strings: readonly string[], stamps?: readonly number[]): void {
+    this.#writer.writeBatch(batch, strings, stamps);
   }
 
   close(): void {

@@ -1,6 +1,7 @@
 // Where a reader takes its bytes from: memory, or an open file of which only a window is in memory.
 
 import { fstatSync, readSync } from "node:fs";
+import { QuiesceError } from "#core/base";
 
 /** Random access to the bytes of a trace. */
 export interface ByteSource {
@@ -21,18 +22,28 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
   };
 }
 
-/** The bytes of the open file `fd`, which the caller closes. */
+/** The bytes of the open file `fd`, which the caller closes. Throws QuiesceError("input") when it cannot be read. */
 export function fdSource(fd: number): ByteSource {
   return {
-    size: fstatSync(fd).size,
-    read: (offset, target) => {
-      let done = 0;
-      while (done < target.length) {
-        const count = readSync(fd, target, done, target.length - done, offset + done);
-        if (count === 0) break;
-        done += count;
-      }
-      return done;
-    },
+    size: reading(() => fstatSync(fd).size),
+    read: (offset, target) =>
+      reading(() => {
+        let done = 0;
+        while (done < target.length) {
+          const count = readSync(fd, target, done, target.length - done, offset + done);
+          if (count === 0) break;
+          done += count;
+        }
+        return done;
+      }),
   };
+}
+
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    throw new QuiesceError("input", `The trace cannot be read from the disk (${error.code}).`);
+  }
 }

@@ -1,11 +1,12 @@
 // Reads a trace file, chunk by chunk, so that memory does not grow with its length.
 //
 // A damaged file is not refused: the chunks before the damage are delivered, then `damage` says what is wrong and where.
-// Only a file whose header cannot be used is refused, with one sentence.
+// Only a file whose beginning cannot be used is refused, with one sentence.
 
-import { type EventIndex, QuiesceError } from "#core/base";
+import type { EventIndex } from "#core/base";
 import { Ev, EventBatch } from "#core/probe";
 import { type ByteSource, bytesSource } from "./byte-source.ts";
+import { type ClockStamps, decodeStamps } from "./clock.ts";
 import { ColumnDecoder } from "./column-decoder.ts";
 import { decompress } from "./compression.ts";
 import {
@@ -13,21 +14,20 @@ import {
   decodeChunk,
   decodeIndex,
   decodeTail,
-  MAGIC,
   RECORD_TAGS,
   TAIL_BYTES,
   type TraceIndex,
-  unframeRecord,
 } from "./envelope.ts";
-import { FORMAT_VERSION, type TraceHeader } from "./header.ts";
-import { decodeFormatVersion, decodeHeader } from "./header-codec.ts";
-import { columnBytesMax, eventsPerChunkMax, recordBytesMax } from "./limits.ts";
+import type { TraceHeader } from "./header.ts";
+import { columnBytesMax, eventsPerChunkMax } from "./limits.ts";
+import { isDamage, type OpenedTrace, openTrace, readIndex } from "./open.ts";
 import type { FileKind } from "./predictors.ts";
+import { CutShort, RecordCursor } from "./record-cursor.ts";
 
-/** What is wrong with a file, and where; the chunks before `chunk` are good. */
+/** What is wrong with a file, and where; all chunks before `chunk` were delivered. */
 export interface TraceDamage {
   readonly kind: "truncated" | "corrupt";
-  /** Number of the damaged or missing chunk, from 0. */
+  /** Number of the damaged or missing chunk, from 0; the number of chunks when the index is damaged. */
   readonly chunk: number;
   /** Byte offset in the file of the damaged or missing record. */
   readonly offset: number;
@@ -43,44 +43,50 @@ export class TraceReader {
   /** The string table as far as events were read; entry 0 is "". */
   readonly strings: string[] = [""];
   readonly #source: ByteSource;
-  readonly #firstChunkOffset: number;
+  readonly #firstChunk: number;
   #damage: TraceDamage | null = null;
+  #clock: ClockStamps | null = null;
   #firstEvent = 0;
   #events = 0;
   #ended = false;
   #index: TraceIndex | null | undefined;
 
-  private constructor(source: ByteSource, opened: OpenedHeader) {
+  private constructor(source: ByteSource, opened: OpenedTrace) {
     this.#source = source;
     this.header = opened.header;
     this.kinds = opened.kinds;
-    this.#firstChunkOffset = opened.end;
+    this.#firstChunk = opened.firstChunk;
   }
 
-  /** Opens a trace; throws QuiesceError("input") with one sentence when it cannot be used at all. */
+  /** Opens a trace; throws QuiesceError("input") with one sentence when nothing of it can be read. */
   static open(source: Uint8Array | ByteSource): TraceReader {
     const bytes = source instanceof Uint8Array ? bytesSource(source) : source;
-    return new TraceReader(bytes, openHeader(bytes));
+    return new TraceReader(bytes, openTrace(bytes));
   }
 
-  /** What was found to be wrong so far; final when `batches` has been read to its end. */
+  /** What is wrong with the file; final when `batches` has been read to its end. */
   get damage(): TraceDamage | null {
     return this.#damage;
   }
 
-  /** True when all of a run that came to its end was read and nothing is damaged. */
+  /** Whether all of a run that came to its end was read, undamaged; final as `damage` is. */
   get complete(): boolean {
     return this.#ended && this.#damage === null && this.#firstEvent === 0;
   }
 
-  /** Events read so far. */
+  /** Events read so far, with those of the batch that was yielded last. */
   get events(): number {
     return this.#events;
   }
 
-  /** Position in the run of the first event read: above 0 for a ring that had dropped older ones. */
+  /** Position in the run of the first event in the file: above 0 when older ones were dropped (a ring). */
   get firstEvent(): EventIndex {
     return this.#firstEvent as EventIndex;
+  }
+
+  /** The wall clock stamps of the batch that was yielded last, or null when the recording has none. */
+  get clock(): ClockStamps | null {
+    return this.#clock;
   }
 
   /** Size of the file in bytes. */
@@ -88,38 +94,35 @@ export class TraceReader {
     return this.#source.size;
   }
 
-  /** The index at the end of the file, or null when there is none that can be trusted. */
+  /** The index at the end of the file, or null when there is none that can be trusted. Reads no events. */
   get index(): TraceIndex | null {
     if (this.#index === undefined) this.#index = readIndex(this.#source);
     return this.#index;
   }
 
   /**
-   * The events, a chunk at a time, from the start; every call starts anew. The batch that is yielded is reused: it is
-   * valid until the next one is asked for.
+   * The events, a chunk at a time; every call starts anew. The batch is reused: it is valid until the next one is asked
+   * for.
    */
   *batches(): Generator<EventBatch, void, undefined> {
-    this.#restart();
+    this.#rewind();
     const decoder = new ColumnDecoder(this.kinds);
-    const records = new RecordCursor(this.#source, this.#firstChunkOffset);
+    const records = new RecordCursor(this.#source, this.#firstChunk);
     let batch = new EventBatch(1);
     for (let chunk = 0; ; chunk++) {
       const offset = records.offset;
       try {
         const record = records.next();
         if (record.tag === RECORD_TAGS.index) {
-          this.#checkEnd(decodeIndex(record.body), records);
+          this.#checkEnd(decodeIndex(record.body), offset, records.offset);
           return;
         }
         if (record.tag !== RECORD_TAGS.chunk) throw new RangeError("it is of an unknown type");
         const header = this.#checkChunk(decodeChunk(record.body), chunk);
         if (batch.capacity < header.events) batch = new EventBatch(header.events);
-        const columns = decompress(header.codec, header.columns, header.columnsBytes);
-        decoder.decode(columns, header.events, header.restart, batch);
-        this.strings.push(...header.strings);
-        this.#events += header.events;
-        this.#ended = batch.kind(batch.count - 1) === Ev.run_end;
+        this.#decode(decoder, header, batch);
       } catch (error) {
+        if (!isDamage(error)) throw error;
         this.#damage = this.#describe(error, chunk, offset);
         return;
       }
@@ -127,9 +130,10 @@ export class TraceReader {
     }
   }
 
-  #restart(): void {
+  #rewind(): void {
     this.strings.length = 1;
     this.#damage = null;
+    this.#clock = null;
     this.#events = 0;
     this.#ended = false;
   }
@@ -137,147 +141,47 @@ export class TraceReader {
   #checkChunk(chunk: ChunkRecord, number: number): ChunkRecord {
     if (number === 0) this.#firstEvent = chunk.firstEvent;
     if (chunk.firstEvent !== this.#firstEvent + this.#events) {
-      throw new RangeError("its number does not follow");
+      throw new RangeError("it does not follow the one before it");
     }
     if (chunk.events === 0) throw new RangeError("it holds no events");
     if (chunk.events > eventsPerChunkMax) throw new RangeError("it holds too many events");
     if (chunk.columnsBytes > columnBytesMax) throw new RangeError("its columns are too long");
-    if (number === 0 && !chunk.restart) throw new RangeError("it depends on a chunk before it");
+    if (number === 0 && !chunk.restart) throw new RangeError("it needs one before it");
     return chunk;
   }
 
-  #checkEnd(index: TraceIndex, records: RecordCursor): void {
-    if (index.ended !== this.#ended) throw new RangeError("whether the run ended is wrong");
-    if (index.events !== this.#events) throw new RangeError("its count of events is wrong");
-    const tail = new Uint8Array(TAIL_BYTES);
-    const count = this.#source.read(records.offset, tail);
-    if (count < TAIL_BYTES) throw new CutShort();
-    if (decodeTail(tail) !== records.previousOffset)
-      throw new RangeError("the file's end is wrong");
-    if (records.offset + TAIL_BYTES !== this.#source.size) {
-      throw new RangeError("something follows the file's end");
-    }
+  #decode(decoder: ColumnDecoder, chunk: ChunkRecord, batch: EventBatch): void {
+    const columns = decompress(chunk.codec, chunk.columns, chunk.columnsBytes);
+    decoder.decode(columns, chunk.events, chunk.restart, batch);
+    const hasClock = chunk.clock.length > 0;
+    this.#clock = hasClock ? decodeStamps(chunk.clock, chunk.firstEvent, chunk.events) : null;
+    this.strings.push(...chunk.strings);
+    this.#events += chunk.events;
+    this.#ended = batch.kind(batch.count - 1) === Ev.run_end;
   }
 
-  #describe(error: unknown, chunk: number, offset: number): TraceDamage {
-    const readable = `${this.#events} events before it are readable`;
-    const where = `chunk ${chunk} (byte ${offset})`;
-    if (error instanceof CutShort && this.index === null) {
-      const message = `The trace ends in the middle: ${where} is missing or incomplete; ${readable}.`;
+  #checkEnd(index: TraceIndex, indexOffset: number, tailOffset: number): void {
+    if (index.events !== this.#events) throw new RangeError("its count of events is wrong");
+    if (index.ended !== this.#ended) throw new RangeError("it is wrong about the run's end");
+    const tail = new Uint8Array(TAIL_BYTES);
+    if (this.#source.read(tailOffset, tail) < TAIL_BYTES) throw new CutShort();
+    if (decodeTail(tail) !== indexOffset) throw new RangeError("what follows it is wrong");
+    if (tailOffset + TAIL_BYTES !== this.bytes) throw new RangeError("more follows it");
+  }
+
+  #describe(error: Error, chunk: number, offset: number): TraceDamage {
+    const readable = `the ${this.#events} events before it are readable`;
+    // The file's end is where it should be, so nothing was cut off: a length is wrong.
+    const isCut = error instanceof CutShort && this.index === null;
+    if (isCut) {
+      const where = `chunk ${chunk} (byte ${offset}) is missing or incomplete`;
+      const message = `The trace was cut off: ${where}; ${readable}.`;
       return { kind: "truncated", chunk, offset, message };
     }
-    if (!(error instanceof Error)) throw error;
-    if (error.name === "AssertionError") throw error;
-    const detail = error instanceof CutShort ? "its length is wrong" : error.message;
-    const message = `The trace is damaged: ${where} cannot be read (${detail}); ${readable}.`;
+    const what = this.index?.chunks.length === chunk ? "the index" : `chunk ${chunk}`;
+    const why = error instanceof CutShort ? "its length is wrong" : error.message;
+    const where = `${what} (byte ${offset}) cannot be read (${why})`;
+    const message = `The trace is damaged: ${where}; ${readable}.`;
     return { kind: "corrupt", chunk, offset, message };
-  }
-}
-
-/** Thrown where the file ends too early. */
-class CutShort extends Error {}
-
-/** A record as it is framed; `body` is valid until the next one is read. */
-interface FramedRecord {
-  readonly tag: number;
-  readonly body: Uint8Array;
-}
-
-/** Walks over the records of a file. */
-class RecordCursor {
-  readonly #source: ByteSource;
-  #buffer = new Uint8Array(1 << 16);
-  offset: number;
-  /** Where the record that was read last begins. */
-  previousOffset: number;
-
-  constructor(source: ByteSource, offset: number) {
-    this.#source = source;
-    this.offset = offset;
-    this.previousOffset = offset;
-  }
-
-  /** The next record; throws CutShort where the file ends too early and RangeError when the record is damaged. */
-  next(): FramedRecord {
-    const head = this.#read(this.offset, 6);
-    const tag = head[0];
-    if (tag === undefined) throw new CutShort();
-    let length = 0;
-    let headBytes = 1;
-    for (let shift = 0; ; shift += 7) {
-      const byte = head[headBytes++];
-      if (byte === undefined) {
-        if (headBytes > 6) throw new RangeError("its length is wrong");
-        throw new CutShort();
-      }
-      length += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) break;
-    }
-    if (length > recordBytesMax) throw new RangeError("its length is wrong");
-    const bytes = this.#read(this.offset, headBytes + length);
-    if (bytes.length < headBytes + length) throw new CutShort();
-    const body = unframeRecord(bytes.subarray(0, headBytes), bytes.subarray(headBytes));
-    if (body === null) throw new RangeError("its checksum is wrong");
-    this.previousOffset = this.offset;
-    this.offset += bytes.length;
-    return { tag, body };
-  }
-
-  #read(offset: number, length: number): Uint8Array {
-    if (this.#buffer.length < length) this.#buffer = new Uint8Array(length * 2);
-    const target = this.#buffer.subarray(0, length);
-    return target.subarray(0, this.#source.read(offset, target));
-  }
-}
-
-interface OpenedHeader {
-  readonly header: TraceHeader;
-  readonly kinds: readonly FileKind[];
-  readonly end: number;
-}
-
-function openHeader(source: ByteSource): OpenedHeader {
-  if (source.size === 0) throw new QuiesceError("input", "The file is empty: it is not a trace.");
-  const magic = new Uint8Array(MAGIC.length);
-  const count = source.read(0, magic);
-  if (!magic.subarray(0, count).every((byte, i) => byte === MAGIC[i])) {
-    throw new QuiesceError("input", "This is not a trace: it does not begin as one.");
-  }
-  const records = new RecordCursor(source, MAGIC.length);
-  let version = FORMAT_VERSION;
-  try {
-    const record = records.next();
-    if (record.tag !== RECORD_TAGS.header) throw new RangeError("no header");
-    version = decodeFormatVersion(record.body);
-    if (version === FORMAT_VERSION) return { ...decodeHeader(record.body), end: records.offset };
-  } catch (error) {
-    throw headerError(error);
-  }
-  const versions = `format version ${version}, newer than ${FORMAT_VERSION}`;
-  const advice = "use the version of quiesce that recorded it, or a newer one.";
-  throw new QuiesceError("input", `The trace has ${versions}, the newest that is known: ${advice}`);
-}
-
-function headerError(error: unknown): unknown {
-  if (error instanceof CutShort) {
-    return new QuiesceError("input", "The trace ends within its header: there is nothing to read.");
-  }
-  if (error instanceof RangeError || error instanceof Error) {
-    return new QuiesceError("input", "The header of the trace is damaged: nothing can be read.");
-  }
-  return error;
-}
-
-function readIndex(source: ByteSource): TraceIndex | null {
-  const tail = new Uint8Array(TAIL_BYTES);
-  if (source.size < TAIL_BYTES) return null;
-  if (source.read(source.size - TAIL_BYTES, tail) < TAIL_BYTES) return null;
-  const offset = decodeTail(tail);
-  if (offset === null || offset >= source.size) return null;
-  try {
-    const record = new RecordCursor(source, offset).next();
-    return record.tag === RECORD_TAGS.index ? decodeIndex(record.body) : null;
-  } catch {
-    return null;
   }
 }

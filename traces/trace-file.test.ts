@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { formatBatch, headerWithLevel, MemoryBytes, parseText, stripToInputs } from "./index.ts";
 import { TraceReader } from "./reader.ts";
-import { drawn, headerForTests } from "./testing.ts";
+import { drawn, headerForTests } from "./test-support.ts";
 import { TraceWriter } from "./writer.ts";
 
 const SMALL = `

@@ -70,7 +70,15 @@ export class MessageFields {
 
   /** Throws RangeError when the message is damaged. */
   constructor(message: Uint8Array) {
-    const reader = protobuf.Reader.create(message);
+    try {
+      this.#read(protobuf.Reader.create(message));
+    } catch (error) {
+      // protobufjs throws plain errors for some damage and RangeErrors for other.
+      throw new RangeError(error instanceof Error ? error.message : "a message is damaged");
+    }
+  }
+
+  #read(reader: protobuf.Reader): void {
     while (reader.pos < reader.len) {
       const tag = reader.uint32();
       const field = tag >>> 3;

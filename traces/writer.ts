@@ -6,6 +6,7 @@
 
 import { assert } from "#core/base";
 import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
+import { encodeStamps, stampsIn } from "./clock.ts";
 import { ColumnEncoder } from "./column-encoder.ts";
 import { type Codec, compress } from "./compression.ts";
 import { encodeChunk, encodeIndex, type IndexEntry, MAGIC } from "./envelope.ts";
@@ -34,7 +35,7 @@ export interface TraceStats {
   readonly bytes: number;
 }
 
-/** Chunks between two at which a reader can start; 8 * 8192 events. */
+/** Chunks from one that predicts from scratch to the next: every 65536 events, as relearning costs about a kilobyte. */
 const CHUNKS_PER_RESTART = 8;
 
 /** Writes one trace; see the file comment. */
@@ -46,6 +47,7 @@ export class TraceWriter {
   readonly #chunks: IndexEntry[] = [];
   readonly #pending: EventBatch;
   #strings: readonly string[] = [""];
+  #stamps: number[] = [];
   #stringsWritten = 1;
   #events = 0;
   #bytes = 0;
@@ -56,7 +58,7 @@ export class TraceWriter {
     const eventsPerChunk = options.eventsPerChunk ?? eventsPerChunkDefault;
     assert(eventsPerChunk <= eventsPerChunkMax, "chunks are within the limit");
     this.#sink = sink;
-    this.#codec = options.codec ?? "brotli";
+    this.#codec = options.codec ?? "deflate";
     this.#firstEvent = options.firstEvent ?? 0;
     this.#pending = new EventBatch(eventsPerChunk);
     this.#write(MAGIC);
@@ -68,10 +70,14 @@ export class TraceWriter {
     return { events: this.#events, bytes: this.#bytes };
   }
 
-  /** Appends the events of `batch`. `strings` is the whole string table so far. */
-  writeBatch(batch: EventBatch, strings: readonly string[]): void {
+  /**
+   * Appends the events of `batch`. `strings` is the whole string table so far; `stamps` are the clock's readings for those
+   * events whose position in the run is a multiple of EVENTS_PER_STAMP, in all batches or in none.
+   */
+  writeBatch(batch: EventBatch, strings: readonly string[], stamps: readonly number[] = []): void {
     assert(!this.#finished, "a finished trace takes no events");
     this.#strings = strings;
+    for (const stamp of stamps) this.#stamps.push(stamp);
     if (batch.count > 0) this.#lastKind = batch.kind(batch.count - 1);
     const pending = this.#pending;
     for (let from = 0; from < batch.count; ) {
@@ -109,14 +115,15 @@ export class TraceWriter {
 
   #writeChunk(batch: EventBatch): void {
     const restart = this.#chunks.length % CHUNKS_PER_RESTART === 0;
+    const firstEvent = this.#firstEvent + this.#events;
     const columns = this.#encoder.encode(batch, restart);
     const strings = this.#newStrings(batch);
     const record = encodeChunk({
-      firstEvent: this.#firstEvent + this.#events,
+      firstEvent,
       events: batch.count,
       restart,
       strings,
-      clock: new Uint8Array(),
+      clock: encodeStamps(this.#takeStamps(firstEvent, batch.count)),
       codec: this.#codec,
       columnsBytes: columns.length,
       columns: compress(this.#codec, columns),
@@ -125,6 +132,14 @@ export class TraceWriter {
     this.#write(record);
     this.#chunks.push(entry);
     this.#events += batch.count;
+  }
+
+  /** The stamps of the next `count` events, none when the recording has no clock. */
+  #takeStamps(firstEvent: number, count: number): readonly number[] {
+    if (this.#stamps.length === 0) return [];
+    const wanted = stampsIn(firstEvent, count);
+    assert(this.#stamps.length >= wanted, "every 16th event has a stamp");
+    return this.#stamps.splice(0, wanted);
   }
 
   /** The strings that the events of `batch` are the first to need, with those interned before them. */

@@ -1,0 +1,66 @@
+// The flight recorder: the last events only, in memory, to be written to a file when something has happened.
+//
+//     batches:   | 2 | 3 | 4 | 1 |        The recorder fills the ring's own batches, so that recording costs nothing more
+//                              ^          than into a file that is never written; the oldest batch is filled next.
+//                              next
+//
+// Such a trace lacks its beginning, so it can be looked at and analysed, but not replayed: `firstEvent` of its reader says
+// how many events were dropped. The string table is whole, since it is small.
+
+import { assert } from "#core/base";
+import { EventBatch } from "#core/probe";
+import {
+  type ByteSink,
+  eventsPerChunkDefault,
+  type TraceHeader,
+  type TraceStats,
+  TraceWriter,
+  type TraceWriterOptions,
+} from "#traces";
+import type { Sink } from "./sink.ts";
+
+/** A batch that is full, with what belongs to it. */
+interface Kept {
+  readonly batch: EventBatch;
+  readonly stamps: readonly number[];
+  readonly firstEvent: number;
+}
+
+/** Keeps at least the last `events` events that were handed over. */
+export class RingSink implements Sink {
+  readonly #batchEvents: number;
+  readonly #keptMax: number;
+  readonly #kept: Kept[] = [];
+  #strings: readonly string[] = [""];
+  #events = 0;
+
+  constructor(events: number, batchEvents = eventsPerChunkDefault) {
+    assert(events > 0, "a ring keeps at least one event");
+    this.#batchEvents = batchEvents;
+    this.#keptMax = Math.ceil(events / batchEvents);
+  }
+
+  /** A new batch until the ring is full, then the oldest of those that exceed it. */
+  nextBatch(): EventBatch {
+    const oldest = this.#kept.length > this.#keptMax ? this.#kept.shift() : undefined;
+    const batch = oldest?.batch ?? new EventBatch(this.#batchEvents);
+    batch.count = 0;
+    return batch;
+  }
+
+  write(batch: EventBatch, strings: readonly string[], stamps: readonly number[] = []): void {
+    this.#kept.push({ batch, stamps: [...stamps], firstEvent: this.#events });
+    this.#strings = strings;
+    this.#events += batch.count;
+  }
+
+  close(): void {}
+
+  /** Writes what is kept to `sink`; call `flush` of the recorder before, or its last events are missing. */
+  dump(header: TraceHeader, sink: ByteSink, options: TraceWriterOptions = {}): TraceStats {
+    const firstEvent = this.#kept[0]?.firstEvent ?? 0;
+    const writer = new TraceWriter(header, sink, { ...options, firstEvent });
+    for (const { batch, stamps } of this.#kept) writer.writeBatch(batch, this.#strings, stamps);
+    return writer.finish();
+  }
+}
