@@ -112,7 +112,10 @@ export function* bdrvAlignedPwritev(
   return Math.min(ret, 0);
 }
 
-/** bdrv_driver_pwritev (io.c:1207). Differs from QEMU: BDRV_REQ_FUA is always emulated, by a flush. */
+/**
+ * bdrv_driver_pwritev (io.c:1207). Differs from QEMU: BDRV_REQ_FUA is always emulated, by a flush. As in QEMU that flush goes to
+ * the children only, when nothing else was written: this write moves the generation when it is over.
+ */
 export function* bdrvDriverPwritev(
   bs: BlockDriverState,
   offset: number,
