@@ -26,32 +26,39 @@ interface Kept {
   readonly firstEvent: number;
 }
 
-/** Keeps at least the last `events` events that were handed over. */
+/** Keeps at least the last `events` events that were handed over, and forgets older ones a batch at a time. */
 export class RingSink implements Sink {
+  readonly #events: number;
   readonly #batchEvents: number;
-  readonly #keptMax: number;
   readonly #kept: Kept[] = [];
   #strings: readonly string[] = [""];
-  #events = 0;
+  #eventsKept = 0;
+  #eventsSeen = 0;
 
   constructor(events: number, batchEvents = eventsPerChunkDefault) {
     assert(events > 0, "a ring keeps at least one event");
-    this.#batchEvents = batchEvents;
-    this.#keptMax = Math.ceil(events / batchEvents);
+    assert(batchEvents > 0, "a batch holds at least one event");
+    this.#events = events;
+    this.#batchEvents = Math.min(batchEvents, events);
   }
 
-  /** A new batch until the ring is full, then the oldest of those that exceed it. */
+  /** The oldest batch when the others are enough, else a new one. */
   nextBatch(): EventBatch {
-    const oldest = this.#kept.length > this.#keptMax ? this.#kept.shift() : undefined;
-    const batch = oldest?.batch ?? new EventBatch(this.#batchEvents);
-    batch.count = 0;
-    return batch;
+    const oldest = this.#kept[0];
+    if (oldest === undefined || this.#eventsKept - oldest.batch.count < this.#events) {
+      return new EventBatch(this.#batchEvents);
+    }
+    this.#kept.shift();
+    this.#eventsKept -= oldest.batch.count;
+    oldest.batch.count = 0;
+    return oldest.batch;
   }
 
   write(batch: EventBatch, strings: readonly string[], stamps: readonly number[] = []): void {
-    this.#kept.push({ batch, stamps: [...stamps], firstEvent: this.#events });
+    this.#kept.push({ batch, stamps: [...stamps], firstEvent: this.#eventsSeen });
     this.#strings = strings;
-    this.#events += batch.count;
+    this.#eventsKept += batch.count;
+    this.#eventsSeen += batch.count;
   }
 
   close(): void {}

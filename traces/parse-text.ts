@@ -107,7 +107,7 @@ class Parser {
 
   #site(text: string): number {
     if (text === "-") return 0;
-    const number = /^site#(\d+)$/.exec(text);
+    const number = /^site#(-?\d+)$/.exec(text);
     if (number !== null) return Number(number[1]);
     const known = this.sites.findIndex((site) => site.name === text);
     if (known >= 0) return known + 1;
