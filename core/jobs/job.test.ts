@@ -9,7 +9,16 @@ import {
   bdrvDrainedEnd,
   bdrvFlush,
 } from "../io/index.ts";
-import { aioPoll, type Co, clockNs, iothreadCreate, machine, type Polls } from "../sched/index.ts";
+import {
+  aioContextAcquire,
+  aioContextRelease,
+  aioPoll,
+  type Co,
+  clockNs,
+  iothreadCreate,
+  machine,
+  type Polls,
+} from "../sched/index.ts";
 import {
   blockJobAddBdrv,
   blockJobCreate,
@@ -69,22 +78,30 @@ function* completion(job: Job): Polls<number> {
 
 describe("a job", () => {
   it.each([
-    { result: 0, end: "prepare commit clean" },
-    { result: -5, end: "abort clean" },
-  ])("that ends with $result completes in main: $end", ({ result, end }) => {
-    const log: string[] = [];
-    const text = runGraph("disk", function* (node): Polls<void> {
-      const ctx = iothreadCreate("io1");
-      yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
-      const job = yield* startOn(node, "disk", worker(log, 1, result));
-      expect(yield* completion(job)).toBe(result);
-      expect(node("disk").refcnt).toBe(1);
-      expect(node("disk").aioContext).toBe(machine.mainContext);
-      expect(jobList()).toEqual([]);
-    });
-    expect(log.join(" ")).toBe(`run round0 ${end}`);
-    expect(text).toBe("disk");
-  });
+    { result: 0, end: "prepare commit clean", lock: "none" as const },
+    { result: -5, end: "abort clean", lock: "none" as const },
+    { result: 0, end: "prepare commit clean", lock: "aio" as const },
+  ])(
+    "that ends with $result completes in main, under lock $lock: $end",
+    ({ result, end, lock }) => {
+      const log: string[] = [];
+      const body = function* (node: NodeOf): Polls<void> {
+        const ctx = iothreadCreate("io1");
+        yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
+        yield* aioContextAcquire(ctx);
+        const job = yield* startOn(node, "disk", worker(log, 1, result));
+        aioContextRelease(ctx);
+        expect(yield* completion(job)).toBe(result);
+        expect(node("disk").refcnt).toBe(1);
+        expect(node("disk").aioContext).toBe(machine.mainContext);
+        expect(ctx.lock.depth).toBe(0);
+        expect(jobList()).toEqual([]);
+      };
+      const text = runGraph("disk", body, { lock });
+      expect(log.join(" ")).toBe(`run round0 ${end}`);
+      expect(text).toBe("disk");
+    },
+  );
 
   it("that is cancelled ends with -ECANCELED, even before it has started", () => {
     const log: string[] = [];
