@@ -30,10 +30,12 @@ export function* aioPoll(ctx: AioContext, blocking: boolean): Polls<boolean> {
     yield STEP_BLOCKED;
   }
   ctx.notified = false;
-  let progress = yield* aioBhPoll(ctx);
-  if (yield* dispatchCompletions(ctx)) progress = true;
-  if (yield* dispatchFds(ctx)) progress = true;
-  if (yield* runTimers(ctx)) progress = true;
+  let progress = false;
+  // The lengths are asked first because a generator that finds nothing to do costs as much as a handler.
+  if (ctx.bhList.length + ctx.bhSlices.length > 0 && (yield* aioBhPoll(ctx))) progress = true;
+  if (ctx.completions.length > 0 && (yield* dispatchCompletions(ctx))) progress = true;
+  if (ctx.readyFds.length > 0 && (yield* dispatchFds(ctx))) progress = true;
+  if (ctx.expiredTimers.length > 0 && (yield* runTimers(ctx))) progress = true;
   if (nested) machine.probe.emit(Ev.poll_end, ctx.pollDepth, progress ? 1 : 0);
   ctx.pollDepth--;
   return progress;
@@ -67,11 +69,12 @@ function* aioBhPoll(ctx: AioContext): Polls<boolean> {
 
 /** Run one handler under the context's lock (taken here so that taking it again below never waits). Polls. */
 function* dispatch(ctx: AioContext, handler: Handler): Polls<void> {
-  yield* aioContextAcquire(ctx);
+  const locked = machine.lockRegime === "aio";
+  if (locked) yield* aioContextAcquire(ctx);
   ctx.fresh = false;
   const polls = handler();
   if (polls !== undefined) yield* polls;
-  aioContextRelease(ctx);
+  if (locked) aioContextRelease(ctx);
 }
 
 function* dispatchCompletions(ctx: AioContext): Polls<boolean> {

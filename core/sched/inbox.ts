@@ -8,10 +8,16 @@ import { outstandingOperations, takeOutstanding } from "./host-io.ts";
 import type { Machine } from "./machine.ts";
 import { armedTimer, timerExpired } from "./timer.ts";
 
+/** An inbox that counts what it received. */
+export interface CountingInbox extends Inbox {
+  received: number;
+}
+
 /** The inbox of `owner`, for its host. */
-export function inboxOf(owner: Machine): Inbox {
+export function inboxOf(owner: Machine): CountingInbox {
   const probe = owner.probe;
-  return {
+  const inbox: CountingInbox = {
+    received: 0,
     get stepsSinceInput(): number {
       return owner.stepsSinceInput;
     },
@@ -22,12 +28,14 @@ export function inboxOf(owner: Machine): Inbox {
       operation.ret = ret;
       probe.emit(Ev.io_complete, id, rank, ret, owner.takeSteps());
       operation.ctx.completions.push(operation);
+      inbox.received++;
     },
     expire(timerId) {
       const timer = armedTimer(timerId);
       if (timer === undefined) return false;
       probe.emit(Ev.timer_expire, timerId, owner.takeSteps());
       timerExpired(timer);
+      inbox.received++;
       return true;
     },
     fdReady(handlerId) {
@@ -35,7 +43,9 @@ export function inboxOf(owner: Machine): Inbox {
       if (fd === undefined || fd.ctx.readyFds.includes(fd)) return false;
       probe.emit(Ev.fd_ready, handlerId, owner.takeSteps());
       fd.ctx.readyFds.push(fd);
+      inbox.received++;
       return true;
     },
   };
+  return inbox;
 }

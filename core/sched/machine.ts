@@ -143,9 +143,10 @@ export class Machine {
     const runnable: AioContext[] = [];
     for (;;) {
       this.#collectRunnable(runnable);
+      inbox.received = 0;
       const delivery = this.host.deliver(inbox, runnable.length === 0);
       if (delivery === "wait") return "wait";
-      this.#collectRunnable(runnable);
+      if (inbox.received > 0) this.#collectRunnable(runnable);
       if (runnable.length === 0) {
         if (delivery === "go") continue;
         return this.#end("deadlock");
