@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { SimulatedHost } from "#explorer";
+import { blkCoPdiscard, blkFlush, blkGetlength, blkTruncate, blkUnref } from "../backend/index.ts";
+import { ENOENT, ENOSPC } from "../base/index.ts";
+import { bdrvUnref, settle } from "../graph/index.ts";
+import { iothreadCreate, iothreadStopJoin, type Polls } from "../sched/index.ts";
+import { fileOpen } from "./file.ts";
+import { inMain, runDisk, textDisk } from "./test-support.ts";
+
+const host = () => new SimulatedHost({ seed: 1 });
+
+describe("file", () => {
+  it("keeps in the host's file what was written to it", () => {
+    const disk = host();
+    runDisk(function* (): Polls<void> {
+      const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+      const { blk, write, read } = yield* textDisk(bs);
+      expect(yield* write(600, "hello")).toBe(0);
+      expect(yield* read(598, 9)).toBe("..hello..");
+      expect(blkGetlength(blk)).toBe(1024);
+      expect(yield* blkFlush(blk)).toBe(0);
+      yield* blkUnref(blk);
+      yield* bdrvUnref(bs);
+      const again = yield* fileOpen({ nodeName: "again", path: "/a.img", readOnly: true });
+      const reread = yield* textDisk(again);
+      expect(yield* reread.read(600, 5)).toBe("hello");
+      expect(yield* reread.write(0, "no")).toBe(-1);
+    }, disk);
+    expect(disk.disk.files.get("/a.img")?.size).toBe(605);
+  });
+
+  it("can be cut off, lengthened, and discarded in parts", () => {
+    runDisk(function* (): Polls<void> {
+      const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+      const { blk, write, read } = yield* textDisk(bs);
+      yield* write(0, "abcdefgh");
+      expect(yield* inMain(blkCoPdiscard(blk, 2, 3))).toBe(0);
+      expect(yield* read(0, 8)).toBe("ab...fgh");
+      expect(yield* blkTruncate(blk, 4096)).toBe(0);
+      expect(blkGetlength(blk)).toBe(4096);
+      expect(yield* blkTruncate(blk, 0)).toBe(0);
+      expect(blkGetlength(blk)).toBe(0);
+    }, host());
+  });
+
+  it("fails as the host fails", () => {
+    const full = new SimulatedHost({ seed: 1, disk: { spaceBytes: 100 } });
+    runDisk(function* (): Polls<void> {
+      const missing = yield* settle(() => fileOpen({ nodeName: "x", path: "/none" }));
+      expect(missing.ok ? "opened" : missing.error.message).toBe("Could not open '/none': ENOENT");
+      expect(missing.ok ? 0 : missing.error.errno).toBe(ENOENT);
+      const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+      const { write, read } = yield* textDisk(bs);
+      expect(yield* write(200, "late")).toBe(-ENOSPC);
+      expect(yield* read(200, 4)).toBe("....");
+    }, full);
+  });
+
+  it("takes a name once", () => {
+    runDisk(function* (): Polls<void> {
+      yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+      const second = yield* settle(() => fileOpen({ nodeName: "file", path: "/a.img" }));
+      expect(second.ok).toBe(false);
+    }, host());
+  });
+
+  it("works in an iothread", () => {
+    runDisk(function* (): Polls<void> {
+      const ctx = iothreadCreate("io");
+      const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true, ctx });
+      const { blk, write, read } = yield* textDisk(bs);
+      expect(blk.ctx.name).toBe("io");
+      expect(yield* write(0, "abc")).toBe(0);
+      expect(yield* read(0, 4)).toBe("abc.");
+      yield* blkUnref(blk);
+      yield* bdrvUnref(bs);
+      yield* iothreadStopJoin(ctx);
+    }, host());
+  });
+});

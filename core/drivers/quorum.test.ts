@@ -1,0 +1,65 @@
+import { describe, expect, it } from "vitest";
+import { blkCoPdiscard, blkCoPwriteZeroes, blkFlush, blkGetlength } from "../backend/index.ts";
+import { EIO } from "../base/index.ts";
+import { bdrvAddChild, bdrvDelChild, bdrvInsertNode, edgeOf, graphToText } from "../graph/index.ts";
+import type { Polls } from "../sched/index.ts";
+import { InjectErrorState, injectErrorDriver } from "./inject-error.ts";
+import { overlayOpen } from "./overlay.ts";
+import { quorumOpen } from "./quorum.ts";
+import { inMain, runDisk, textDisk } from "./test-support.ts";
+
+describe("quorum", () => {
+  it("writes to all of its children, and reads from the one that was added last", () => {
+    runDisk(function* (): Polls<void> {
+      const [a, b] = [
+        yield* overlayOpen({ nodeName: "a", size: 4096 }),
+        yield* overlayOpen({ nodeName: "b", size: 4096 }),
+      ];
+      const direct = yield* textDisk(a);
+      a.refcnt++;
+      b.refcnt++;
+      const { blk, write, read } = yield* textDisk(yield* quorumOpen("q", [a, b]));
+      expect(yield* write(0, "abcdef")).toBe(0);
+      expect(yield* inMain(blkCoPwriteZeroes(blk, 1, 1))).toBe(0);
+      expect(yield* inMain(blkCoPdiscard(blk, 3, 1))).toBe(0);
+      expect(yield* direct.read(0, 6)).toBe("a.c.ef");
+      expect(yield* read(0, 6)).toBe("a.c.ef");
+      yield* direct.write(0, "A");
+      expect(yield* read(0, 1)).toBe("a");
+      expect(yield* blkFlush(blk)).toBe(0);
+      expect(blkGetlength(blk)).toBe(4096);
+    });
+  });
+
+  it("gets and loses children while it works", () => {
+    runDisk(function* (): Polls<void> {
+      const a = yield* overlayOpen({ nodeName: "a", size: 4096 });
+      const q = yield* quorumOpen("q", [a]);
+      const { write, read } = yield* textDisk(q);
+      const late = yield* overlayOpen({ nodeName: "late", size: 4096 });
+      yield* bdrvAddChild(q, late);
+      expect(graphToText()).toBe("a\nroot=root1 q -children.1-> late -children.0-> a\nlate");
+      yield* write(0, "both");
+      const graph = new Map([["q", q]]);
+      yield* bdrvDelChild(q, edgeOf(graph, "q", "children.1"));
+      expect(yield* read(0, 4)).toBe("both");
+      expect(graphToText()).toBe("a\nroot=root1 q -children.0-> a\nlate");
+    });
+  });
+
+  it("reads from the next child when one fails, and reports a write that failed anywhere", () => {
+    runDisk(function* (): Polls<void> {
+      const [a, b] = [
+        yield* overlayOpen({ nodeName: "a", size: 4096 }),
+        yield* overlayOpen({ nodeName: "b", size: 4096 }),
+      ];
+      const q = yield* quorumOpen("q", [a, b]);
+      const { write, read } = yield* textDisk(q);
+      yield* write(0, "good");
+      yield* bdrvInsertNode(b, injectErrorDriver, "bad", { opaque: new InjectErrorState([{}]) });
+      expect(yield* read(0, 4)).toBe("good");
+      expect(yield* write(0, "GOOD")).toBe(-EIO);
+      expect(yield* read(0, 4)).toBe("GOOD");
+    });
+  });
+});
