@@ -15,5 +15,14 @@ export {
   summaryText,
   type TextOptions,
 } from "./text-report.ts";
-export { counted, grouped, luckText, ownerText, placeOf, ruleWord, siteText } from "./words.ts";
+export {
+  counted,
+  functionOf,
+  grouped,
+  luckText,
+  ownerText,
+  placeOf,
+  ruleWord,
+  siteText,
+} from "./words.ts";
 export { wrap } from "./wrap.ts";

@@ -1,0 +1,181 @@
+// The grammar: every verb, argument and option, on one page. Stable: verbs, options and exit codes are only ever added.
+//
+// Verbs are loaded when they run, so that `--help` and a typo cost no more than Node itself.
+
+import { Command, InvalidArgumentError, Option } from "commander";
+import { columnsOf, type Terminal } from "./terminal.ts";
+import { quiesceVersion } from "./version.ts";
+
+const PATCHES = 12;
+const SEED_MAX = 0xffff_ffff;
+
+/** Parses `argv`, runs the verb, and returns its exit code; throws a CommanderError when there was nothing to run. */
+export async function parseAndRun(argv: readonly string[], terminal: Terminal): Promise<number> {
+  let code = 0;
+  const program = root(terminal);
+  const run = async (verb: () => Promise<number>): Promise<void> => {
+    code = await verb();
+  };
+
+  verb(
+    program,
+    "demo",
+    "see it work: record, replay and race-check a real block graph under load",
+    ["quiesce demo"],
+  )
+    .option("--out <dir>", "where images, traces and reports go", "out")
+    .addOption(seedOption())
+    .action((options) => run(async () => (await import("./demo.ts")).demo(options, terminal)));
+
+  verb(program, "scenarios", "list what can be recorded", ["quiesce scenarios"])
+    .option("--json", "as one JSON object")
+    .action((options) =>
+      run(async () => (await import("./scenarios.ts")).scenarios(options, terminal)),
+    );
+
+  verb(program, "record", "run a scenario and record it", [
+    "quiesce record demo -o demo.trace --seed 7 --without-patch 10,11",
+    "quiesce record ./my-scenario.ts -o mine.trace --level inputs",
+  ])
+    .argument(
+      "<scenario>",
+      "a name that `quiesce scenarios` lists, or a file such as ./my-scenario.ts",
+    )
+    .requiredOption("-o, --output <file>", "the trace to write")
+    .addOption(seedOption())
+    .addOption(
+      new Option("--host <kind>", "real files and time, or modelled ones")
+        .choices(["live", "simulated"])
+        .default("simulated"),
+    )
+    .addOption(
+      new Option("--level <level>", "all events, or only what replay needs")
+        .choices(["inputs", "full"])
+        .default("full"),
+    )
+    .option(
+      "--without-patch <numbers>",
+      "patches of the series to switch off, e.g. 10,11",
+      patchNumbers,
+    )
+    .addOption(
+      new Option(
+        "--lock <regime>",
+        "the AioContext lock that protected the lists before the series, or none",
+      )
+        .choices(["none", "aio"])
+        .default("none"),
+    )
+    .action((name, options) =>
+      run(async () => (await import("./record.ts")).record(name, options, terminal)),
+    );
+
+  verb(program, "replay", "run a recording again and compare every event", [
+    "quiesce replay demo.trace",
+  ])
+    .argument("<file>", "a trace")
+    .option("-o, --output <full>", "write the regenerated events as a full trace")
+    .option("--json", "as one JSON object")
+    .action((file, options) =>
+      run(async () => (await import("./replay.ts")).replay(file, options, terminal)),
+    );
+
+  verb(program, "races", "find accesses that no drain covers", [
+    "quiesce races demo.trace --coverage",
+    "quiesce races demo.trace --html report.html --sarif report.sarif",
+  ])
+    .argument("<file...>", "traces; one that holds only inputs is replayed first")
+    .option(
+      "--coverage",
+      "also print, for each list and pair of functions, what orders their accesses",
+    )
+    .option("--json", "as one JSON object")
+    .option("--sarif <file>", "write the findings as SARIF 2.1.0")
+    .option("--html <file>", "write a report with pictures, in one file")
+    .addOption(failOnOption())
+    .action((files, options) =>
+      run(async () => (await import("./races.ts")).races(files, options, terminal)),
+    );
+
+  verb(program, "dump", "print the events of a trace", ["quiesce dump demo.trace | less"])
+    .argument("<file>", "a trace")
+    .option("--json", "one JSON object a line; the first describes the trace")
+    .action((file, options) =>
+      run(async () => (await import("./dump.ts")).dump(file, options, terminal)),
+    );
+
+  verb(program, "info", "say what a trace is", ["quiesce info demo.trace"])
+    .argument("<file>", "a trace")
+    .option("--json", "as one JSON object")
+    .action((file, options) =>
+      run(async () => (await import("./info.ts")).info(file, options, terminal)),
+    );
+
+  await program.parseAsync(argv, { from: "user" });
+  return code;
+}
+
+function root(terminal: Terminal): Command {
+  return new Command("quiesce")
+    .description("Records, replays and race-checks a block layer.")
+    .version(quiesceVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .showHelpAfterError("Try `quiesce --help`.")
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.stdout.write(text),
+      writeErr: (text) => terminal.stderr.write(text),
+      getOutHelpWidth: () => columnsOf(terminal.stdout),
+      getErrHelpWidth: () => columnsOf(terminal.stderr),
+      outputError: (text, write) => write(text.replace(/^error: /, "quiesce: ")),
+    })
+    .addHelpText("before", examples(["quiesce demo"]))
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 fine, 1 findings, 2 usage, 3 a file failed or is incomplete, 4 replay diverged,\n5 a limit was reached, 70 an assertion of quiesce itself, 128+n ended by signal n.",
+    );
+}
+
+function verb(
+  program: Command,
+  name: string,
+  description: string,
+  lines: readonly string[],
+): Command {
+  return program
+    .command(name)
+    .description(description)
+    .showHelpAfterError(`Try \`quiesce ${name} --help\`.`)
+    .addHelpText("before", examples(lines));
+}
+
+function examples(lines: readonly string[]): string {
+  return `${lines.length === 1 ? "Example" : "Examples"}:\n${lines.map((line) => `  $ ${line}\n`).join("")}`;
+}
+
+function seedOption(): Option {
+  return new Option("--seed <n>", "what everything random derives from")
+    .argParser(seedNumber)
+    .default(1);
+}
+
+function failOnOption(): Option {
+  return new Option("--fail-on <level>", "exit with 1 when there is a finding as bad as this")
+    .choices(["race", "warning", "note", "none"])
+    .default("race");
+}
+
+function seedNumber(text: string): number {
+  const seed = Number(text);
+  if (/^\d+$/.test(text) && seed <= SEED_MAX) return seed;
+  throw new InvalidArgumentError(`A seed is a whole number from 0 to ${SEED_MAX}.`);
+}
+
+function patchNumbers(text: string): number[] {
+  const numbers = text.split(",").map((part) => Number(part.trim() || Number.NaN));
+  if (numbers.every((number) => Number.isInteger(number) && number >= 1 && number <= PATCHES)) {
+    return [...new Set(numbers)].sort((a, b) => a - b);
+  }
+  throw new InvalidArgumentError(`Patches are numbered 1 to ${PATCHES}, separated by commas.`);
+}

@@ -1,0 +1,222 @@
+// Running a scenario on either host and recording it to a file: what `record` and `demo` share.
+//
+// Nothing that was recorded is ever lost: whatever stops the run (a full disk, an assertion of ours, Ctrl-C), the trace on disk is
+// closed and holds all that was emitted, and the message says so.
+
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { hostname } from "node:os";
+import { QuiesceError } from "#core/base";
+import type { EventBatch } from "#core/probe";
+import type { Machine, PatchNumber, RunOutcome } from "#core/sched";
+import { LiveHost, runLive } from "#daemon";
+import { headerOf, prepareRun, SimulatedHost, schedulerNamed } from "#explorer";
+import { FileSink, Recorder, type Sink } from "#tracer";
+import { FORMAT_VERSION, fdSource, formatEvent, type TraceHeader, TraceReader } from "#traces";
+import type { FoundScenario } from "./find-scenario.ts";
+import { RunFailure, refusal } from "./run-failure.ts";
+import { shellWord } from "./trace-file.ts";
+import { quiesceVersion } from "./version.ts";
+
+/** What to record, and where to. */
+export interface RecordRequest {
+  readonly found: FoundScenario;
+  readonly seed: number;
+  readonly host: "live" | "simulated";
+  readonly level: "inputs" | "full";
+  readonly without: readonly PatchNumber[];
+  readonly lock: "none" | "aio";
+  /** The trace to write. */
+  readonly output: string;
+  /** Folder of the images of a live run; it is made when there is none. */
+  readonly imagesDir: string;
+  /** Called now and then with the number of events recorded so far. */
+  readonly onProgress?: (events: number) => void;
+}
+
+/** How a recorded run ended. */
+export interface Recorded {
+  readonly outcome: Exclude<RunOutcome, "wait">;
+  readonly events: number;
+  readonly steps: number;
+  /** The modelled assertion that ended the run, if one did. */
+  readonly assertion: string | null;
+}
+
+/** Run and record; throws a QuiesceError when the trace could not be written in full. */
+export async function recordRun(request: RecordRequest): Promise<Recorded> {
+  const options = {
+    seed: request.seed,
+    without: request.without,
+    lock: request.lock,
+    imagesDir: request.imagesDir,
+  };
+  const { scenario, file, digest } = request.found;
+  const header = headerOf(scenario, options, {
+    host: request.host,
+    level: request.level,
+    coreVersion: quiesceVersion(),
+    formatVersion: FORMAT_VERSION,
+    provenance: {
+      createdAt: new Date().toISOString(),
+      host: hostname(),
+      node: process.versions.node,
+      quiesce: quiesceVersion(),
+    },
+    ...(file === undefined ? {} : { file }),
+    ...(digest === undefined ? {} : { digest }),
+  });
+  const fd = openSync(request.output, "w+");
+  try {
+    const recorder = new Recorder(new WatchedSink(new FileSink(fd, header), request.onProgress), {
+      level: request.level,
+    });
+    const machine = machineOf(request, options, recorder);
+    return await finish(request, machine, recorder, fd, header);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function machineOf(
+  request: RecordRequest,
+  options: Parameters<typeof prepareRun>[1],
+  probe: Recorder,
+): Machine {
+  const { scenario } = request.found;
+  const { seed } = request;
+  if (request.host === "live") {
+    mkdirSync(request.imagesDir, { recursive: true });
+    const host = new LiveHost();
+    return prepareRun(scenario, options, {
+      host,
+      clients: host,
+      scheduler: schedulerNamed("default", seed),
+      probe,
+    });
+  }
+  const host = new SimulatedHost(
+    scenario.disk === undefined ? { seed } : { seed, disk: scenario.disk },
+  );
+  return prepareRun(scenario, options, {
+    host,
+    clients: host,
+    scheduler: schedulerNamed("random", seed),
+    probe,
+  });
+}
+
+async function finish(
+  request: RecordRequest,
+  machine: Machine,
+  recorder: Recorder,
+  fd: number,
+  header: TraceHeader,
+): Promise<Recorded> {
+  const isLive = request.host === "live";
+  const stop = isLive ? onSignal(recorder, request.output) : () => {};
+  try {
+    const outcome = isLive ? await runLive(machine) : runSimulated(machine);
+    recorder.close();
+    const assertion = machine.assertion?.message ?? null;
+    return { outcome, events: recorder.events, steps: machine.steps, assertion };
+  } catch (error) {
+    if (error instanceof QuiesceError)
+      throw new QuiesceError(error.kind, `${request.output}: ${error.message}`);
+    closeQuietly(recorder);
+    const refused = refusal(error);
+    if (refused !== null) throw new QuiesceError("input", refused);
+    throw new RunFailure(error, {
+      scenario: request.found.argument,
+      seed: request.seed,
+      steps: machine.steps,
+      events: recorder.events,
+      tail: tailOf(fd, header),
+      command: isLive ? `quiesce replay ${shellWord(request.output)}` : commandOf(request),
+    });
+  } finally {
+    stop();
+  }
+}
+
+function runSimulated(machine: Machine): Exclude<RunOutcome, "wait"> {
+  const outcome = machine.run();
+  if (outcome === "wait") throw new Error("a simulated host never waits");
+  return outcome;
+}
+
+/** A live run that is ended by Ctrl-C keeps what was recorded. Returns how to stop listening. */
+function onSignal(recorder: Recorder, output: string): () => void {
+  const signals = { SIGINT: 2, SIGTERM: 15 } as const;
+  const listeners = Object.entries(signals).map(([name, number]) => {
+    const listener = () => {
+      closeQuietly(recorder);
+      process.stderr.write(`quiesce: ended by ${name}; ${output} holds what was recorded.\n`);
+      process.exit(128 + number);
+    };
+    process.once(name, listener);
+    return () => process.removeListener(name, listener);
+  });
+  return () => {
+    for (const remove of listeners) remove();
+  };
+}
+
+function closeQuietly(recorder: Recorder): void {
+  try {
+    recorder.close();
+  } catch {
+    // The run failed already, and that is what the user is told.
+  }
+}
+
+/** The command that records the same simulated run again. */
+function commandOf({ found, seed, level, without, lock, output }: RecordRequest): string {
+  const words = ["quiesce", "record", found.argument, "-o", output, "--seed", String(seed)];
+  if (level !== "full") words.push("--level", level);
+  if (without.length > 0) words.push("--without-patch", without.join(","));
+  if (lock !== "none") words.push("--lock", lock);
+  return words.map(shellWord).join(" ");
+}
+
+const TAIL_MAX = 20;
+
+/** The last events that reached the file, as text. */
+function tailOf(fd: number, header: TraceHeader): string[] {
+  try {
+    const reader = TraceReader.open(fdSource(fd));
+    let lines: string[] = [];
+    for (const batch of reader.batches()) {
+      const tables = { strings: reader.strings, sites: header.sites };
+      const from = Math.max(0, batch.count - TAIL_MAX);
+      const own = Array.from({ length: batch.count - from }, (_, index) =>
+        formatEvent(batch, from + index, tables),
+      );
+      lines = [...lines, ...own].slice(-TAIL_MAX);
+    }
+    return lines;
+  } catch {
+    return [];
+  }
+}
+
+/** Passes batches on and says how many events have gone by. */
+class WatchedSink implements Sink {
+  readonly #sink: Sink;
+  readonly #onProgress: ((events: number) => void) | undefined;
+  #events = 0;
+
+  constructor(sink: Sink, onProgress: ((events: number) => void) | undefined) {
+    this.#sink = sink;
+    this.#onProgress = onProgress;
+  }
+
+  write(batch: EventBatch, strings: readonly string[]): void {
+    this.#sink.write(batch, strings);
+    this.#events += batch.count;
+    this.#onProgress?.(this.#events);
+  }
+
+  close(): void {
+    this.#sink.close();
+  }
+}

@@ -1,0 +1,19 @@
+// The version of this quiesce, from its package.json: next to the sources, or above dist/.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { assert } from "#core/base";
+
+/** E.g. "0.1.0". */
+export function quiesceVersion(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json"))) {
+    assert(folder !== dirname(folder), "package.json is above the program");
+    folder = dirname(folder);
+  }
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return version;
+}
