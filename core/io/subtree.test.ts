@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { blkCoPreadv, blkNewWithBs, blkSetAioContext } from "../backend/index.ts";
+import { blkAioPreadv, blkCoPreadv, blkNewWithBs, blkSetAioContext } from "../backend/index.ts";
 import { bdrvRef, bdrvSetBackingHd } from "../graph/index.ts";
 import {
   aioContextAcquire,
@@ -39,6 +39,30 @@ describe("an edge that moves between subtree drains", () => {
       expect(counters()).toBe("base 0/0/0, a 0/0/0, b 0/0/0");
     });
     expect(outcome).toBe("ok");
+  });
+});
+
+describe("an edge that comes to a drained subtree", () => {
+  it("waits for the requests of its node, which the new parent's drain now covers", () => {
+    const { log } = runDrawn(
+      "b\nbase",
+      function* ({ node, log }): Polls<void> {
+        const blk = yield* blkNewWithBs(node("base"));
+        yield* bdrvSubtreeDrainedBegin(node("b"), NO_SITE);
+        blkAioPreadv(blk, 0, 512, qiovOf(hostAllocate(512)), (ret) => {
+          log.push(`read=${ret}`);
+          return undefined;
+        });
+        log.push("attach");
+        bdrvRef(node("base"));
+        yield* bdrvSetBackingHd(node("b"), node("base"));
+        log.push("attached");
+        yield* bdrvSubtreeDrainedEnd(node("b"), NO_SITE);
+      },
+      // Patch 10 drains both sides before, patch 11 would object to the rest.
+      { without: [10, 11] },
+    );
+    expect(log).toBe("attach read=0 attached");
   });
 });
 
