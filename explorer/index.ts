@@ -18,6 +18,7 @@ export {
   worldBuilder,
 } from "./run-scenario.ts";
 export type { Expectation, ExpectedFinding, Scenario } from "./scenario.ts";
+export { SCENARIOS } from "./scenarios/index.ts";
 export * from "./schedulers/index.ts";
 export {
   type DiskFault,
