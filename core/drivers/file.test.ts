@@ -14,17 +14,17 @@ describe("file", () => {
     const disk = host();
     runDisk(function* (): Polls<void> {
       const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
-      const { blk, write, read } = yield* textDisk(bs);
-      expect(yield* write(600, "hello")).toBe(0);
-      expect(yield* read(598, 9)).toBe("..hello..");
+      const { blk, writeText, readText } = yield* textDisk(bs);
+      expect(yield* writeText(600, "hello")).toBe(0);
+      expect(yield* readText(598, 9)).toBe("..hello..");
       expect(blkGetlength(blk)).toBe(1024);
       expect(yield* blkFlush(blk)).toBe(0);
       yield* blkUnref(blk);
       yield* bdrvUnref(bs);
       const again = yield* fileOpen({ nodeName: "again", path: "/a.img", readOnly: true });
       const reread = yield* textDisk(again);
-      expect(yield* reread.read(600, 5)).toBe("hello");
-      expect(yield* reread.write(0, "no")).toBe(-1);
+      expect(yield* reread.readText(600, 5)).toBe("hello");
+      expect(yield* reread.writeText(0, "no")).toBe(-1);
     }, disk);
     expect(disk.disk.files.get("/a.img")?.size).toBe(605);
   });
@@ -32,10 +32,10 @@ describe("file", () => {
   it("can be cut off, lengthened, and discarded in parts", () => {
     runDisk(function* (): Polls<void> {
       const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
-      const { blk, write, read } = yield* textDisk(bs);
-      yield* write(0, "abcdefgh");
+      const { blk, writeText, readText } = yield* textDisk(bs);
+      yield* writeText(0, "abcdefgh");
       expect(yield* inMain(blkCoPdiscard(blk, 2, 3))).toBe(0);
-      expect(yield* read(0, 8)).toBe("ab...fgh");
+      expect(yield* readText(0, 8)).toBe("ab...fgh");
       expect(yield* blkTruncate(blk, 4096)).toBe(0);
       expect(blkGetlength(blk)).toBe(4096);
       expect(yield* blkTruncate(blk, 0)).toBe(0);
@@ -50,9 +50,9 @@ describe("file", () => {
       expect(missing.ok ? "opened" : missing.error.message).toBe("Could not open '/none': ENOENT");
       expect(missing.ok ? 0 : missing.error.errno).toBe(ENOENT);
       const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
-      const { write, read } = yield* textDisk(bs);
-      expect(yield* write(200, "late")).toBe(-ENOSPC);
-      expect(yield* read(200, 4)).toBe("....");
+      const { writeText, readText } = yield* textDisk(bs);
+      expect(yield* writeText(200, "late")).toBe(-ENOSPC);
+      expect(yield* readText(200, 4)).toBe("....");
     }, full);
   });
 
@@ -68,10 +68,10 @@ describe("file", () => {
     runDisk(function* (): Polls<void> {
       const ctx = iothreadCreate("io");
       const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true, ctx });
-      const { blk, write, read } = yield* textDisk(bs);
+      const { blk, writeText, readText } = yield* textDisk(bs);
       expect(blk.ctx.name).toBe("io");
-      expect(yield* write(0, "abc")).toBe(0);
-      expect(yield* read(0, 4)).toBe("abc.");
+      expect(yield* writeText(0, "abc")).toBe(0);
+      expect(yield* readText(0, 4)).toBe("abc.");
       yield* blkUnref(blk);
       yield* bdrvUnref(bs);
       yield* iothreadStopJoin(ctx);

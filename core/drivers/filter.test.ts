@@ -13,12 +13,12 @@ describe("a filter", () => {
   ])("passes requests on while it is in the graph ($formatName)", (drv, alias) => {
     runDisk(function* (): Polls<void> {
       const bs = yield* overlayOpen({ nodeName: "disk", size: 4096 });
-      const { blk, write, read } = yield* textDisk(bs);
-      yield* write(0, "before");
+      const { blk, writeText, readText } = yield* textDisk(bs);
+      yield* writeText(0, "before");
       const filter = yield* bdrvInsertNode(bs, drv, "filter");
       expect(graphToText()).toBe(`disk\nroot=root1 filter -${alias}-> disk`);
-      expect(yield* read(0, 6)).toBe("before");
-      expect(yield* write(2, "XXX")).toBe(0);
+      expect(yield* readText(0, 6)).toBe("before");
+      expect(yield* writeText(2, "XXX")).toBe(0);
       expect(yield* inMain(blkCoPwriteZeroes(blk, 0, 1))).toBe(0);
       expect(yield* inMain(blkCoPdiscard(blk, 5, 1))).toBe(0);
       expect(yield* blkTruncate(blk, 8192)).toBe(0);
@@ -26,7 +26,7 @@ describe("a filter", () => {
       yield* bdrvDropFilter(filter);
       yield* bdrvUnref(filter);
       expect(graphToText()).toBe("root=root1 disk");
-      expect(yield* read(0, 6)).toBe(".eXXX.");
+      expect(yield* readText(0, 6)).toBe(".eXXX.");
     });
   });
 });

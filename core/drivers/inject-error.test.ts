@@ -20,25 +20,25 @@ function* diskWith(
 describe("inject-error", () => {
   it("fails what touches a range, and lets everything else through", () => {
     runDisk(function* (): Polls<void> {
-      const { write, read } = yield* diskWith([{ offset: 100, bytes: 10, errno: ENOSPC }]);
-      expect(yield* write(90, "0123456789")).toBe(0);
-      expect(yield* write(91, "0123456789")).toBe(-ENOSPC);
-      expect(yield* write(109, "a")).toBe(-ENOSPC);
-      expect(yield* write(110, "a")).toBe(0);
-      expect(yield* read(100, 10)).toBe(String(-ENOSPC));
-      expect(yield* read(90, 10)).toBe("0123456789");
+      const { writeText, readText } = yield* diskWith([{ offset: 100, bytes: 10, errno: ENOSPC }]);
+      expect(yield* writeText(90, "0123456789")).toBe(0);
+      expect(yield* writeText(91, "0123456789")).toBe(-ENOSPC);
+      expect(yield* writeText(109, "a")).toBe(-ENOSPC);
+      expect(yield* writeText(110, "a")).toBe(0);
+      expect(yield* readText(100, 10)).toBe(String(-ENOSPC));
+      expect(yield* readText(90, 10)).toBe("0123456789");
     });
   });
 
   it("fails kinds of request, once or for ever", () => {
     runDisk(function* (): Polls<void> {
-      const { blk, write, read, state } = yield* diskWith([
+      const { blk, writeText, readText, state } = yield* diskWith([
         { types: ["write"], once: true, immediately: true },
         { types: ["flush"] },
       ]);
-      expect(yield* write(0, "a")).toBe(-EIO);
-      expect(yield* write(0, "b")).toBe(0);
-      expect(yield* read(0, 1)).toBe("b");
+      expect(yield* writeText(0, "a")).toBe(-EIO);
+      expect(yield* writeText(0, "b")).toBe(0);
+      expect(yield* readText(0, 1)).toBe("b");
       expect(yield* blkFlush(blk)).toBe(-EIO);
       expect(yield* blkFlush(blk)).toBe(-EIO);
       state.rules.length = 0;

@@ -9,9 +9,9 @@ describe("null-co", () => {
   it("takes what is written and, asked to, reads zeroes", () => {
     runDisk(function* (): Polls<void> {
       const bs = yield* nullOpen(nullCoDriver, { nodeName: "n", size: 4096, readZeroes: true });
-      const { blk, write, read } = yield* textDisk(bs);
-      expect(yield* write(0, "abc")).toBe(0);
-      expect(yield* read(0, 3)).toBe("...");
+      const { blk, writeText, readText } = yield* textDisk(bs);
+      expect(yield* writeText(0, "abc")).toBe(0);
+      expect(yield* readText(0, 3)).toBe("...");
       expect(yield* blkFlush(blk)).toBe(0);
       expect(yield* blkTruncate(blk, 1024)).toBe(0);
       expect(blkGetlength(blk)).toBe(1024);
@@ -21,9 +21,9 @@ describe("null-co", () => {
   it("takes as long as asked", () => {
     runDisk(function* (): Polls<void> {
       const bs = yield* nullOpen(nullCoDriver, { nodeName: "n", latencyNs: 500 });
-      const { write } = yield* textDisk(bs);
+      const { writeText } = yield* textDisk(bs);
       const before = clockNs();
-      yield* write(0, "abc");
+      yield* writeText(0, "abc");
       expect(clockNs() - before).toBe(500);
     });
   });

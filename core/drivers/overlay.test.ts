@@ -22,7 +22,7 @@ import { bufferOf, inMain, runDisk, type TextDisk, textDisk } from "./test-suppo
 function* chain(): Polls<{ base: TextDisk; top: TextDisk; baseBs: BlockDriverState }> {
   const baseBs = yield* overlayOpen({ nodeName: "base", size: 512, clusterBytes: 4 });
   const base = yield* textDisk(baseBs);
-  yield* base.write(0, "abcdefghijklmnop");
+  yield* base.writeText(0, "abcdefghijklmnop");
   const topBs = yield* overlayOpen({
     nodeName: "top",
     size: 1024,
@@ -36,12 +36,12 @@ describe("an overlay", () => {
   it("shows its backing file where nothing was written, and copies the rest of a cluster", () => {
     runDisk(function* (): Polls<void> {
       const { base, top } = yield* chain();
-      expect(yield* top.read(0, 18)).toBe("abcdefghijklmnop..");
-      yield* top.write(6, "XYZ");
-      expect(yield* top.read(0, 18)).toBe("abcdefXYZjklmnop..");
-      yield* base.write(0, "ABCDEFGHIJKLMNOP");
-      expect(yield* top.read(0, 18)).toBe("ABCDefXYZjklMNOP..");
-      expect(yield* base.read(0, 16)).toBe("ABCDEFGHIJKLMNOP");
+      expect(yield* top.readText(0, 18)).toBe("abcdefghijklmnop..");
+      yield* top.writeText(6, "XYZ");
+      expect(yield* top.readText(0, 18)).toBe("abcdefXYZjklmnop..");
+      yield* base.writeText(0, "ABCDEFGHIJKLMNOP");
+      expect(yield* top.readText(0, 18)).toBe("ABCDefXYZjklMNOP..");
+      expect(yield* base.readText(0, 16)).toBe("ABCDEFGHIJKLMNOP");
     });
   });
 
@@ -50,9 +50,9 @@ describe("an overlay", () => {
       const { top } = yield* chain();
       expect(yield* inMain(blkCoPwriteZeroes(top.blk, 2, 8))).toBe(0);
       expect(yield* inMain(blkCoPdiscard(top.blk, 14, 1))).toBe(0);
-      expect(yield* top.read(0, 17)).toBe("ab........klmn.p.");
-      yield* top.write(5, "5");
-      expect(yield* top.read(0, 17)).toBe("ab...5....klmn.p.");
+      expect(yield* top.readText(0, 17)).toBe("ab........klmn.p.");
+      yield* top.writeText(5, "5");
+      expect(yield* top.readText(0, 17)).toBe("ab...5....klmn.p.");
     });
   });
 
@@ -60,16 +60,16 @@ describe("an overlay", () => {
     runDisk(function* (): Polls<void> {
       const baseBs = yield* overlayOpen({ nodeName: "base", size: 2048, clusterBytes: 512 });
       const base = yield* textDisk(baseBs);
-      yield* base.write(510, "base");
-      yield* base.write(1022, "base");
+      yield* base.writeText(510, "base");
+      yield* base.writeText(1022, "base");
       const top = yield* textDisk(
         yield* overlayOpen({ nodeName: "top", size: 2048, clusterBytes: 1024, backing: baseBs }),
       );
-      yield* top.write(508, "t");
+      yield* top.writeText(508, "t");
       expect(yield* blkTruncate(top.blk, 512)).toBe(0);
       expect(yield* blkTruncate(top.blk, 2048)).toBe(0);
-      expect(yield* top.read(508, 8)).toBe("t.ba....");
-      expect(yield* top.read(1020, 8)).toBe("........");
+      expect(yield* top.readText(508, 8)).toBe("t.ba....");
+      expect(yield* top.readText(1020, 8)).toBe("........");
       expect(blkGetlength(top.blk)).toBe(2048);
     });
   });
@@ -85,7 +85,7 @@ describe("an overlay", () => {
           expect(yield* blkCoPwritev(top.blk, offset, 1, qiovOf(bufferOf(text)))).toBe(0);
         });
       yield* join(writer(0, "0"), writer(2, "2"), writer(1, "1"));
-      expect(yield* top.read(0, 5)).toBe("012..");
+      expect(yield* top.readText(0, 5)).toBe("012..");
     });
   });
 
@@ -94,10 +94,10 @@ describe("an overlay", () => {
       const { top, baseBs } = yield* chain();
       const state = new InjectErrorState([{ types: ["read"], once: true }]);
       yield* bdrvInsertNode(baseBs, injectErrorDriver, "bad", { opaque: state });
-      expect(yield* top.write(1, "X")).toBe(-EIO);
-      expect(yield* top.read(0, 4)).toBe("abcd");
-      expect(yield* top.write(0, "w")).toBe(0);
-      expect(yield* top.read(0, 4)).toBe("wbcd");
+      expect(yield* top.writeText(1, "X")).toBe(-EIO);
+      expect(yield* top.readText(0, 4)).toBe("abcd");
+      expect(yield* top.writeText(0, "w")).toBe(0);
+      expect(yield* top.readText(0, 4)).toBe("wbcd");
     });
   });
 
@@ -105,13 +105,13 @@ describe("an overlay", () => {
     runDisk(function* (): Polls<void> {
       const baseBs = yield* overlayOpen({ nodeName: "base", size: 512, clusterBytes: 4 });
       const disk = yield* textDisk(baseBs);
-      yield* disk.write(0, "abcdefgh");
+      yield* disk.writeText(0, "abcdefgh");
       const snapshot = yield* overlayOpen({ nodeName: "top", size: 512, clusterBytes: 4 });
       yield* bdrvAppend(snapshot, baseBs);
-      yield* disk.write(2, "XX");
-      expect(yield* disk.read(0, 8)).toBe("abXXefgh");
+      yield* disk.writeText(2, "XX");
+      expect(yield* disk.readText(0, 8)).toBe("abXXefgh");
       const below = yield* textDisk(baseBs);
-      expect(yield* below.read(0, 8)).toBe("abcdefgh");
+      expect(yield* below.readText(0, 8)).toBe("abcdefgh");
     });
   });
 

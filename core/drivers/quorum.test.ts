@@ -18,14 +18,14 @@ describe("quorum", () => {
       const direct = yield* textDisk(a);
       a.refcnt++;
       b.refcnt++;
-      const { blk, write, read } = yield* textDisk(yield* quorumOpen("q", [a, b]));
-      expect(yield* write(0, "abcdef")).toBe(0);
+      const { blk, writeText, readText } = yield* textDisk(yield* quorumOpen("q", [a, b]));
+      expect(yield* writeText(0, "abcdef")).toBe(0);
       expect(yield* inMain(blkCoPwriteZeroes(blk, 1, 1))).toBe(0);
       expect(yield* inMain(blkCoPdiscard(blk, 3, 1))).toBe(0);
-      expect(yield* direct.read(0, 6)).toBe("a.c.ef");
-      expect(yield* read(0, 6)).toBe("a.c.ef");
-      yield* direct.write(0, "A");
-      expect(yield* read(0, 1)).toBe("a");
+      expect(yield* direct.readText(0, 6)).toBe("a.c.ef");
+      expect(yield* readText(0, 6)).toBe("a.c.ef");
+      yield* direct.writeText(0, "A");
+      expect(yield* readText(0, 1)).toBe("a");
       expect(yield* blkFlush(blk)).toBe(0);
       expect(blkGetlength(blk)).toBe(4096);
     });
@@ -35,14 +35,14 @@ describe("quorum", () => {
     runDisk(function* (): Polls<void> {
       const a = yield* overlayOpen({ nodeName: "a", size: 4096 });
       const q = yield* quorumOpen("q", [a]);
-      const { write, read } = yield* textDisk(q);
+      const { writeText, readText } = yield* textDisk(q);
       const late = yield* overlayOpen({ nodeName: "late", size: 4096 });
       yield* bdrvAddChild(q, late);
       expect(graphToText()).toBe("a\nroot=root1 q -children.1-> late -children.0-> a\nlate");
-      yield* write(0, "both");
+      yield* writeText(0, "both");
       const graph = new Map([["q", q]]);
       yield* bdrvDelChild(q, edgeOf(graph, "q", "children.1"));
-      expect(yield* read(0, 4)).toBe("both");
+      expect(yield* readText(0, 4)).toBe("both");
       expect(graphToText()).toBe("a\nroot=root1 q -children.0-> a\nlate");
     });
   });
@@ -54,12 +54,12 @@ describe("quorum", () => {
         yield* overlayOpen({ nodeName: "b", size: 4096 }),
       ];
       const q = yield* quorumOpen("q", [a, b]);
-      const { write, read } = yield* textDisk(q);
-      yield* write(0, "good");
+      const { writeText, readText } = yield* textDisk(q);
+      yield* writeText(0, "good");
       yield* bdrvInsertNode(b, injectErrorDriver, "bad", { opaque: new InjectErrorState([{}]) });
-      expect(yield* read(0, 4)).toBe("good");
-      expect(yield* write(0, "GOOD")).toBe(-EIO);
-      expect(yield* read(0, 4)).toBe("GOOD");
+      expect(yield* readText(0, 4)).toBe("good");
+      expect(yield* writeText(0, "GOOD")).toBe(-EIO);
+      expect(yield* readText(0, 4)).toBe("GOOD");
     });
   });
 });

@@ -22,14 +22,14 @@ describe("raw", () => {
   it("passes everything on to its file, and follows its length", () => {
     runDisk(
       function* (): Polls<void> {
-        const { blk, write, read } = yield* rawDisk();
+        const { blk, writeText, readText } = yield* rawDisk();
         expect(graphToText()).toBe("file\nroot=root1 raw -file-> file");
         expect(blkGetlength(blk)).toBe(0);
-        expect(yield* write(0, "abcdefgh")).toBe(0);
+        expect(yield* writeText(0, "abcdefgh")).toBe(0);
         expect(blkGetlength(blk)).toBe(512);
         expect(yield* inMain(blkCoPwriteZeroes(blk, 2, 2))).toBe(0);
         expect(yield* inMain(blkCoPdiscard(blk, 5, 2))).toBe(0);
-        expect(yield* read(0, 9)).toBe("ab..e..h.");
+        expect(yield* readText(0, 9)).toBe("ab..e..h.");
         expect(yield* blkFlush(blk)).toBe(0);
         expect(yield* blkTruncate(blk, 2048)).toBe(0);
         expect(blkGetlength(blk)).toBe(2048);
@@ -41,10 +41,10 @@ describe("raw", () => {
   it("takes the alignment of its file, and writes parts of blocks all the same", () => {
     runDisk(
       function* (): Polls<void> {
-        const { write, read } = yield* rawDisk();
-        yield* write(0, "abcdefgh");
-        yield* write(3, "XYZ");
-        expect(yield* read(0, 10)).toBe("abcXYZgh..");
+        const { writeText, readText } = yield* rawDisk();
+        yield* writeText(0, "abcdefgh");
+        yield* writeText(3, "XYZ");
+        expect(yield* readText(0, 10)).toBe("abcXYZgh..");
       },
       new SimulatedHost({ seed: 1, disk: { alignment: 512 } }),
     );

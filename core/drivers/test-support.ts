@@ -33,8 +33,8 @@ export function runDisk(body: (log: string[]) => Polls<void>, host?: Host): stri
 export interface TextDisk {
   readonly blk: BlockBackend;
   /** 0 or a negated errno. */
-  readonly write: (offset: number, text: string) => Polls<number>;
-  readonly read: (offset: number, bytes: number) => Polls<string>;
+  readonly writeText: (offset: number, text: string) => Polls<number>;
+  readonly readText: (offset: number, bytes: number) => Polls<string>;
 }
 
 /** `bs` as a TextDisk. Polls. */
@@ -42,10 +42,10 @@ export function* textDisk(bs: BlockDriverState, options: BlkOptions = {}): Polls
   const blk = yield* blkNewWithBs(bs, { allowWriteBeyondEof: true, ...options });
   return {
     blk,
-    *write(offset, text) {
+    *writeText(offset, text): Polls<number> {
       return yield* blkPwritev(blk, offset, text.length, qiovOf(bufferOf(text)));
     },
-    *read(offset, bytes) {
+    *readText(offset, bytes): Polls<string> {
       const buffer = hostAllocate(bytes);
       const ret = yield* blkPreadv(blk, offset, bytes, qiovOf(buffer));
       return ret < 0 ? String(ret) : textOf(buffer);

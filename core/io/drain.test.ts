@@ -123,7 +123,7 @@ describe("a drain", () => {
   });
 
   it("that ends without having begun is QEMU's assertion", () => {
-    const body = ({ node }: DrainTest) => bdrvDrainedEnd(node("a"), NO_SITE);
+    const body = ({ node }: DrainTest): Polls<void> => bdrvDrainedEnd(node("a"), NO_SITE);
     const { assertion } = runDrawn("a", body, { ends: "assertion" });
     expect(assertion).toBe("bs->quiesce_counter > 0");
   });

@@ -51,11 +51,11 @@ import { guest, join } from "./test-support.ts";
 const slowFilter: BlockDriver = {
   ...filterDriver,
   formatName: "slow",
-  *coPreadv(...args) {
+  *coPreadv(...args): Co<number> {
     yield* qemuCoSleepNs(10);
     return yield* must(filterDriver.coPreadv, "a filter reads")(...args);
   },
-  *coPwritev(...args) {
+  *coPwritev(...args): Co<number> {
     yield* qemuCoSleepNs(10);
     return yield* must(filterDriver.coPwritev, "a filter writes")(...args);
   },
@@ -67,9 +67,9 @@ const TOP: BlockDriver = { formatName: "top", isFilter: false };
 interface Disk {
   readonly child: BdrvChild;
   readonly bs: BlockDriverState;
-  readonly write: (offset: number, text: string, flags?: number) => Polls<number>;
+  readonly writeText: (offset: number, text: string, flags?: number) => Polls<number>;
   /** What is there, with `.` for zero. */
-  readonly read: (offset: number, bytes: number) => Polls<string>;
+  readonly readText: (offset: number, bytes: number) => Polls<string>;
 }
 
 function withDisk(
@@ -97,10 +97,10 @@ function diskOf(bs: BlockDriverState, child: BdrvChild): Disk {
   return {
     bs,
     child,
-    *write(offset, text) {
+    *writeText(offset, text): Polls<number> {
       return yield* bdrvPwritev(child, offset, text.length, qiovOf(bufferOf(text)));
     },
-    *read(offset, bytes) {
+    *readText(offset, bytes): Polls<string> {
       const buffer = hostAllocate(bytes);
       expect(yield* bdrvPreadv(child, offset, bytes, qiovOf(buffer))).toBe(0);
       return textOf(buffer);
@@ -122,43 +122,43 @@ function textOf(buffer: GuestBuffer): string {
 
 describe("requests", () => {
   it.each([1, 8])("write and read back what lies anywhere, with alignment %d", (alignment) => {
-    withDisk(alignment, function* ({ write, read, bs }) {
-      expect(yield* write(8, "abcdefgh")).toBe(0);
-      expect(yield* write(13, "XY")).toBe(0);
-      expect(yield* write(3, "0123456789")).toBe(0);
-      expect(yield* read(0, 20)).toBe("...0123456789XYh....");
-      expect(yield* read(9, 3)).toBe("678");
+    withDisk(alignment, function* ({ writeText, readText, bs }) {
+      expect(yield* writeText(8, "abcdefgh")).toBe(0);
+      expect(yield* writeText(13, "XY")).toBe(0);
+      expect(yield* writeText(3, "0123456789")).toBe(0);
+      expect(yield* readText(0, 20)).toBe("...0123456789XYh....");
+      expect(yield* readText(9, 3)).toBe("678");
       expect(bs.trackedRequests).toEqual([]);
       expect([bs.inFlight, bs.serialisingInFlight]).toEqual([0, 0]);
     });
   });
 
   it("write zeroes over parts of blocks and over whole ones", () => {
-    withDisk(8, function* ({ write, read, child }) {
-      yield* write(0, "abcdefghijklmnopqrstuvwxyzABCDEF");
+    withDisk(8, function* ({ writeText, readText, child }) {
+      yield* writeText(0, "abcdefghijklmnopqrstuvwxyzABCDEF");
       expect(yield* bdrvPwriteZeroes(child, 10, 3)).toBe(0);
       expect(yield* bdrvPwriteZeroes(child, 14, 11)).toBe(0);
-      expect(yield* read(0, 32)).toBe("abcdefghij...n...........zABCDEF");
+      expect(yield* readText(0, 32)).toBe("abcdefghij...n...........zABCDEF");
     });
   });
 
   it("read zeroes behind the end, and lengthen the node by writing there", () => {
-    withDisk(1, function* ({ write, read, bs }) {
-      expect(yield* read(65_530, 10)).toBe("..........");
-      expect(yield* write(65_600, "end")).toBe(0);
+    withDisk(1, function* ({ writeText, readText, bs }) {
+      expect(yield* readText(65_530, 10)).toBe("..........");
+      expect(yield* writeText(65_600, "end")).toBe(0);
       expect(bdrvGetlength(bs)).toBe(65_536 + 512);
-      expect(yield* read(65_598, 7)).toBe("..end..");
+      expect(yield* readText(65_598, 7)).toBe("..end..");
     });
   });
 
   it("that cannot be are refused", () => {
-    withDisk(1, function* ({ child, bs, write }) {
+    withDisk(1, function* ({ child, bs, writeText }) {
       const buffer = qiovOf(hostAllocate(4));
       expect(yield* bdrvPreadv(child, -1, 4, buffer)).toBe(-EIO);
       expect(yield* bdrvPreadv(child, 0, 5, buffer)).toBe(-EIO);
       expect(yield* bdrvPreadv(child, 0, BDRV_REQUEST_MAX_BYTES + 1, buffer)).toBe(-EIO);
       bs.readOnly = true;
-      expect(yield* write(0, "a")).toBe(-1);
+      expect(yield* writeText(0, "a")).toBe(-1);
     });
   });
 
@@ -180,7 +180,7 @@ describe("requests", () => {
         });
       const aligned = "x".repeat(512);
       yield* join(writer(0, "aaaa"), writer(4, "bbbb"), writer(512, aligned), writer(2, "cccc"));
-      log.push(yield* diskOf(slow, edge).read(0, 10));
+      log.push(yield* diskOf(slow, edge).readText(0, 10));
       expect([slow.serialisingInFlight, slow.trackedRequests.length]).toEqual([0, 0]);
     });
     // The aligned write elsewhere passes all of them.
@@ -188,13 +188,13 @@ describe("requests", () => {
   });
 
   it("of copy_range move what is there", () => {
-    withDisk(1, function* ({ child, write, read }) {
-      yield* write(0, "abcdef");
+    withDisk(1, function* ({ child, writeText, readText }) {
+      yield* writeText(0, "abcdef");
       const copier = guest(machine.mainContext, function* (): Co<void> {
         expect(yield* bdrvCoCopyRange(child, 1, child, 100, 4)).toBe(0);
       });
       yield* join(copier);
-      expect(yield* read(99, 6)).toBe(".bcde.");
+      expect(yield* readText(99, 6)).toBe(".bcde.");
     });
   });
 
@@ -235,13 +235,13 @@ describe("requests", () => {
 
 describe("truncate", () => {
   it("shortens, and what is lengthened again is zero", () => {
-    withDisk(1, function* ({ child, write, read, bs }) {
-      yield* write(10, "abcdef");
+    withDisk(1, function* ({ child, writeText, readText, bs }) {
+      yield* writeText(10, "abcdef");
       expect(yield* bdrvTruncate(child, 512)).toBe(0);
       expect(bdrvGetlength(bs)).toBe(512);
       expect(yield* bdrvTruncate(child, 0)).toBe(0);
       expect(yield* bdrvTruncate(child, 1024)).toBe(0);
-      expect(yield* read(10, 6)).toBe("......");
+      expect(yield* readText(10, 6)).toBe("......");
       expect(bdrvGetlength(bs)).toBe(1024);
     });
   });
@@ -254,10 +254,10 @@ describe("flush", () => {
     return {
       formatName: "flushing",
       isFilter: false,
-      *coPwritev() {
+      *coPwritev(): Co<number> {
         return 0;
       },
-      *coFlushToDisk() {
+      *coFlushToDisk(): Co<number> {
         const id = ++flushes;
         log.push(`start${id}`);
         yield* qemuCoSleepNs(10);
