@@ -5,7 +5,7 @@
 
 import type { BlkId, SectionId } from "../base/index.ts";
 import type { BdrvChild } from "../graph/state.ts";
-import { type AioContext, CoQueue, machine, perMachine } from "../sched/index.ts";
+import { type AioContext, CoQueue, perMachine } from "../sched/index.ts";
 
 /** Callbacks of whoever uses a BlockBackend (C: BlockDevOps). None of them polls. */
 export interface BlockDevOps {
@@ -76,5 +76,5 @@ export const blockBackends = perMachine((): BlockBackend[] => []);
 
 /** blk_all_next: every BlockBackend that exists, as a list that later edits do not change. */
 export function blkAll(): readonly BlockBackend[] {
-  return machine === undefined ? [] : blockBackends().slice();
+  return blockBackends().slice();
 }

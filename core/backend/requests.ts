@@ -168,6 +168,7 @@ function blkReqBegin(blk: BlockBackend, type: number, offset: number, bytes: num
 
 function blkReqEnd(blk: BlockBackend, type: number, ret: number): void {
   assert(Number.isInteger(ret), "a request returns a number");
+  assert(ret <= 0, "a request returns 0 or a negated errno");
   machine.probe.emit(Ev.req_end, blk.id, type, ret);
   blkDecInFlight(blk);
 }

@@ -3,6 +3,8 @@ import { blkCoPreadv, blkNewWithBs, blkSetAioContext } from "../backend/index.ts
 import { edgeOf } from "../graph/index.ts";
 import { EventLog } from "../graph/test-support.ts";
 import {
+  aioContextAcquire,
+  aioContextRelease,
   type Co,
   hostAllocate,
   iothreadCreate,
@@ -100,6 +102,24 @@ describe("a coroutine that drains", () => {
     });
     expect(log).toBe("drained, back in main");
     expect(outcome).toBe("ok");
+  });
+
+  it("gives up the lock of the node's context meanwhile, and has it back afterwards", () => {
+    const body = function* ({ node, log }: DrainTest): Polls<void> {
+      const blk = yield* blkNewWithBs(node("a"), { allowAioContextChange: true });
+      const ctx = iothreadCreate("io");
+      yield* blkSetAioContext(blk, ctx);
+      yield* aioContextAcquire(ctx);
+      const drainer = guest(machine.mainContext, function* (): Co<void> {
+        yield* bdrvCoDrainedBegin(node("a"), NO_SITE);
+        log.push(`held by ${ctx.lock.owner?.name}`);
+        yield* bdrvCoDrainedEnd(node("a"), NO_SITE);
+      });
+      yield* join(drainer);
+      aioContextRelease(ctx);
+      log.push(`depth ${ctx.lock.depth}`);
+    };
+    expect(runDrawn("a", body, { lock: "aio" }).log).toBe("held by main depth 0");
   });
 
   it("while its own request is in flight waits for itself for ever", () => {

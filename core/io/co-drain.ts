@@ -114,6 +114,7 @@ function bdrvDrainedBeginNoPollIn(bs: BlockDriverState, section: SectionId): voi
  */
 function* bdrvCoYieldToDrain(bs: BlockDriverState | null, drain: () => Polls<void>): Co<void> {
   const co = qemuCoroutineSelf();
+  assert(co === machine.currentCoroutine, "who hands off is the coroutine that runs");
   const ctx = bs === null ? machine.mainContext : bs.aioContext;
   const home = co.ctx;
   assert(home !== null, "a running coroutine has a context");

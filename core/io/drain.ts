@@ -91,6 +91,7 @@ export function* drainedBegin(
   options: DrainOptions,
   siteId: SiteId,
 ): Polls<SectionId> {
+  assert(!qemuInCoroutine(), "in a coroutine use the bdrvCo form");
   const section = sectionBegin(bs, options.kind, siteId);
   yield* drainedBeginIn(bs, options, section, siteId);
   sectionBegun(section);
@@ -117,6 +118,7 @@ export function* drainedEnd(
   options: DrainOptions,
   siteId: SiteId,
 ): Polls<void> {
+  assert(!qemuInCoroutine(), "in a coroutine use the bdrvCo form");
   const section = sectionEnd(bs, options.kind, siteId);
   yield* drainedEndIn(bs, options, section, siteId);
   sectionEnded(section);

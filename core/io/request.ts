@@ -29,6 +29,7 @@ export function requestEnd(
   outermost: boolean,
 ): void {
   assert(Number.isInteger(ret), "a request returns a number");
+  assert(ret <= 0, "a request returns 0 or a negated errno");
   if (outermost) machine.probe.emit(Ev.req_end, 0, type, ret);
   bdrvDecInFlight(bs);
 }
