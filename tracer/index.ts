@@ -1,4 +1,4 @@
-// Emission: the recorder's hot path and the sinks.
+// Emission: the recorder's hot path and the sinks. The OpenTelemetry bridge is `#tracer/otel`.
 
 export { FileSink } from "./file-sink.ts";
 export { MemorySink } from "./memory-sink.ts";

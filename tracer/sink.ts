@@ -10,7 +10,7 @@ export interface Sink {
    */
   write(batch: EventBatch, strings: readonly string[], stamps?: readonly number[]): void;
   /** The batch to record into next, for a sink that keeps batches; by default the recorder uses one of its own. */
-  nextBatch?(): EventBatch;
+  nextBatch?(): EventBatch | undefined;
   /** The last call. Throws QuiesceError("input") with one sentence when not everything could be written. */
   close(): void;
 }

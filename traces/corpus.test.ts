@@ -19,7 +19,7 @@ const stored = [
       "ctx1 t1 gate_read blk=blk1 value=0 queuing=1",
       "ctx1 t1 list_read list=blk_root owner=blk1 site=blk_bs/root",
       "world - io_complete op=op1 rank=0 ret=0 steps=32",
-      "ctx0 - drain_begin section=s1 node=n2 kind=subtree site=bdrv_insert_node",
+      "ctx0 - drain_begin section=s1 node=n4 kind=subtree site=bdrv_insert_node",
     ],
   },
 ];
