@@ -6,6 +6,7 @@
 import { QuiesceError } from "#core/base";
 import { type ProbeBase, siteTable } from "#core/probe";
 import {
+  type AroundGraphOp,
   type Host,
   type LockRegime,
   Machine,
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly without?: readonly PatchNumber[];
   readonly lock?: LockRegime;
   readonly imagesDir?: string;
+  /** Runs around every operation on the graph: to try out what a report advises. */
+  readonly aroundGraphOp?: AroundGraphOp;
 }
 
 /** The parts that a host's owner provides. */
@@ -55,6 +58,7 @@ export function prepareRun(scenario: Scenario, options: RunOptions, parts: RunPa
     series: seriesWithout(options.without),
     lock: options.lock ?? "none",
     stepsMax: scenario.stepsMax ?? STEPS_MAX,
+    ...(options.aroundGraphOp === undefined ? {} : { aroundGraphOp: options.aroundGraphOp }),
   });
   const world = new World({
     seed: options.seed,
