@@ -1,0 +1,349 @@
+// One loop over the events. The model (graph, sections, call stacks) and the two orders see each event first, then the rules
+// of its kind. Feed batches in order; nothing of an event is kept but what the parts keep, so memory does not grow with the
+// trace (see order/knowledge.ts for why that is possible).
+
+import { QuiesceError } from "#core/base";
+import { Ev, type EventBatch, KIND_MAX, type Site, WORDS_PER_EVENT } from "#core/probe";
+import { Conflicts } from "./conflicts/conflicts.ts";
+import { Pairs } from "./conflicts/pairs.ts";
+import { Tally } from "./conflicts/tally.ts";
+import { describeResult } from "./describe.ts";
+import { Drafts } from "./drafts.ts";
+import type { EdgeKind } from "./edge-kinds.ts";
+import type { AnalysisResult } from "./findings.ts";
+import type { AnalyzeOptions, TraceInput } from "./input.ts";
+import { DrainEvents } from "./model/drain-events.ts";
+import { Graph } from "./model/graph.ts";
+import { GraphEvents } from "./model/graph-events.ts";
+import { Operations } from "./model/operations.ts";
+import { Sections } from "./model/sections.ts";
+import { Now } from "./now.ts";
+import { Accidents } from "./order/accidents.ts";
+import { Edges } from "./order/edges.ts";
+import { FullOrder } from "./order/full.ts";
+import { NEVER } from "./order/knowledge.ts";
+import { Orders } from "./order/orders.ts";
+import { DrainRules } from "./passes/drain-rules.ts";
+import { EditRules } from "./passes/edit-rules.ts";
+import { IterationRule } from "./passes/iteration-rule.ts";
+import type { Pass, PassContext } from "./passes/pass.ts";
+import { RequestRule } from "./passes/request-rule.ts";
+import { VerdictRules } from "./passes/verdict-rules.ts";
+
+/** Analyse a whole trace. */
+export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
+  const analysis = new Analysis(options);
+  for (const batch of trace.batches) analysis.feed(batch);
+  return analysis.finish(trace.sites, trace.strings);
+}
+
+/** An analysis under way. */
+export class Analysis {
+  readonly #now = new Now();
+  readonly #graph = new Graph();
+  readonly #sections = new Sections();
+  readonly #operations = new Operations();
+  readonly #tally = new Tally();
+  readonly #drafts = new Drafts();
+  readonly #orders: Orders;
+  readonly #edges: Edges;
+  readonly #accidents: Accidents | null;
+  readonly #conflicts: Conflicts;
+  readonly #graphEvents: GraphEvents;
+  readonly #drainEvents: DrainEvents;
+  readonly #verdicts: VerdictRules;
+  readonly #passes: readonly Pass[];
+  /** Rules by kind of event. */
+  readonly #byKind: (Pass[] | null)[] = new Array<Pass[] | null>(KIND_MAX).fill(null);
+  #events = 0;
+  #complete = false;
+
+  constructor(options: AnalyzeOptions = {}) {
+    const disabled: ReadonlySet<EdgeKind> = options.disableEdges ?? new Set();
+    const full = options.orders === "sanctioned" ? null : new FullOrder();
+    const now = this.#now;
+    const graph = this.#graph;
+    const sections = this.#sections;
+    const join = !disabled.has("context-join");
+    const orders = new Orders({
+      now,
+      full,
+      sections,
+      join,
+      taskOrder: !disabled.has("task-order"),
+    });
+    this.#orders = orders;
+    this.#edges = new Edges({ now, sections, orders, disabled });
+    this.#accidents = full === null ? null : new Accidents(now, full, disabled);
+    const pairs = new Pairs(now, graph, this.#tally, this.#drafts);
+    this.#conflicts = new Conflicts(now, graph, orders, this.#operations, pairs);
+    const context: PassContext = {
+      now,
+      graph,
+      sections,
+      orders,
+      operations: this.#operations,
+      edges: this.#edges,
+      conflicts: this.#conflicts,
+      drafts: this.#drafts,
+    };
+    this.#graphEvents = new GraphEvents(context);
+    this.#drainEvents = new DrainEvents(context);
+    this.#verdicts = new VerdictRules(context);
+    this.#passes = [
+      new EditRules(context),
+      new IterationRule(context),
+      new DrainRules(context),
+      new RequestRule(context),
+      this.#verdicts,
+    ];
+    for (const pass of this.#passes) {
+      for (const kind of pass.kinds) {
+        const passes = this.#byKind[kind] ?? [];
+        passes.push(pass);
+        this.#byKind[kind] = passes;
+      }
+    }
+  }
+
+  /** The next events. */
+  feed(batch: EventBatch): void {
+    const { ints, floats, count } = batch;
+    const now = this.#now;
+    if (this.#events + count >= NEVER)
+      throw new QuiesceError(
+        "limit",
+        "The trace has more events than the analyzer can number (2,147,483,646).",
+      );
+    this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
+    for (let i = 0, at = 0; i < count; i++, at += WORDS_PER_EVENT) {
+      const head = ints[at] as number;
+      const kind = head & 0xff;
+      const ctx = (head >>> 8) & 0xff;
+      const task = ints[at + 1] as number;
+      now.index = this.#events++;
+      if (ctx !== now.ctx || task !== now.taskId) this.#orders.switchTo(ctx, task);
+      const a = ints[at + 2] as number;
+      const b = ints[at + 3] as number;
+      const c = ints[at + 4] as number;
+      if (kind === Ev.req_begin && now.task !== null) {
+        now.task.describe(a, b, c, floats[i * 4 + 3] as number);
+        continue;
+      }
+      this.#hot(kind, a, b, c, ints[at + 5] as number);
+      const passes = this.#byKind[kind] as Pass[] | null;
+      if (passes !== null)
+        for (let p = 0; p < passes.length; p++)
+          (passes[p] as Pass).on(kind, a, b, c, ints[at + 5] as number);
+    }
+  }
+
+  /** The end of the trace. */
+  finish(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
+    this.#conflicts.finish();
+    for (const pass of this.#passes) pass.finish(this.#complete);
+    return describeResult({
+      events: this.#events,
+      complete: this.#complete,
+      status: this.#complete ? this.#verdicts.status : null,
+      graph: this.#graph,
+      operations: this.#operations,
+      rows: this.#tally.rows(),
+      drafts: this.#drafts,
+      sites,
+      strings,
+    });
+  }
+
+  /** Kinds that are frequent: what a request does. */
+  #hot(kind: number, a: number, b: number, c: number, d: number): void {
+    switch (kind) {
+      case Ev.list_read:
+        this.#conflicts.read(a, b, c);
+        break;
+      case Ev.bs_in_flight_dec:
+        this.#edges.bsInFlightDec(this.#graph.node(a));
+        break;
+      case Ev.bs_in_flight_inc:
+        if (this.#now.ctx !== 0) this.#graph.publish(this.#graph.node(a));
+        break;
+      case Ev.blk_in_flight_dec:
+        this.#edges.blkInFlightDec(this.#graph.blk(a));
+        this.#now.task?.hold(a, -1);
+        break;
+      case Ev.blk_in_flight_inc:
+        this.#now.task?.hold(a, 1);
+        if (this.#now.ctx !== 0) this.#graph.publish(this.#graph.blk(a));
+        break;
+      case Ev.bs_in_flight_read:
+        this.#edges.bsInFlightRead(this.#graph.node(a), b, c);
+        break;
+      case Ev.blk_in_flight_read:
+        this.#edges.blkInFlightRead(this.#graph.blk(a), b, c);
+        break;
+      case Ev.gate_read:
+        this.#edges.gateRead(this.#graph.blk(a), b);
+        break;
+      case Ev.co_enter:
+        this.#operations.coEnter(this.#now.ctx, a);
+        this.#accidents?.coEnter(a);
+        break;
+      case Ev.co_yield:
+        this.#operations.coLeave(this.#now.ctx, a, false);
+        this.#accidents?.coYield(a);
+        break;
+      case Ev.co_terminate:
+        this.#operations.coLeave(this.#now.ctx, a, true);
+        this.#accidents?.coTerminate(a);
+        break;
+      case Ev.task_begin:
+        this.#taskBegin(b);
+        break;
+      case Ev.task_end:
+        this.#taskEnd(a, b);
+        break;
+      default:
+        if (this.#accidents !== null && this.#accident(this.#accidents, kind, a, b, c)) return;
+        this.#cold(kind, a, b, c, d);
+    }
+  }
+
+  #taskBegin(co: number): void {
+    const { task } = this.#now;
+    if (task === null) return;
+    task.co = co;
+    task.begin = this.#now.index;
+    this.#edges.taskBegin(co);
+  }
+
+  #taskEnd(id: number, co: number): void {
+    const { task } = this.#now;
+    this.#edges.taskEnd(co);
+    if (task !== null && task.id === id) this.#conflicts.taskEnds(task);
+    this.#orders.endTask(id);
+  }
+
+  /** Kinds that only the full order knows; false for others. */
+  #accident(accidents: Accidents, kind: number, a: number, b: number, c: number): boolean {
+    switch (kind) {
+      case Ev.kick:
+        accidents.kick();
+        return true;
+      case Ev.io_submit:
+        accidents.ioSubmit(a);
+        return true;
+      case Ev.bh_schedule:
+        accidents.bhSchedule(a);
+        return true;
+      case Ev.co_create:
+        accidents.coCreate(a);
+        return true;
+      case Ev.co_schedule:
+      case Ev.co_wake:
+        accidents.coWake(a);
+        return true;
+      case Ev.wait_end:
+        accidents.waitEnd(b);
+        return true;
+      case Ev.timer_arm:
+        accidents.timerArm(a);
+        return true;
+      case Ev.lock_acquire:
+        accidents.lockAcquire(a, c);
+        return true;
+      case Ev.lock_release:
+        accidents.lockRelease(a, c);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** Everything else. */
+  #cold(kind: number, a: number, b: number, c: number, d: number): void {
+    const { ctx } = this.#now;
+    switch (kind) {
+      case Ev.bh_run:
+        this.#handler(ctx);
+        this.#accidents?.bhRun(a);
+        break;
+      case Ev.fd_run:
+        this.#handler(ctx);
+        this.#edges.fdRun(b !== 0, c);
+        break;
+      case Ev.bh_done:
+        this.#operations.handlerEnd(ctx);
+        this.#edges.handlerOver();
+        break;
+      case Ev.io_done:
+        this.#edges.handlerOver();
+        this.#accidents?.ioDone(a);
+        break;
+      case Ev.timer_run:
+        this.#edges.handlerOver();
+        this.#accidents?.timerRun(a);
+        break;
+      case Ev.req_wake:
+        this.#edges.reqWake(b);
+        break;
+      case Ev.req_resumed:
+        this.#edges.reqResumed(b);
+        break;
+      case Ev.graph_op_begin:
+        this.#operations.begin(ctx, a, -1);
+        break;
+      case Ev.tran_action_begin:
+        this.#operations.begin(ctx, c, b);
+        break;
+      case Ev.graph_op_end:
+      case Ev.tran_action_end:
+        this.#operations.end(ctx);
+        break;
+      default:
+        if (!this.#drainEvents.on(kind, a, b, c, d) && !this.#graphEvents.on(kind, a, b, c, d))
+          this.#rare(kind, a, b, c);
+    }
+  }
+
+  #handler(ctx: number): void {
+    this.#operations.handlerBegin(ctx);
+    this.#edges.handlerOver();
+  }
+
+  /** Contexts, external events, jobs and wrappers. */
+  #rare(kind: number, a: number, b: number, c: number): void {
+    const edges = this.#edges;
+    switch (kind) {
+      case Ev.ctx_start:
+        edges.ctxStart(a);
+        break;
+      case Ev.ctx_run:
+        edges.ctxRun(a);
+        break;
+      case Ev.ctx_stop:
+        edges.ctxStop(a);
+        break;
+      case Ev.ctx_join:
+        edges.ctxJoin(a);
+        break;
+      case Ev.external_enable:
+        edges.externalEnable(a);
+        break;
+      case Ev.job_gate_read:
+        edges.jobGateRead(this.#graph.job(a), b);
+        break;
+      case Ev.job_busy:
+        edges.jobBusy(this.#graph.job(a), b);
+        break;
+      case Ev.job_busy_read:
+        edges.jobBusyRead(this.#graph.job(a), b, c);
+        break;
+      case Ev.wrapper_begin:
+        edges.wrapperBegin(a);
+        break;
+      case Ev.wrapper_end:
+        edges.wrapperEnd(a);
+        break;
+    }
+  }
+}

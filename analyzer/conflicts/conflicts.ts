@@ -1,0 +1,322 @@
+// Reads against edits of the same list: every read is judged against the edit before it and the edit after it.
+//
+// Which lists a drain covers through what ("guard"): `children`, `parents`, `file` and `backing` of node b through the level
+// of b's quiesce counter, as design D9 says. An edge's `bs` is read by whoever came through the edge's parent, so its guard is
+// that parent, whatever it is; drains of the old or new child spread up to it. A BlockBackend's `root` is read by its own
+// requests, which its own quiesce counter holds back, so its guard is the BlockBackend.
+//
+// Two accesses of one task, or both of main, are no pair: nothing could ever run them in another order. An edit of an object
+// that nobody else could reach yet (graph.ts, "private") needs no drain; its later readers must come after it in the full
+// order, else it is a race like any other. A section counts as ended when drained_end is entered, and covers an edit when the
+// editor itself is inside it: what main drains covers what main edits.
+
+import type { Graph } from "../model/graph.ts";
+import type { Operations } from "../model/operations.ts";
+import type { Section } from "../model/sections.ts";
+import type { Now } from "../now.ts";
+import { type Knowledge, knowsMark, knowsSig, NEVER } from "../order/knowledge.ts";
+import type { Orders } from "../order/orders.ts";
+import type { TaskState } from "../order/task.ts";
+import { Buckets } from "./buckets.ts";
+import { foldLog, settleLog, takeFromLog } from "./log.ts";
+import type { Pairs, ReadRef } from "./pairs.ts";
+import { type Cell, type EditRecord, type Group, LISTS_MAX, Variable } from "./variable.ts";
+
+export class Conflicts {
+  readonly #now: Now;
+  readonly #graph: Graph;
+  readonly #orders: Orders;
+  readonly #operations: Operations;
+  readonly #pairs: Pairs;
+  readonly #variables: (Variable | undefined)[][] = Array.from({ length: LISTS_MAX }, () => []);
+  /** What was edited last. */
+  lastEdited: Variable | null = null;
+  /** Variables whose last edit an open section covers. */
+  readonly #covering = new Map<Section, Set<Variable>>();
+
+  constructor(now: Now, graph: Graph, orders: Orders, operations: Operations, pairs: Pairs) {
+    this.#now = now;
+    this.#graph = graph;
+    this.#orders = orders;
+    this.#operations = operations;
+    this.#pairs = pairs;
+  }
+
+  // ---- Reads, against the edit before -------------------------------------------------------------------------------
+
+  /** `list` of `owner` is read at `site`. */
+  read(list: number, owner: number, site: number): void {
+    const { ctx, task, index } = this.#now;
+    const orders = this.#orders;
+    const variable = this.#variable(list, owner);
+    const chain = this.#operations.chain(ctx);
+    const cell = variable.cell(site, ctx, chain) ?? this.#addCell(variable, site, ctx, chain);
+    const { edit } = variable;
+    if (edit !== null && (ctx !== 0 || edit.ctx !== 0)) {
+      if (orders.mainKnown() >= variable.coveredFrom) cell.after.covered++;
+      else this.#readAfterEdit(variable, cell, edit);
+    }
+    const epoch = orders.full === null ? 0 : orders.full.epochNow(ctx);
+    if (ctx === 0) {
+      const group = cell.groupOf(null);
+      group.add(index, epoch, -1, this.#now.taskId, task);
+      group.mainTimes ??= new Buckets();
+      group.mainTimes.add(orders.mainReleased, 1, -1);
+    } else if (task !== null) {
+      task.logRead(cell, index, epoch);
+      if (task.length >= task.foldAt) foldLog(orders, task);
+    } else cell.groupOf(orders.context(ctx).base).add(index, epoch, orders.mainKnows(ctx), 0, null);
+  }
+
+  #variable(list: number, owner: number): Variable {
+    const table = this.#variables[list] as (Variable | undefined)[];
+    const found = table[owner];
+    if (found !== undefined) return found;
+    const variable = new Variable(list, owner, this.#graph.guard(list, owner));
+    for (let i = table.length; i < owner; i++) table.push(undefined);
+    table[owner] = variable;
+    return variable;
+  }
+
+  #addCell(variable: Variable, site: number, ctx: number, chain: number): Cell {
+    if (ctx !== 0) this.#graph.publishOwner(variable.list, variable.owner);
+    return variable.addCell(site, ctx, chain);
+  }
+
+  /** A read that is not known to come after a section around the last edit. */
+  #readAfterEdit(variable: Variable, cell: Cell, edit: EditRecord): void {
+    const { ctx, actor } = this.#now;
+    if (sameActor(edit.ctx, edit.actor, ctx, actor)) return;
+    const who = this.#orders.knowledgeNow();
+    const section = edit.cover.find((candidate) => knowsEnd(who, candidate));
+    if (section !== undefined) this.#pairs.row(variable, cell.site, false, edit).cover(section, 1);
+    else if (knowsEdit(who, edit)) cell.after.sanctioned++;
+    else this.#unsanctioned(variable, cell, edit);
+  }
+
+  #unsanctioned(variable: Variable, cell: Cell, edit: EditRecord): void {
+    const { ctx } = this.#now;
+    const { full } = this.#orders;
+    const lucky = full !== null && full.known(ctx, edit.ctx) >= edit.epoch;
+    if (edit.isPrivate && (lucky || full === null)) cell.after.sanctioned++;
+    else if (!lucky) {
+      cell.after.race ??= { draft: this.#pairs.raceAfterEdit(variable, cell, edit), count: 0 };
+      this.#count(cell.after.race);
+    } else {
+      const label = full.labelFor(ctx, edit.ctx);
+      cell.after.luck ??= new Map();
+      let bad = cell.after.luck.get(label);
+      if (bad === undefined) {
+        bad = { draft: this.#pairs.luckAfterEdit(variable, cell, edit, label), count: 0 };
+        cell.after.luck.set(label, bad);
+      }
+      this.#count(bad);
+    }
+  }
+
+  #count(bad: { readonly draft: { count: number; last: number }; count: number }): void {
+    bad.count++;
+    bad.draft.count++;
+    bad.draft.last = this.#now.index;
+  }
+
+  /** The running task is over: what it read is counted by what it released afterwards. */
+  taskEnds(task: TaskState): void {
+    if (task.length > 0) settleLog(this.#orders, task);
+  }
+
+  // ---- Edits, against the reads since the edit before ----------------------------------------------------------------
+
+  /** `list` of `owner` is edited at `site`, by an event of `kind`; `value` is its edge or new value. */
+  edit(list: number, owner: number, kind: number, value: number, site: number): void {
+    const variable = this.#variable(list, owner);
+    const previous = variable.edit;
+    if (previous !== null) this.#flush(variable, previous);
+    const edit = this.#record(variable, kind, value, site);
+    if (edit.ctx !== 0) this.#graph.publishOwner(list, owner);
+    if (previous !== null) this.#editAfterEdit(variable, previous, edit);
+    for (const cell of variable.cells) {
+      for (const group of cell.groups) this.#groupBeforeEdit(variable, cell, group, edit);
+      cell.groups = [];
+    }
+    for (const task of this.#orders.tasks.values()) {
+      // The log holds reads off the main context only.
+      const own = edit.ctx !== 0 && edit.actor === task.id;
+      takeFromLog(this.#orders, task, variable, (cell, group) => {
+        if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
+      });
+    }
+    this.lastEdited = variable;
+    variable.edit = edit;
+    variable.coveredFrom = NEVER;
+    variable.coveredBy = null;
+    for (const section of edit.cover) this.#covers(section, variable);
+  }
+
+  #covers(section: Section, variable: Variable): void {
+    const variables = this.#covering.get(section);
+    if (variables === undefined) this.#covering.set(section, new Set([variable]));
+    else variables.add(variable);
+  }
+
+  #record(variable: Variable, kind: number, value: number, site: number): EditRecord {
+    const { index, ctx, taskId, actor, task } = this.#now;
+    const orders = this.#orders;
+    variable.guard ??= this.#graph.guard(variable.list, variable.owner);
+    const holders = (variable.guard?.holds ?? [])
+      .map((hold) => hold.section)
+      .sort((a, b) => a.id - b.id);
+    return {
+      index,
+      ctx,
+      task: taskId,
+      actor,
+      request:
+        task === null
+          ? null
+          : { type: task.type, blk: task.blk, bytes: task.bytes, offset: task.offset },
+      site,
+      chain: this.#operations.chain(ctx),
+      kind,
+      value,
+      epoch: orders.full === null ? 0 : orders.full.epochNow(ctx),
+      isPrivate: this.#graph.isPrivate(variable.list, variable.owner),
+      mark: ctx === 0 ? null : orders.mark(),
+      cover: holders.filter((section) => section.isInside(ctx, actor)),
+      holders,
+    };
+  }
+
+  #editAfterEdit(variable: Variable, earlier: EditRecord, edit: EditRecord): void {
+    if (sameActor(earlier.ctx, earlier.actor, edit.ctx, edit.actor)) return;
+    const { full } = this.#orders;
+    const who = this.#orders.knowledgeNow();
+    const row = this.#pairs.row(variable, earlier.site, true, edit);
+    const section =
+      edit.cover.find((candidate) => knowsEdit(pollKnowledge(candidate), earlier)) ??
+      earlier.cover.find((candidate) => knowsEnd(who, candidate));
+    const lucky = full !== null && full.known(edit.ctx, earlier.ctx) >= earlier.epoch;
+    if (section !== undefined) row.cover(section, 1);
+    else if (knowsEdit(who, earlier) || (earlier.isPrivate && (lucky || full === null)))
+      row.sanctioned++;
+    else if (!lucky) this.#pairs.race(variable, earlier, edit, 1);
+    else this.#pairs.luck(variable, earlier, edit, full.labelFor(edit.ctx, earlier.ctx), 1);
+  }
+
+  #groupBeforeEdit(variable: Variable, cell: Cell, group: Group, edit: EditRecord): void {
+    if (cell.ctx === 0 && edit.ctx === 0) return;
+    const row = this.#pairs.row(variable, cell.site, false, edit);
+    let left = group.count;
+    for (const section of edit.cover) {
+      const covered = left - (group.count - knownReads(group, pollKnowledge(section)));
+      if (covered <= 0) continue;
+      row.cover(section, covered);
+      left -= covered;
+    }
+    const sanctioned = left - (group.count - knownReads(group, this.#orders.knowledgeNow()));
+    row.sanctioned += sanctioned;
+    left -= sanctioned;
+    if (left > 0) this.#unsanctionedBefore(variable, cell, group, edit, left);
+  }
+
+  #unsanctionedBefore(
+    variable: Variable,
+    cell: Cell,
+    group: Group,
+    edit: EditRecord,
+    left: number,
+  ): void {
+    const { full } = this.#orders;
+    // What is known by protocol is known in the full order too, and is the oldest.
+    const byProtocol = group.count - left;
+    const known = full === null ? 0 : group.times.upTo(full.known(edit.ctx, cell.ctx)) - byProtocol;
+    const read: ReadRef = { cell, group };
+    if (known > 0 && full !== null) {
+      this.#pairs.luck(variable, read, edit, full.labelFor(edit.ctx, cell.ctx), known);
+    }
+    if (left > known) this.#pairs.race(variable, read, edit, left - known);
+  }
+
+  // ---- Ends --------------------------------------------------------------------------------------------------------
+
+  /** Main entered drained_end of `section`. */
+  sectionEnds(section: Section): void {
+    const variables = this.#covering.get(section);
+    if (variables === undefined) return;
+    this.#covering.delete(section);
+    if (section.endMark !== null) return;
+    for (const variable of variables) {
+      if (
+        variable.edit === null ||
+        variable.edit.ctx !== 0 ||
+        variable.coveredFrom !== NEVER ||
+        !variable.edit.cover.includes(section)
+      )
+        continue;
+      variable.coveredFrom = section.end;
+      variable.coveredBy = section;
+    }
+  }
+
+  /** The owner of `list` is gone. */
+  drop(list: number, owner: number): void {
+    const table = this.#variables[list] as (Variable | undefined)[];
+    const variable = table[owner];
+    if (variable === undefined) return;
+    if (variable.edit !== null) this.#flush(variable, variable.edit);
+    for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
+    variable.dead = true;
+    table[owner] = undefined;
+  }
+
+  /** The trace is over. */
+  finish(): void {
+    for (const table of this.#variables) {
+      for (const variable of table)
+        if (variable !== undefined && variable.edit !== null) this.#flush(variable, variable.edit);
+    }
+  }
+
+  /** Put what was counted since `edit` into the table. */
+  #flush(variable: Variable, edit: EditRecord): void {
+    for (const cell of variable.cells) {
+      const { after } = cell;
+      if (after.covered + after.sanctioned > 0 || after.race !== null || after.luck !== null) {
+        const row = this.#pairs.row(variable, cell.site, false, edit);
+        if (after.covered > 0 && variable.coveredBy !== null)
+          row.cover(variable.coveredBy, after.covered);
+        row.sanctioned += after.sanctioned;
+        row.race += after.race?.count ?? 0;
+        if (after.luck !== null) for (const [label, bad] of after.luck) row.lucky(label, bad.count);
+      }
+      after.clear();
+    }
+  }
+}
+
+/** Whether two accesses are of one task or both of main: never a pair. */
+function sameActor(ctxA: number, taskA: number, ctxB: number, taskB: number): boolean {
+  if (ctxA === 0 || ctxB === 0) return ctxA === ctxB;
+  return taskA !== 0 && taskA === taskB;
+}
+
+/** What the actor that saw the end of `section`'s poll phase knew then. */
+function pollKnowledge(section: Section): Knowledge {
+  return section.pollKnowledge ?? { p: section.pollEnd, extra: null };
+}
+
+function knowsEnd(who: Knowledge, section: Section): boolean {
+  if (section.end === NEVER) return false;
+  return section.endMark === null ? section.end <= who.p : knowsMark(who, section.endMark);
+}
+
+function knowsEdit(who: Knowledge, edit: EditRecord): boolean {
+  return edit.mark === null ? edit.index <= who.p : knowsMark(who, edit.mark);
+}
+
+/** How many reads of `group` `who` knows: all or none, but for those of main, of which it may know the older ones. */
+function knownReads(group: Group, who: Knowledge): number {
+  if (group.mainTimes !== null) return group.mainTimes.upTo(who.p - 1);
+  if (group.sig === null) return 0;
+  return knowsSig(who, group.sig) ? group.count : 0;
+}

@@ -1,0 +1,183 @@
+// A task's log walked backwards: each read gets the signature of the releases behind it, and is then counted in the group of
+// that signature. Three walks: at the task's end, at an edit (for the reads of one list), and to shorten a long log.
+
+import { type Channel, Gen, Sig } from "../order/knowledge.ts";
+import type { Orders } from "../order/orders.ts";
+import { FOLDED, RELEASE, type TaskState } from "../order/task.ts";
+import { type Cell, Folded, Group, type Variable } from "./variable.ts";
+
+/** What everything in the log is followed by: the end of the context that the task is in. */
+function baseOf(orders: Orders, task: TaskState): Sig {
+  return task.lastCtx > 0 ? orders.context(task.lastCtx).base : orders.nothing;
+}
+
+/** The task is over: count all its reads. */
+export function settleLog(orders: Orders, task: TaskState): void {
+  const { refs, ints } = task;
+  let sig = baseOf(orders, task);
+  for (let i = task.length - 1; i >= 0; i--) {
+    const ref = refs[i];
+    const index = ints[i * 2] as number;
+    if (index === RELEASE) sig = sig.with(ref as Gen);
+    else if (ref === null || ref === undefined) continue;
+    else if (index === FOLDED) settleFolded(orders, ref as Folded, sig);
+    else settleRead(orders, ref as Cell, sig, index, ints[i * 2 + 1] as number, task);
+  }
+}
+
+function settleRead(
+  orders: Orders,
+  cell: Cell,
+  sig: Sig,
+  index: number,
+  epoch: number,
+  task: TaskState,
+): void {
+  if (cell.variable.dead) return;
+  if (cell.groups.length >= cell.mergeAt) mergeGroups(orders, cell);
+  cell.groupOf(sig).add(index, epoch, orders.mainKnows(cell.ctx), task.id, task);
+}
+
+function settleFolded(orders: Orders, folded: Folded, sig: Sig): void {
+  const { cell } = folded;
+  if (cell.variable.dead) return;
+  cell.groupOf(sig).addAll(folded.group, orders.mainKnows(cell.ctx));
+}
+
+/** Take the reads of `variable` out of the log of a task that still runs. */
+export function takeFromLog(
+  orders: Orders,
+  task: TaskState,
+  variable: Variable,
+  take: (cell: Cell, group: Group) => void,
+): void {
+  const { refs, ints } = task;
+  if (!mentions(task, variable)) return;
+  let sig = baseOf(orders, task);
+  for (let i = task.length - 1; i >= 0; i--) {
+    const ref = refs[i];
+    const index = ints[i * 2] as number;
+    if (index === RELEASE) sig = sig.with(ref as Gen);
+    else if (ref === null || ref === undefined) continue;
+    else {
+      const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
+      if (cell.variable !== variable) continue;
+      refs[i] = null;
+      const group = new Group(sig);
+      if (index === FOLDED) group.addAll((ref as Folded).group, 0);
+      else group.add(index, ints[i * 2 + 1] as number, 0, task.id, task);
+      take(cell, group);
+    }
+  }
+}
+
+function mentions(task: TaskState, variable: Variable): boolean {
+  const { refs, ints } = task;
+  for (let i = 0; i < task.length; i++) {
+    const ref = refs[i];
+    const index = ints[i * 2] as number;
+    if (ref === null || ref === undefined || index === RELEASE) continue;
+    if ((index === FOLDED ? (ref as Folded).cell : (ref as Cell)).variable === variable)
+      return true;
+  }
+  return false;
+}
+
+/** Make one entry of reads of one cell that have equal signatures, and drop releases that change none. */
+export function foldLog(orders: Orders, task: TaskState): void {
+  const { refs, ints } = task;
+  const kept: (Folded | Gen)[] = [];
+  const bySig = new Map<Sig, Map<Cell, Folded>>();
+  let sig = baseOf(orders, task);
+  for (let i = task.length - 1; i >= 0; i--) {
+    const ref = refs[i];
+    const index = ints[i * 2] as number;
+    if (index === RELEASE) {
+      const next = sig.with(ref as Gen);
+      if (next !== sig) kept.push(ref as Gen);
+      sig = next;
+    } else if (ref !== null && ref !== undefined) {
+      const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
+      if (cell.variable.dead) continue;
+      const folded = foldedOf(bySig, sig, cell, kept);
+      if (index === FOLDED) folded.group.addAll((ref as Folded).group, orders.mainKnows(cell.ctx));
+      else
+        folded.group.add(
+          index,
+          ints[i * 2 + 1] as number,
+          orders.mainKnows(cell.ctx),
+          task.id,
+          task,
+        );
+    }
+  }
+  task.replaceLog(kept.reverse());
+}
+
+function foldedOf(
+  bySig: Map<Sig, Map<Cell, Folded>>,
+  sig: Sig,
+  cell: Cell,
+  kept: (Folded | Gen)[],
+): Folded {
+  let cells = bySig.get(sig);
+  if (cells === undefined) {
+    cells = new Map();
+    bySig.set(sig, cells);
+  }
+  let folded = cells.get(cell);
+  if (folded === undefined) {
+    folded = new Folded(cell, new Group(null));
+    cells.set(cell, folded);
+    kept.push(folded);
+  }
+  return folded;
+}
+
+/**
+ * Merge the groups of a cell that no later edit of main can tell apart: those that main learned of between the same poll ends
+ * of open sections, and those of which it will learn at one moment, as their channels' generations are all still unknown to it.
+ */
+export function mergeGroups(orders: Orders, cell: Cell): void {
+  const merged = new Map<Sig, Group>();
+  const known = new Map<number, Sig>();
+  for (const group of [...cell.groups].sort((a, b) => a.first - b.first)) {
+    const sig = group.sig === null ? null : representative(orders, group.sig, known);
+    if (sig === null) continue;
+    let into = merged.get(sig);
+    if (into === undefined) {
+      into = new Group(sig);
+      merged.set(sig, into);
+    }
+    into.addAll(group, orders.mainKnows(cell.ctx));
+  }
+  cell.groups = [...merged.values()];
+  cell.mergeAt = Math.max(48, cell.groups.length * 2);
+}
+
+function representative(orders: Orders, sig: Sig, known: Map<number, Sig>): Sig {
+  const at = sig.knownToMain();
+  if (at > orders.now.index) return promoted(orders, sig);
+  const rank = orders.pollEndsBefore(at);
+  let shared = known.get(rank);
+  if (shared === undefined) {
+    shared = new Sig(null, new Gen(null, 0));
+    known.set(rank, shared);
+  }
+  const { gen } = shared;
+  // Who knows main up to the latest of them knows them all; who knows less is told that it knows none.
+  if (gen !== null && (gen.acq > orders.now.index || gen.acq < at)) gen.acq = at;
+  return shared;
+}
+
+/** The same channels at their newest generations: main learns all of a channel at once. */
+function promoted(orders: Orders, sig: Sig): Sig {
+  let result = orders.nothing;
+  for (let at: Sig | null = sig; at !== null; at = at.parent) {
+    const channel: Channel | null = at.gen === null ? null : at.gen.channel;
+    const newest =
+      channel === null ? at.gen : (channel.unacquired[channel.unacquired.length - 1] ?? at.gen);
+    if (newest !== null) result = result.with(newest);
+  }
+  return result;
+}

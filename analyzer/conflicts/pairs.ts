@@ -1,0 +1,231 @@
+// What becomes of a pair: a count in the coverage table, and for races and lucky pairs a finding.
+
+import { Ev, List } from "#core/probe";
+import type { AccessDraft, Drafts, FindingDraft, SectionDraft } from "../drafts.ts";
+import type { EdgeInfo, Graph, Holdable } from "../model/graph.ts";
+import type { Section } from "../model/sections.ts";
+import type { Now } from "../now.ts";
+import type { Label } from "../order/full.ts";
+import { NEVER } from "../order/knowledge.ts";
+import type { RequestText } from "../order/task.ts";
+import { adviceFor, whyAfterEdit, whyBeforeEdit } from "./reasons.ts";
+import type { RowDraft, Tally } from "./tally.ts";
+import type { Cell, EditRecord, Group, Variable } from "./variable.ts";
+
+/** A read that is long past: its latest like. */
+export interface ReadRef {
+  readonly cell: Cell;
+  readonly group: Group;
+}
+
+interface Side {
+  readonly what: "read" | "edit";
+  readonly site: number;
+  readonly chain: number;
+}
+
+/** Key of the pair that a finding is about; the two sides are the same pair in either order. */
+export function pairKey(list: number, first: Side, second: Side): string {
+  const a = `${first.what} ${first.site} ${first.chain}`;
+  const b = `${second.what} ${second.site} ${second.chain}`;
+  return `${list} ${a < b ? `${a} ${b}` : `${b} ${a}`}`;
+}
+
+export class Pairs {
+  readonly #now: Now;
+  readonly #graph: Graph;
+  readonly #tally: Tally;
+  readonly #drafts: Drafts;
+
+  constructor(now: Now, graph: Graph, tally: Tally, drafts: Drafts) {
+    this.#now = now;
+    this.#graph = graph;
+    this.#tally = tally;
+    this.#drafts = drafts;
+  }
+
+  /** The row of a reader (or earlier editor) and an editor. */
+  row(variable: Variable, site: number, isEdit: boolean, edit: EditRecord): RowDraft {
+    return this.#tally.row(variable.list, site, isEdit, edit.site, edit.chain);
+  }
+
+  // ---- The read comes after the edit ---------------------------------------------------------------------------------
+
+  /** The finding of a read, now, that races with `edit`; its pairs are counted by the caller. */
+  raceAfterEdit(variable: Variable, cell: Cell, edit: EditRecord): FindingDraft {
+    return this.#afterEdit("race", variable, cell, edit, null);
+  }
+
+  /** The finding of a read, now, that only an accident puts after `edit`. */
+  luckAfterEdit(variable: Variable, cell: Cell, edit: EditRecord, label: Label): FindingDraft {
+    return this.#afterEdit("covered-by-luck", variable, cell, edit, label);
+  }
+
+  #afterEdit(
+    rule: "race" | "covered-by-luck",
+    variable: Variable,
+    cell: Cell,
+    edit: EditRecord,
+    luck: Label | null,
+  ): FindingDraft {
+    const { index, task } = this.#now;
+    const key = `${rule} ${luck ?? ""} ${pairKey(variable.list, { ...cell, what: "read" }, { ...edit, what: "edit" })}`;
+    return this.#drafts.note(key, index, 0, () => ({
+      rule,
+      ...subject(this.#graph, variable),
+      accesses: [this.#editAccess(variable, edit), this.#readNow(variable, cell)],
+      why: whyAfterEdit(edit, task, index),
+      advice: adviceFor({ graph: this.#graph, variable, edit, sig: null, task }),
+      luck,
+    }));
+  }
+
+  #readNow(variable: Variable, cell: Cell): AccessDraft {
+    const { index, taskId, task } = this.#now;
+    return {
+      what: "read",
+      index,
+      ctx: cell.ctx,
+      task: taskId,
+      request: task === null ? null : requestOf(task),
+      site: cell.site,
+      chain: cell.chain,
+      kind: Ev.list_read,
+      value: 0,
+      edge: null,
+      sections: sectionsAt(variable.guard, index),
+    };
+  }
+
+  // ---- The edit comes last -------------------------------------------------------------------------------------------
+
+  /** `times` accesses race with the edit that happens now. */
+  race(variable: Variable, earlier: ReadRef | EditRecord, edit: EditRecord, times: number): void {
+    this.#beforeEdit("race", variable, earlier, edit, null, times);
+    this.row(variable, siteOf(earlier), !("cell" in earlier), edit).race += times;
+  }
+
+  /** `times` accesses come before the edit that happens now only by an accident. */
+  luck(
+    variable: Variable,
+    earlier: ReadRef | EditRecord,
+    edit: EditRecord,
+    label: Label,
+    times: number,
+  ): void {
+    this.#beforeEdit("covered-by-luck", variable, earlier, edit, label, times);
+    this.row(variable, siteOf(earlier), !("cell" in earlier), edit).lucky(label, times);
+  }
+
+  #beforeEdit(
+    rule: "race" | "covered-by-luck",
+    variable: Variable,
+    earlier: ReadRef | EditRecord,
+    edit: EditRecord,
+    luck: Label | null,
+    times: number,
+  ): void {
+    const side: Side =
+      "cell" in earlier ? { ...earlier.cell, what: "read" } : { ...earlier, what: "edit" };
+    const key = `${rule} ${luck ?? ""} ${pairKey(variable.list, side, { ...edit, what: "edit" })}`;
+    const sig = "cell" in earlier ? earlier.group.sig : null;
+    const loose =
+      "cell" in earlier
+        ? earlier.group.lastTask === 0 && earlier.cell.ctx !== 0
+        : earlier.task === 0 && earlier.ctx !== 0;
+    this.#drafts.note(key, edit.index, times, () => ({
+      rule,
+      ...subject(this.#graph, variable),
+      accesses: [
+        "cell" in earlier ? this.#readPast(variable, earlier) : this.#editAccess(variable, earlier),
+        this.#editAccess(variable, edit),
+      ],
+      why: whyBeforeEdit({ graph: this.#graph, variable, edit, sig, loose }),
+      advice: loose ? null : adviceFor({ graph: this.#graph, variable, edit, sig, task: null }),
+      luck,
+    }));
+  }
+
+  #readPast(variable: Variable, { cell, group }: ReadRef): AccessDraft {
+    return {
+      what: "read",
+      index: group.last,
+      ctx: cell.ctx,
+      task: group.lastTask,
+      request: group.lastTask === 0 ? null : requestOf(group),
+      site: cell.site,
+      chain: cell.chain,
+      kind: Ev.list_read,
+      value: 0,
+      edge: null,
+      sections: sectionsAt(variable.guard, group.last),
+    };
+  }
+
+  #editAccess(variable: Variable, edit: EditRecord): AccessDraft {
+    return editAccess(this.#graph, variable, edit);
+  }
+}
+
+/** An edit as an access of a finding. */
+export function editAccess(graph: Graph, variable: Variable, edit: EditRecord): AccessDraft {
+  return {
+    what: "edit",
+    index: edit.index,
+    ctx: edit.ctx,
+    task: edit.task,
+    request: edit.request,
+    site: edit.site,
+    chain: edit.chain,
+    kind: edit.kind,
+    value: edit.value,
+    edge: edgeOf(graph, variable, edit),
+    sections: edit.holders.map((section) => sectionAt(section, edit.index)),
+  };
+}
+
+/** The edge that an edit is about. */
+export function edgeOf(graph: Graph, variable: Variable, edit: EditRecord): EdgeInfo | null {
+  const id = variable.list === List.edge_bs ? variable.owner : edit.value;
+  return id === 0 ? null : (graph.edges.get(id) ?? null);
+}
+
+/** What a finding about a list says it is about. */
+export function subject(
+  graph: Graph,
+  variable: Variable,
+): Pick<FindingDraft, "list" | "owner" | "node" | "edge"> {
+  const isEdge = variable.list === List.edge_bs;
+  return {
+    list: variable.list,
+    owner: variable.owner,
+    node: variable.guard,
+    edge: isEdge ? graph.edge(variable.owner) : null,
+  };
+}
+
+function siteOf(earlier: ReadRef | EditRecord): number {
+  return "cell" in earlier ? earlier.cell.site : earlier.site;
+}
+
+function requestOf(request: Readonly<RequestText>): RequestText {
+  return { type: request.type, blk: request.blk, bytes: request.bytes, offset: request.offset };
+}
+
+/** Sections that held `guard` at event `index`, as far back as is remembered. */
+function sectionsAt(guard: Holdable | null, index: number): SectionDraft[] {
+  if (guard === null) return [];
+  const held = guard.holds.filter((hold) => hold.since < index);
+  const past = guard.past.filter((hold) => hold.since < index && hold.until > index);
+  return [...new Set([...past, ...held].map((hold) => hold.section))]
+    .sort((a, b) => a.id - b.id)
+    .map((section) => sectionAt(section, index));
+}
+
+function sectionAt(section: Section, index: number): SectionDraft {
+  if (section.pollEnd <= index) return { section, state: "drained" };
+  return {
+    section,
+    state: section.begun && section.pollEnd === NEVER ? "not waited for" : "waiting",
+  };
+}

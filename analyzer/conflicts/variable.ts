@@ -1,0 +1,208 @@
+// What is kept of a shared list: the edit that came last, and the reads since, counted by who read where (cells) and by
+// what was released after the read (groups). Nothing here grows with the number of requests.
+
+import { List } from "#core/probe";
+import type { FindingDraft } from "../drafts.ts";
+import type { Holdable } from "../model/graph.ts";
+import type { Section } from "../model/sections.ts";
+import type { Label } from "../order/full.ts";
+import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
+import type { RequestText } from "../order/task.ts";
+import { Buckets } from "./buckets.ts";
+
+/** Packs site, chain of operations, and context into the key of a cell. */
+export const SITES_MAX = 4096;
+const CTX_MAX = 64;
+
+/** The key of a cell; context and site first, as the chain is nearly always 0. */
+export function cellKey(site: number, ctx: number, chain: number): number {
+  return (chain * CTX_MAX + ctx) * SITES_MAX + site;
+}
+
+/** Reads of one cell that were followed by the same releases. */
+export class Group implements RequestText {
+  readonly sig: Sig | null;
+  count = 0;
+  first = NEVER;
+  /** The latest read, and what its request was. */
+  last = -1;
+  lastTask = 0;
+  type = 0;
+  blk = 0;
+  bytes = 0;
+  offset = 0;
+  /** When the reads happened, in the full order's time of their context. */
+  readonly times = new Buckets();
+  /** Reads of main: the event of its last release before them; who knows main up to a later event knows them. */
+  mainTimes: Buckets | null = null;
+
+  constructor(sig: Sig | null) {
+    this.sig = sig;
+  }
+
+  /** One read more; `known` is up to where main knows the reader's context. */
+  add(
+    index: number,
+    time: number,
+    known: number,
+    task: number,
+    request: Readonly<RequestText> | null,
+  ): void {
+    this.count++;
+    if (index < this.first) this.first = index;
+    this.times.add(time, 1, known);
+    if (index < this.last) return;
+    this.last = index;
+    this.lastTask = task;
+    if (request !== null) describe(this, request);
+  }
+
+  addAll(from: Group, known: number): void {
+    this.count += from.count;
+    if (from.first < this.first) this.first = from.first;
+    this.times.addAll(from.times, known);
+    if (from.last < this.last) return;
+    this.last = from.last;
+    this.lastTask = from.lastTask;
+    describe(this, from);
+  }
+}
+
+function describe(group: Group, request: Readonly<RequestText>): void {
+  group.type = request.type;
+  group.blk = request.blk;
+  group.bytes = request.bytes;
+  group.offset = request.offset;
+}
+
+/** Pairs that make one finding. */
+export interface Bad {
+  readonly draft: FindingDraft;
+  count: number;
+}
+
+/** How the reads since the last edit stand to that edit. */
+export class AfterEdit {
+  /** Covered by the section that the variable names. */
+  covered = 0;
+  sanctioned = 0;
+  race: Bad | null = null;
+  /** By accidental edge; null for none. */
+  luck: Map<Label, Bad> | null = null;
+
+  clear(): void {
+    this.covered = 0;
+    this.sanctioned = 0;
+    this.race = null;
+    this.luck = null;
+  }
+}
+
+/** One reader of one list: a site, in a context, under some operations. */
+export class Cell {
+  readonly variable: Variable;
+  readonly key: number;
+  readonly site: number;
+  readonly ctx: number;
+  readonly chain: number;
+  /** Reads since the last edit whose task is over, or that have none. */
+  groups: Group[] = [];
+  readonly after = new AfterEdit();
+
+  constructor(variable: Variable, site: number, ctx: number, chain: number) {
+    this.variable = variable;
+    this.key = cellKey(site, ctx, chain);
+    this.site = site;
+    this.ctx = ctx;
+    this.chain = chain;
+  }
+
+  groupOf(sig: Sig | null): Group {
+    const { groups } = this;
+    for (let i = 0; i < groups.length; i++) {
+      const group = groups[i] as Group;
+      if (group.sig === sig) return group;
+    }
+    const group = new Group(sig);
+    groups.push(group);
+    return group;
+  }
+
+  /** Groups at which they are next merged where that loses nothing. */
+  mergeAt = 48;
+}
+
+/** Reads in a task's log that became one entry. */
+export class Folded {
+  readonly cell: Cell;
+  readonly group: Group;
+
+  constructor(cell: Cell, group: Group) {
+    this.cell = cell;
+    this.group = group;
+  }
+}
+
+/** An edit, as later accesses and reports need it. */
+export interface EditRecord {
+  readonly index: number;
+  readonly ctx: number;
+  readonly task: number;
+  /** The task as an actor (now.ts). */
+  readonly actor: number;
+  /** Its request, when a task made it. */
+  readonly request: Readonly<RequestText> | null;
+  readonly site: number;
+  readonly chain: number;
+  readonly kind: number;
+  /** Edge inserted or removed, or value set. */
+  readonly value: number;
+  /** Time in its context, for the full order. */
+  readonly epoch: number;
+  /** Nobody but its creator could have seen the owner. */
+  readonly isPrivate: boolean;
+  /** What its task released since; null for main, whose edits are known by event. */
+  readonly mark: Mark | null;
+  /** Drained sections inside which it was made and that held the list's guard. */
+  readonly cover: readonly Section[];
+  /** Everything that held the guard. */
+  readonly holders: readonly Section[];
+}
+
+/** One list or alias of one owner. */
+export class Variable {
+  readonly list: number;
+  readonly owner: number;
+  /** What a drain must hold; null when the trace does not say. */
+  guard: Holdable | null;
+  readonly keys: number[] = [];
+  readonly cells: Cell[] = [];
+  edit: EditRecord | null = null;
+  /** Whoever knows main up to here was let in after a section around the last edit had ended. */
+  coveredFrom = NEVER;
+  coveredBy: Section | null = null;
+  dead = false;
+
+  constructor(list: number, owner: number, guard: Holdable | null) {
+    this.list = list;
+    this.owner = owner;
+    this.guard = guard;
+  }
+
+  cell(site: number, ctx: number, chain: number): Cell | null {
+    const key = cellKey(site, ctx, chain);
+    const { keys } = this;
+    for (let i = 0; i < keys.length; i++) if (keys[i] === key) return this.cells[i] as Cell;
+    return null;
+  }
+
+  addCell(site: number, ctx: number, chain: number): Cell {
+    const cell = new Cell(this, site, ctx, chain);
+    this.keys.push(cell.key);
+    this.cells.push(cell);
+    return cell;
+  }
+}
+
+/** The lists that are watched: children to blk_root. */
+export const LISTS_MAX = List.blk_root + 1;

@@ -1,0 +1,121 @@
+// Findings as they are noted while the events go by: numbers and objects of the model. describe.ts makes sentences of them
+// at the end, when the string table is complete. Only what would be lost later is copied.
+
+import type { EdgeInfo, Holdable } from "./model/graph.ts";
+import type { Section } from "./model/sections.ts";
+import type { Label } from "./order/full.ts";
+import type { RequestText } from "./order/task.ts";
+import type { RuleId } from "./rules.ts";
+
+/** A section at a moment. */
+export interface SectionDraft {
+  readonly section: Section;
+  readonly state: "waiting" | "drained" | "not waited for";
+}
+
+/** One access. */
+export interface AccessDraft {
+  readonly what: "read" | "edit";
+  readonly index: number;
+  readonly ctx: number;
+  readonly task: number;
+  readonly request: RequestText | null;
+  readonly site: number;
+  readonly chain: number;
+  /** Kind of event and its value, for edits. */
+  readonly kind: number;
+  readonly value: number;
+  readonly edge: EdgeInfo | null;
+  readonly sections: readonly SectionDraft[];
+}
+
+/** Why no drain covers a pair, or what is wrong with an edit; parameters of the sentence. */
+export type Why =
+  | { readonly code: "text"; readonly text: string }
+  | { readonly code: "section"; readonly section: Section; readonly text: string }
+  | {
+      readonly code: "request";
+      readonly section: Section;
+      readonly task: number;
+      readonly request: RequestText;
+    }
+  | { readonly code: "assertion"; readonly site: number; readonly text: number }
+  | { readonly code: "thread"; readonly site: number; readonly ctx: number }
+  | {
+      readonly code: "stuck";
+      readonly frames: readonly {
+        readonly ctx: number;
+        readonly depth: number;
+        readonly site: number;
+      }[];
+    }
+  | { readonly code: "not-held" }
+  | { readonly code: "not-waited"; readonly section: Section }
+  | { readonly code: "ended-before"; readonly section: Section }
+  | { readonly code: "foreign-section"; readonly section: Section }
+  | { readonly code: "other-node"; readonly section: Section }
+  | { readonly code: "no-task"; readonly section: Section | null }
+  | {
+      readonly code: "counter-not-waited-for";
+      readonly section: Section;
+      readonly counters: readonly Holdable[];
+    }
+  | { readonly code: "let-in-early"; readonly section: Section }
+  | { readonly code: "no-gate"; readonly section: Section };
+
+/** A suggested section. */
+export interface AdviceDraft {
+  readonly kind: "single" | "subtree";
+  readonly node: Holdable;
+  /** Chain whose outermost operation the section goes around; the site itself when there is none. */
+  readonly chain: number;
+  readonly site: number;
+}
+
+/** A finding in the making. */
+export interface FindingDraft {
+  readonly rule: RuleId;
+  readonly list: number;
+  readonly owner: number;
+  /** For rules that are about a node and no list. */
+  readonly node: Holdable | null;
+  readonly edge: EdgeInfo | null;
+  readonly accesses: readonly AccessDraft[];
+  readonly why: Why;
+  readonly advice: AdviceDraft | null;
+  luck: Label | null;
+  count: number;
+  readonly first: number;
+  last: number;
+}
+
+/** The drafts of an analysis, one a key. */
+export class Drafts {
+  readonly #byKey = new Map<string, FindingDraft>();
+
+  /** Count `times` more of the finding `key`, seen at event `index`; `make` gives it the first time. */
+  note(
+    key: string,
+    index: number,
+    times: number,
+    make: () => Omit<FindingDraft, "count" | "first" | "last">,
+  ): FindingDraft {
+    let draft = this.#byKey.get(key);
+    if (draft === undefined) {
+      draft = { ...make(), count: 0, first: index, last: index };
+      this.#byKey.set(key, draft);
+    }
+    draft.count += times;
+    if (index > draft.last) draft.last = index;
+    return draft;
+  }
+
+  /** Keys with their drafts, in order of first sight. */
+  entries(): IterableIterator<[string, FindingDraft]> {
+    return this.#byKey.entries();
+  }
+
+  has(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+}

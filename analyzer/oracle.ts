@@ -1,0 +1,535 @@
+// The same question answered by brute force, for tests: the graph of events is built edge by edge as design D9's table and
+// section 2.12 of the reference say it, one node an event, and order is reachability. Shares no code with the engine but the
+// catalogue: no clocks, no generations, no groups. Quadratic, for traces of a few hundred events.
+
+import { assert } from "#core/base";
+import { Ev, type EventBatch, Klass, List, Owner, WORLD_CTX } from "#core/probe";
+import type { EdgeKind } from "./edge-kinds.ts";
+
+/** How a pair came out. */
+export type Outcome = "covered" | "sanctioned" | "luck" | "race";
+
+/** A read or edit with the edit next to it. */
+export interface OraclePair {
+  readonly list: number;
+  readonly owner: number;
+  readonly earlier: number;
+  readonly later: number;
+  readonly outcome: Outcome;
+}
+
+interface Event {
+  readonly kind: number;
+  readonly ctx: number;
+  readonly task: number;
+  readonly args: readonly [number, number, number, number];
+}
+
+/** Events reachable backwards, as bit sets. */
+class Reach {
+  readonly #words: number;
+  readonly #rows: Uint32Array[] = [];
+
+  constructor(events: number) {
+    this.#words = Math.ceil(events / 32);
+  }
+
+  /** The next event comes directly after `preds`. */
+  push(preds: Iterable<number>): void {
+    const row = new Uint32Array(this.#words);
+    for (const pred of preds) {
+      const from = this.#rows[pred] as Uint32Array;
+      for (let i = 0; i < row.length; i++) row[i] = (row[i] as number) | (from[i] as number);
+      row[pred >>> 5] = (row[pred >>> 5] as number) | (1 << (pred & 31));
+    }
+    this.#rows.push(row);
+  }
+
+  before(a: number, b: number): boolean {
+    return (((this.#rows[b] as Uint32Array)[a >>> 5] as number) & (1 << (a & 31))) !== 0;
+  }
+}
+
+/** Who can be reached by others than its creator: names like n1, b1 (objects) and e1 (edges). */
+class Reachability {
+  readonly hidden = new Set<string>();
+  readonly parent = new Map<string, string>();
+  readonly #below = new Map<string, Set<string>>();
+  readonly #child = new Map<string, string>();
+
+  show(name: string): void {
+    this.hidden.delete(name);
+    for (const next of [...(this.#below.get(name) ?? []), this.#child.get(name)]) {
+      if (next !== undefined && (this.hidden.has(next) || next.startsWith("e"))) this.show(next);
+    }
+  }
+
+  /** A list was edited: `now` is the edge or node that it holds now, 0 none; `edge` what was inserted or removed. */
+  edited(list: number, owner: string, now: number, edge: number): void {
+    if (list === List.edge_bs) {
+      if (now === 0) this.#child.delete(owner);
+      else this.#child.set(owner, `n${now}`);
+      const visible = !this.hidden.has(owner) || !this.hidden.has(this.parent.get(owner) ?? "");
+      if (now !== 0 && visible) this.show(`n${now}`);
+      return;
+    }
+    if (list !== List.children && list !== List.blk_root) return;
+    const edges =
+      list === List.blk_root ? new Set<string>() : (this.#below.get(owner) ?? new Set<string>());
+    if (now !== 0) edges.add(`e${now}`);
+    else edges.delete(`e${edge}`);
+    this.#below.set(owner, edges);
+    if (!this.hidden.has(owner)) this.show(owner);
+  }
+}
+
+interface SectionFacts {
+  pollEnd: number;
+  end: number;
+}
+
+/** Judge every adjacent pair of the events in `batches`. */
+export function oracle(
+  batches: readonly EventBatch[],
+  disabled: ReadonlySet<EdgeKind> = new Set(),
+): OraclePair[] {
+  const events = batches.flatMap(eventsOf);
+  return new Oracle(events, disabled).pairs();
+}
+
+function eventsOf(batch: EventBatch): Event[] {
+  return Array.from({ length: batch.count }, (_, i) => ({
+    kind: batch.kind(i),
+    ctx: batch.ctx(i),
+    task: batch.task(i),
+    args: [batch.arg(i, 0), batch.arg(i, 1), batch.arg(i, 2), batch.arg(i, 3)] as const,
+  }));
+}
+
+class Oracle {
+  readonly #events: readonly Event[];
+  readonly #off: ReadonlySet<EdgeKind>;
+  readonly #sanctioned: Reach;
+  readonly #full: Reach;
+  /** Levels held: "n1 s2" to count, at each event (the state before it). */
+  readonly #held: ReadonlyMap<string, number>[] = [];
+  /** Lists whose owner was private, by edit event. */
+  readonly #private = new Set<number>();
+
+  constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>) {
+    this.#events = events;
+    this.#off = off;
+    this.#sanctioned = new Reach(events.length);
+    this.#full = new Reach(events.length);
+    this.#holdLevels();
+    this.#findPrivate();
+    for (let i = 0; i < events.length; i++) {
+      const sanctioned = this.#sanctionedPreds(i);
+      this.#sanctioned.push(sanctioned);
+      this.#full.push([...sanctioned, ...this.#accidentalPreds(i)]);
+    }
+  }
+
+  // ---- Pairs ---------------------------------------------------------------------------------------------------------
+
+  pairs(): OraclePair[] {
+    const byList = new Map<string, number[]>();
+    this.#events.forEach(({ kind, args }, i) => {
+      if (!isRead(kind) && !isEdit(kind)) return;
+      const key = `${args[0]} ${args[1]}`;
+      byList.set(key, [...(byList.get(key) ?? []), i]);
+    });
+    return [...byList.values()].flatMap((accesses) => this.#pairsOf(accesses));
+  }
+
+  #pairsOf(accesses: readonly number[]): OraclePair[] {
+    const pairs: OraclePair[] = [];
+    accesses.forEach((later, at) => {
+      // A read pairs with the last edit before it; an edit with everything since the last edit, that included.
+      for (let i = at - 1; i >= 0; i--) {
+        const earlier = accesses[i] as number;
+        const edit = isEdit(this.#event(earlier).kind);
+        if (edit || isEdit(this.#event(later).kind)) this.#addPair(pairs, earlier, later);
+        if (edit) break;
+      }
+    });
+    return pairs;
+  }
+
+  #addPair(pairs: OraclePair[], earlier: number, later: number): void {
+    const a = this.#event(earlier);
+    const b = this.#event(later);
+    if (a.ctx === 0 || b.ctx === 0 ? a.ctx === b.ctx : this.#sameTask(a, b)) return;
+    pairs.push({
+      list: a.args[0],
+      owner: a.args[1],
+      earlier,
+      later,
+      outcome: this.#outcome(earlier, later),
+    });
+  }
+
+  #outcome(earlier: number, later: number): Outcome {
+    if (this.#covered(earlier, later)) return "covered";
+    if (this.#sanctioned.before(earlier, later)) return "sanctioned";
+    const full = this.#full.before(earlier, later);
+    if (full && this.#private.has(earlier)) return "sanctioned";
+    return full ? "luck" : "race";
+  }
+
+  /** D9: a section that holds the guard at an edit, around it, with the other access before its poll end or after its end. */
+  #covered(earlier: number, later: number): boolean {
+    for (const [edit, other] of [
+      [later, earlier],
+      [earlier, later],
+    ] as const) {
+      if (!isEdit(this.#event(edit).kind)) continue;
+      for (const id of this.#sectionsAt(edit)) {
+        const facts = this.#section(id, edit);
+        if (facts === null) continue;
+        const before = other === facts.pollEnd || this.#sanctioned.before(other, facts.pollEnd);
+        const after =
+          facts.end >= 0 && other > facts.end && this.#sanctioned.before(facts.end, other);
+        if (before || after) return true;
+      }
+    }
+    return false;
+  }
+
+  /** Sections that hold the guard of the list edited by event `edit`. */
+  #sectionsAt(edit: number): number[] {
+    const { args } = this.#event(edit);
+    const guard = this.#guard(args[0], args[1]);
+    const sections: number[] = [];
+    for (const [key, count] of this.#held[edit] as ReadonlyMap<string, number>) {
+      const [owner, section] = key.split(" ");
+      if (count > 0 && owner === guard) sections.push(Number(section));
+    }
+    return sections;
+  }
+
+  #guard(list: number, owner: number): string {
+    if (list === List.blk_root) return `b${owner}`;
+    if (list !== List.edge_bs) return `n${owner}`;
+    const created = this.#events.find(
+      ({ kind, args }) => kind === Ev.edge_new && args[0] === owner,
+    );
+    if (created === undefined) return "?";
+    const [, klass, parent] = created.args;
+    return `${klass === Klass.child_root ? "b" : klass === Klass.child_job ? "j" : "n"}${parent}`;
+  }
+
+  /** Poll end (the latest before `edit`) and end of a section, if the edit is inside it by the sanctioned order. */
+  #section(id: number, edit: number): SectionFacts | null {
+    const facts: SectionFacts = { pollEnd: -1, end: -1 };
+    this.#events.forEach(({ kind, args }, i) => {
+      if (args[0] !== id) return;
+      if (kind === Ev.drain_poll_end && i < edit) facts.pollEnd = i;
+      if (kind === Ev.drain_end && facts.end < 0) facts.end = i;
+    });
+    if (facts.pollEnd < 0 || !this.#isInside(facts.pollEnd, edit)) return null;
+    if (facts.end >= 0 && (facts.end < edit || !this.#sanctioned.before(edit, facts.end)))
+      return null;
+    return facts;
+  }
+
+  /** The editor itself saw the poll phase end: by main's order, or by that of its task. */
+  #isInside(pollEnd: number, edit: number): boolean {
+    const a = this.#event(pollEnd);
+    const b = this.#event(edit);
+    return (a.ctx === 0 && b.ctx === 0) || this.#sameTask(a, b);
+  }
+
+  #sameTask(a: Event, b: Event): boolean {
+    return a.task !== 0 && a.task === b.task && !this.#off.has("task-order");
+  }
+
+  // ---- The sanctioned order ------------------------------------------------------------------------------------------
+
+  #sanctionedPreds(i: number): number[] {
+    const event = this.#event(i);
+    const preds: number[] = [];
+    if (event.ctx === WORLD_CTX) return preds;
+    if (event.ctx === 0) preds.push(...this.#last(i, (e) => e.ctx === 0));
+    if (event.task !== 0 && !this.#off.has("task-order"))
+      preds.push(...this.#last(i, (e) => e.task === event.task));
+    preds.push(
+      ...this.#contextPreds(i),
+      ...this.#counterPreds(i),
+      ...this.#gatePreds(i),
+      ...this.#wrapperPreds(i),
+    );
+    return preds;
+  }
+
+  #contextPreds(i: number): number[] {
+    const { kind, ctx, args } = this.#event(i);
+    const preds: number[] = [];
+    if (!this.#off.has("context-start"))
+      preds.push(...this.#last(i, (e) => e.kind === Ev.ctx_start && e.args[0] === ctx));
+    if (this.#off.has("context-join")) return preds;
+    if (kind === Ev.ctx_stop) preds.push(...this.#all(i, (e) => e.ctx === ctx));
+    if (kind === Ev.ctx_join)
+      preds.push(...this.#last(i, (e) => e.kind === Ev.ctx_stop && e.args[0] === args[0]));
+    return preds;
+  }
+
+  #counterPreds(i: number): number[] {
+    const { kind, args } = this.#event(i);
+    const [id, value, section] = args;
+    if (value !== 0) return [];
+    const rules = [
+      { read: Ev.bs_in_flight_read, dec: Ev.bs_in_flight_dec, owner: "n", edge: "node-counter" },
+      { read: Ev.blk_in_flight_read, dec: Ev.blk_in_flight_dec, owner: "b", edge: "blk-counter" },
+      { read: Ev.job_busy_read, dec: Ev.job_busy, owner: "j", edge: "job-idle" },
+    ] as const;
+    const rule = rules.find(({ read }) => read === kind);
+    if (rule === undefined || this.#off.has(rule.edge)) return [];
+    const level =
+      (this.#held[i] as ReadonlyMap<string, number>).get(`${rule.owner}${id} ${section}`) ?? 0;
+    if (section === 0 || level <= 0) return [];
+    return this.#all(
+      i,
+      (e) =>
+        e.kind === rule.dec && e.args[0] === id && (rule.dec !== Ev.job_busy || e.args[1] === 0),
+    );
+  }
+
+  #gatePreds(i: number): number[] {
+    const { kind, ctx, task, args } = this.#event(i);
+    if (
+      kind === Ev.gate_read &&
+      args[1] === 0 &&
+      !this.#off.has("gate") &&
+      this.#holdsBlk(i, task, args[0])
+    ) {
+      return this.#all(i, (e) => e.kind === Ev.blk_unquiesce && e.args[0] === args[0]);
+    }
+    if (kind === Ev.req_resumed && !this.#off.has("queue-wake")) {
+      const since =
+        this.#last(i, (e) => e.kind === Ev.req_resumed && e.args[1] === args[1])[0] ?? -1;
+      return this.#all(i, (e) => e.kind === Ev.req_wake && e.args[1] === args[1]).filter(
+        (at) => at > since,
+      );
+    }
+    if (kind === Ev.job_gate_read && args[1] === 0 && !this.#off.has("job-resume")) {
+      return this.#all(i, (e) => e.kind === Ev.job_resume && e.args[0] === args[0]);
+    }
+    if (this.#off.has("external")) return [];
+    if (kind === Ev.fd_run && args[1] !== 0 && args[2] === 0) {
+      return this.#all(i, (e) => e.kind === Ev.external_enable && e.args[0] === ctx);
+    }
+    return this.#episodePreds(i);
+  }
+
+  /** Inside an external handler: loose events, and the first event of a task, come after its dispatch. */
+  #episodePreds(i: number): number[] {
+    const { kind, ctx, task } = this.#event(i);
+    if (ctx === 0 || isDispatch(kind)) return [];
+    if (
+      task !== 0 &&
+      this.#last(i, (e) => e.task === task).length > 0 &&
+      !this.#off.has("task-order")
+    )
+      return [];
+    const dispatch = this.#last(i, (e) => e.ctx === ctx && isDispatch(e.kind))[0];
+    if (dispatch === undefined) return [];
+    const { kind: how, args } = this.#event(dispatch);
+    return how === Ev.fd_run && args[1] !== 0 && args[2] === 0 ? [dispatch] : [];
+  }
+
+  #holdsBlk(i: number, task: number, blk: number): boolean {
+    if (task === 0 || (this.#off.has("task-order") && this.#event(i).ctx !== 0)) return false;
+    let level = 0;
+    for (let j = 0; j < i; j++) {
+      const e = this.#event(j);
+      if (e.task !== task || e.args[0] !== blk) continue;
+      if (e.kind === Ev.blk_in_flight_inc) level++;
+      if (e.kind === Ev.blk_in_flight_dec) level--;
+    }
+    return level > 0;
+  }
+
+  #wrapperPreds(i: number): number[] {
+    const { kind, args } = this.#event(i);
+    if (kind === Ev.task_begin && args[1] !== 0 && !this.#off.has("wrapper-begin")) {
+      const begin = this.#openWrapper(i, args[1]);
+      return begin < 0 || this.#polledSections(begin).length === 0 ? [] : [begin];
+    }
+    if (kind !== Ev.wrapper_end || this.#off.has("wrapper-end")) return [];
+    const begin = this.#openWrapper(i, args[0]);
+    if (begin < 0) return [];
+    const open = this.#polledSections(i);
+    if (!this.#polledSections(begin).some((section) => open.includes(section))) return [];
+    return this.#all(i, (e) => e.kind === Ev.task_end && e.args[1] === args[0]).filter(
+      (at) => at > begin,
+    );
+  }
+
+  /** The wrapper_begin of `co` that event `i` is inside of; -1 for none. */
+  #openWrapper(i: number, co: number): number {
+    const last = this.#last(
+      i,
+      (e) => (e.kind === Ev.wrapper_begin || e.kind === Ev.wrapper_end) && e.args[0] === co,
+    )[0];
+    return last !== undefined && this.#event(last).kind === Ev.wrapper_begin ? last : -1;
+  }
+
+  /** Open sections whose poll phase the actor of event `i` saw end before it. */
+  #polledSections(i: number): number[] {
+    const sections: number[] = [];
+    for (let j = 0; j < i; j++) {
+      const { kind, args } = this.#event(j);
+      const ended = (e: Event): boolean => e.kind === Ev.drain_end && e.args[0] === args[0];
+      if (kind !== Ev.drain_poll_end || this.#all(i, ended).length > 0) continue;
+      const again = this.#last(i, (e) => e.kind === Ev.drain_poll_end && e.args[0] === args[0])[0];
+      if (
+        again === j &&
+        this.#isInside(j, i) &&
+        this.#all(i, (e) => e.kind === Ev.drain_begin && e.args[0] === args[0]).length > 0
+      ) {
+        sections.push(args[0]);
+      }
+    }
+    return sections;
+  }
+
+  // ---- The full order ------------------------------------------------------------------------------------------------
+
+  #accidentalPreds(i: number): number[] {
+    const { kind, ctx, args } = this.#event(i);
+    if (ctx === WORLD_CTX) return [];
+    const preds = this.#last(i, (e) => e.ctx === ctx);
+    const on = (edge: EdgeKind): boolean => !this.#off.has(edge);
+    const [id, value] = args;
+    const sinceTaken = (taker: (e: Event) => boolean, giver: (e: Event) => boolean): number[] => {
+      const taken = this.#last(i, taker)[0] ?? -1;
+      return this.#all(i, giver).filter((at) => at > taken);
+    };
+    const same = (k: number) => (e: Event) => e.kind === k && e.args[0] === id;
+    if (kind === Ev.bh_run && on("bh"))
+      preds.push(...sinceTaken(same(Ev.bh_run), same(Ev.bh_schedule)));
+    if (kind === Ev.timer_run && on("timer"))
+      preds.push(...sinceTaken(same(Ev.timer_run), same(Ev.timer_arm)));
+    if (kind === Ev.io_done && on("io"))
+      preds.push(...sinceTaken(same(Ev.io_done), same(Ev.io_submit)));
+    if (kind === Ev.co_enter) {
+      const yields = (e: Event): boolean =>
+        (e.kind === Ev.co_yield || e.kind === Ev.co_create) && e.args[0] === id;
+      const wakes = (e: Event): boolean =>
+        (e.kind === Ev.co_wake || e.kind === Ev.co_schedule) && e.args[0] === id;
+      if (on("coroutine")) preds.push(...sinceTaken(same(Ev.co_enter), yields));
+      if (on("wake")) preds.push(...sinceTaken(same(Ev.co_enter), wakes));
+    }
+    if (kind === Ev.wait_end && value !== 0 && on("wait"))
+      preds.push(...this.#all(i, (e) => e.kind === Ev.kick));
+    if (kind === Ev.lock_acquire && args[2] === 1 && on("lock")) {
+      preds.push(
+        ...this.#last(i, (e) => e.kind === Ev.lock_release && e.args[0] === id && e.args[2] === 0),
+      );
+    }
+    preds.push(...this.#unsanctionedReads(i));
+    return preds;
+  }
+
+  /** A counter or gate that reads zero without the condition of D9's table still comes after what lowered it. */
+  #unsanctionedReads(i: number): number[] {
+    const { kind, args } = this.#event(i);
+    const [id, value] = args;
+    if (value !== 0) return [];
+    const of = (k: number) => this.#all(i, (e) => e.kind === k && e.args[0] === id);
+    if (kind === Ev.bs_in_flight_read && !this.#off.has("node-counter"))
+      return of(Ev.bs_in_flight_dec);
+    if (kind === Ev.blk_in_flight_read && !this.#off.has("blk-counter"))
+      return of(Ev.blk_in_flight_dec);
+    if (kind === Ev.gate_read && !this.#off.has("gate")) return of(Ev.blk_unquiesce);
+    if (kind === Ev.job_busy_read && !this.#off.has("job-idle")) {
+      return this.#all(i, (e) => e.kind === Ev.job_busy && e.args[0] === id && e.args[1] === 0);
+    }
+    return [];
+  }
+
+  // ---- Levels and privacy --------------------------------------------------------------------------------------------
+
+  #holdLevels(): void {
+    const held = new Map<string, number>();
+    const add = (key: string, by: number): unknown => held.set(key, (held.get(key) ?? 0) + by);
+    for (const { kind, args } of this.#events) {
+      this.#held.push(new Map(held));
+      const [a, b, c, d] = args;
+      if (kind === Ev.bs_quiesce && c !== 0) add(`n${a} ${c}`, 1);
+      if (kind === Ev.blk_quiesce && c !== 0) add(`b${a} ${c}`, 1);
+      if (kind === Ev.job_pause && c !== 0) add(`j${a} ${c}`, 1);
+      if (kind === Ev.bs_unquiesce) add(`n${a} ${c}`, -1);
+      if (kind === Ev.blk_unquiesce) add(`b${a} ${c}`, -1);
+      if (kind === Ev.job_resume) add(`j${a} ${c}`, -1);
+      if (kind === Ev.quiesce_transfer) {
+        const owner = `${a === Owner.node ? "n" : a === Owner.blk ? "b" : "j"}${b}`;
+        add(`${owner} ${c}`, -1);
+        add(`${owner} ${d}`, 1);
+      }
+    }
+  }
+
+  /** Replays who can reach what: an object made by main is private until another context touches it or can come to it. */
+  #findPrivate(): void {
+    const reach = new Reachability();
+    this.#events.forEach(({ kind, ctx, args }, i) => {
+      const [a, b, c, d] = args;
+      const foreign = ctx !== 0;
+      if (kind === Ev.bs_new && !foreign) reach.hidden.add(`n${a}`);
+      if (kind === Ev.blk_new && !foreign) reach.hidden.add(`b${a}`);
+      if (kind === Ev.edge_new) {
+        reach.hidden.add(`e${a}`);
+        reach.parent.set(`e${a}`, this.#guard(List.edge_bs, a));
+      }
+      if (foreign && kind === Ev.bs_in_flight_inc) reach.show(`n${a}`);
+      if (foreign && kind === Ev.blk_in_flight_inc) reach.show(`b${a}`);
+      if (!isRead(kind) && !isEdit(kind)) return;
+      const owner = a === List.edge_bs ? `e${b}` : a === List.blk_root ? `b${b}` : `n${b}`;
+      if (isEdit(kind) && reach.hidden.has(owner)) this.#private.add(i);
+      if (foreign) reach.show(owner);
+      if (isEdit(kind))
+        reach.edited(a, owner, kind === Ev.list_set || kind === Ev.list_insert ? c : 0, c);
+      assert(d >= 0, "a site is not negative");
+    });
+  }
+
+  // ---- Searching -----------------------------------------------------------------------------------------------------
+
+  #event(i: number): Event {
+    return this.#events[i] as Event;
+  }
+
+  /** The last event before `i` that `matches`, as a list of at most one. */
+  #last(i: number, matches: (event: Event) => boolean): number[] {
+    for (let j = i - 1; j >= 0; j--) if (matches(this.#event(j))) return [j];
+    return [];
+  }
+
+  /** All events before `i` that match. */
+  #all(i: number, matches: (event: Event) => boolean): number[] {
+    const found: number[] = [];
+    for (let j = 0; j < i; j++) if (matches(this.#event(j))) found.push(j);
+    return found;
+  }
+}
+
+function isRead(kind: number): boolean {
+  return kind === Ev.list_read;
+}
+
+function isEdit(kind: number): boolean {
+  return kind === Ev.list_insert || kind === Ev.list_remove || kind === Ev.list_set;
+}
+
+/** What ends an external handler's admission, or begins one. */
+function isDispatch(kind: number): boolean {
+  return (
+    kind === Ev.bh_run ||
+    kind === Ev.bh_done ||
+    kind === Ev.fd_run ||
+    kind === Ev.io_done ||
+    kind === Ev.timer_run
+  );
+}

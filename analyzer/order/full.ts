@@ -1,0 +1,170 @@
+// The full order: everything that happened to order events in this run, whether or not any protocol promises it. Vector
+// clocks with a component per context (FastTrack's epochs, with releases as the unit of time). It contains the sanctioned
+// order, since each of its edges is given here too.
+//
+// Used for one question: a pair that the protocol does not order, is it ordered by an accident, and by which? An edge that
+// the protocol sanctions is not the accident: what comes through it keeps the label with which it was released, and a
+// context's own doings are released as "same thread".
+
+import type { AccidentalEdge } from "../edge-kinds.ts";
+import { ACCIDENTAL_EDGES } from "../edge-kinds.ts";
+import { Snapshot, type SyncPoint } from "./sync-point.ts";
+
+/** An accidental edge as a number: its kind, and what it is called after (a lock or context). */
+export type Label = number;
+
+const LABEL_KINDS = ACCIDENTAL_EDGES;
+const KIND_OF = new Map<AccidentalEdge, number>(LABEL_KINDS.map((kind, index) => [kind, index]));
+
+/** The label of `kind`, named after the object `id` (a lock or a context; 0 when it has no name). */
+export function labelOf(kind: AccidentalEdge, id = 0): Label {
+  return id * LABEL_KINDS.length + (KIND_OF.get(kind) as number);
+}
+
+/** The kind of a label. */
+export function labelKind(label: Label): AccidentalEdge {
+  return LABEL_KINDS[label % LABEL_KINDS.length] as AccidentalEdge;
+}
+
+/** What a label is named after. */
+export function labelId(label: Label): number {
+  return Math.floor(label / LABEL_KINDS.length);
+}
+
+/** Label that says: the edge is sanctioned, keep what was released. */
+export const KEEP: Label = -1;
+
+class ContextClock {
+  readonly id: number;
+  /** Own time: grows at the first access after a release. */
+  epoch = 1;
+  released = false;
+  epochs: Int32Array;
+  labels: Int32Array;
+  /** The clock as others may see it; null since it last learned. */
+  snapshot: Snapshot | null = null;
+
+  constructor(id: number, contexts: number) {
+    this.id = id;
+    this.epochs = new Int32Array(contexts);
+    this.labels = new Int32Array(contexts);
+  }
+}
+
+export class FullOrder {
+  readonly #contexts: ContextClock[] = [];
+  #size = 0;
+
+  /** Time of the access that happens now in `ctx`: what another context must know to be after it. */
+  epochNow(ctx: number): number {
+    const clock = this.#clock(ctx);
+    if (clock.released) {
+      clock.released = false;
+      clock.epoch++;
+    }
+    return clock.epoch;
+  }
+
+  /** How much of context `of` is known to `ctx`: all its epochs up to this one. */
+  known(ctx: number, of: number): number {
+    const clock = this.#clock(ctx);
+    return clock.id === of ? clock.epoch : (clock.epochs[of] ?? 0);
+  }
+
+  /** Through what `ctx` knows of context `of`. */
+  labelFor(ctx: number, of: number): Label {
+    const clock = this.#clock(ctx);
+    return clock.id === of ? labelOf("same-thread", of) : (clock.labels[of] ?? 0);
+  }
+
+  /** `ctx` releases into `point`, which keeps what others released before. */
+  release(point: SyncPoint, ctx: number): void {
+    const clock = this.#clock(ctx);
+    if (point.ctx >= 0 && point.ctx !== clock.id) this.#keepOthers(point);
+    point.ctx = clock.id;
+    point.epoch = clock.epoch;
+    point.snapshot = clock.snapshot ??= this.#snapshotOf(clock);
+    clock.released = true;
+  }
+
+  /** As release, but what others released before is forgotten: a lock, whose holder has acquired it. */
+  releaseAlone(point: SyncPoint, ctx: number): void {
+    point.more = null;
+    point.ctx = -1;
+    this.release(point, ctx);
+  }
+
+  /** `ctx` acquires what was released into `point`, through an edge called `label`. */
+  acquire(point: SyncPoint, ctx: number, label: Label): void {
+    if (point.ctx < 0) return;
+    const clock = this.#clock(ctx);
+    if (point.more !== null) this.#join(clock, point.more, label);
+    if (point.ctx === clock.id) return;
+    if ((clock.epochs[point.ctx] as number) < point.epoch) {
+      clock.epochs[point.ctx] = point.epoch;
+      clock.labels[point.ctx] = label === KEEP ? labelOf("same-thread", point.ctx) : label;
+      clock.snapshot = null;
+    }
+    this.#join(clock, point.snapshot as Snapshot, label);
+  }
+
+  #join(clock: ContextClock, from: Snapshot, label: Label): void {
+    const own = clock.id;
+    const { epochs, labels } = from;
+    for (let i = 0; i < epochs.length; i++) {
+      const epoch = epochs[i] as number;
+      if (i === own || epoch <= (clock.epochs[i] as number)) continue;
+      clock.epochs[i] = epoch;
+      clock.labels[i] = label === KEEP ? (labels[i] as number) : label;
+      clock.snapshot = null;
+    }
+  }
+
+  /** Join what the last releaser knew into `more`: somebody else is about to release. */
+  #keepOthers(point: SyncPoint): void {
+    const last = point.snapshot as Snapshot;
+    const joined = new Snapshot(this.#size);
+    for (const part of point.more === null ? [last] : [point.more, last]) {
+      for (let i = 0; i < part.epochs.length; i++)
+        raise(joined, i, part.epochs[i] as number, part.labels[i] as number);
+    }
+    raise(joined, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
+    point.more = joined;
+  }
+
+  #snapshotOf(clock: ContextClock): Snapshot {
+    const snapshot = new Snapshot(this.#size);
+    snapshot.epochs.set(clock.epochs);
+    snapshot.labels.set(clock.labels);
+    return snapshot;
+  }
+
+  #clock(id: number): ContextClock {
+    return this.#contexts[id] ?? this.#addContext(id);
+  }
+
+  #addContext(id: number): ContextClock {
+    this.#size = Math.max(this.#size, id + 1);
+    for (const clock of this.#contexts) {
+      if (clock.epochs.length >= this.#size) continue;
+      clock.epochs = enlarged(clock.epochs, this.#size);
+      clock.labels = enlarged(clock.labels, this.#size);
+      clock.snapshot = null;
+    }
+    for (let i = this.#contexts.length; i <= id; i++)
+      this.#contexts.push(new ContextClock(i, this.#size));
+    return this.#contexts[id] as ContextClock;
+  }
+}
+
+function raise(snapshot: Snapshot, index: number, epoch: number, label: Label): void {
+  if (epoch <= (snapshot.epochs[index] as number)) return;
+  snapshot.epochs[index] = epoch;
+  snapshot.labels[index] = label;
+}
+
+function enlarged(array: Int32Array, size: number): Int32Array {
+  const larger = new Int32Array(size);
+  larger.set(array);
+  return larger;
+}

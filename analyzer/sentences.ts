@@ -1,0 +1,121 @@
+// The sentences of a finding: what, why, and what to do.
+
+import type { AdviceDraft, FindingDraft, Why } from "./drafts.ts";
+import type { Advice } from "./findings.ts";
+import { luckText, type Names } from "./names.ts";
+
+/** What happened, in one sentence. */
+export function titleOf(draft: FindingDraft, names: Names): string {
+  const list = names.listText(draft.list, draft.node, draft.edge);
+  const [first, second] = draft.accesses;
+  const siteName = (index: 0 | 1): string => names.site(draft.accesses[index]?.site ?? 0).name;
+  switch (draft.rule) {
+    case "race":
+    case "covered-by-luck": {
+      const verb = first?.what === "read" || second?.what === "read" ? "read" : "edit";
+      const [reader, editor] = first?.what === "edit" && second?.what === "read" ? [1, 0] : [0, 1];
+      const how = draft.rule === "race" ? "can overlap" : "does not overlap only by luck";
+      return `The ${verb} of ${list} in ${siteName(reader as 0 | 1)} ${how}${draft.rule === "race" ? "" : " with"} its edit in ${siteName(editor as 0 | 1)}.`;
+    }
+    case "edit-outside-drain":
+      return `${siteName(0)} edits ${list} outside a drain of its own.`;
+    case "edit-before-poll-end":
+      return `${siteName(0)} edits ${list} before its drain has waited.`;
+    case "edit-in-iteration":
+      return `${siteName(1)} edits ${list} in the middle of an iteration in ${siteName(0)}.`;
+    default:
+      return titleWithoutList(draft, names);
+  }
+}
+
+function titleWithoutList(draft: FindingDraft, names: Names): string {
+  const { why, node } = draft;
+  const what = node === null ? "" : ` of ${names.objectText(node)}`;
+  if (why.code === "section")
+    return `${capital(names.sectionText(why.section))} is out of balance.`;
+  if (why.code === "request") return `A request began inside ${names.sectionText(why.section)}.`;
+  if (why.code === "assertion")
+    return `Assertion failed in ${names.site(why.site).name}: ${names.string(why.text)}.`;
+  if (why.code === "thread") return `${names.site(why.site).name} ran in ${names.ctx(why.ctx)}.`;
+  if (why.code === "stuck") return "Nothing can ever run again.";
+  const first = draft.accesses[0];
+  if (draft.rule === "wrong-thread" && first !== undefined) {
+    return `${names.site(first.site).name} edits ${names.listText(draft.list, draft.node, draft.edge)} in ${names.ctx(first.ctx)}.`;
+  }
+  return `A counter${what} is out of balance.`;
+}
+
+/** Why no drain covers it, or which accident orders it. */
+export function whyOf(draft: FindingDraft, names: Names): string {
+  const uncovered = reasonOf(draft.why, draft, names);
+  if (draft.luck === null) return uncovered;
+  return `What orders the two accesses is only ${luckText(names.luck(draft.luck))}; ${uncovered.charAt(0).toLowerCase()}${uncovered.slice(1)}`;
+}
+
+function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
+  const held = draft.node === null ? "it" : names.objectText(draft.node);
+  const name = names.sectionText.bind(names);
+  switch (why.code) {
+    case "text":
+    case "section":
+      return why.text;
+    case "not-held":
+      return `No drained section holds ${held} at the edit.`;
+    case "not-waited":
+      return `${capital(name(why.section))} holds ${held} at the edit, but its poll phase has not ended: it has not waited for the requests in flight.`;
+    case "ended-before":
+      return `${capital(name(why.section))} had ended before the edit.`;
+    case "foreign-section":
+      return `${capital(name(why.section))} holds ${held} at the edit, but this operation did not open it.`;
+    case "other-node":
+      return `${capital(name(why.section))} is open at the edit, but it does not hold ${held}.`;
+    case "no-task":
+      return `The reader belongs to no task: it holds no in-flight counter, so no drain waits for it${why.section === null ? "" : `, not even ${name(why.section)}`}.`;
+    case "counter-not-waited-for":
+      return notWaitedFor(why, names);
+    case "let-in-early":
+      return `The reader was let in while ${name(why.section)}, inside which the edit was made, was still open.`;
+    case "no-gate":
+      return `The reader passed no gate that ${name(why.section)} opened again when it ended, so nothing held it back.`;
+    case "request":
+      return `The ${names.requestText(why.request, why.task)} raised the in-flight counter of ${held} after ${name(why.section)} had finished waiting.`;
+    case "assertion":
+      return `The run stopped there, as QEMU would have: ${names.string(why.text)}.`;
+    case "thread":
+      return `Only the main context may run it; it ran in ${names.ctx(why.ctx)}.`;
+    case "stuck":
+      return stuckText(why, names);
+  }
+}
+
+function notWaitedFor(why: Extract<Why, { code: "counter-not-waited-for" }>, names: Names): string {
+  if (why.counters.length === 0)
+    return `${capital(names.sectionText(why.section))} waited, but the reader's request lowered no counter that it read.`;
+  const counters = [...new Set(why.counters)]
+    .map((counter) => names.objectText(counter))
+    .join(", ");
+  return `${capital(names.sectionText(why.section))} did not wait for the reader, whose request holds only the in-flight counter of ${counters}.`;
+}
+
+function stuckText(why: Extract<Why, { code: "stuck" }>, names: Names): string {
+  if (why.frames.length === 0)
+    return "No context waits in a named place, and nothing outstanding can wake one.";
+  const frames = why.frames.map(
+    ({ ctx, site }) => `${names.ctx(ctx)} waits in ${names.site(site).name || "its own loop"}`,
+  );
+  return `${frames.join("; ")}.`;
+}
+
+/** The suggested section in words. */
+export function adviceOf(draft: AdviceDraft, names: Names): Advice {
+  const node = names.holdable(draft.node);
+  const around = names.outermost(draft.chain, draft.site);
+  const begin = draft.kind === "subtree" ? "bdrv_subtree_drained_begin" : "bdrv_drained_begin";
+  const end = begin.replace("begin", "end");
+  const text = `Call ${begin} on ${names.objectText(draft.node)} before ${around.name}, and ${end} after it.`;
+  return { kind: draft.kind, node, around, text };
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

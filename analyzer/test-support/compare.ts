@@ -1,0 +1,58 @@
+// Engine against oracle, in words that both can say: list, sites and outcome, with the number of pairs.
+
+import { Ev, LIST_KINDS } from "#core/probe";
+import { analyze } from "../analysis.ts";
+import type { EdgeKind } from "../edge-kinds.ts";
+import type { AnalysisResult } from "../findings.ts";
+import { type OraclePair, oracle } from "../oracle.ts";
+import { RandomTrace, type RandomTraceOptions } from "./random-trace.ts";
+
+/** Both verdicts on a random trace; they must be equal. */
+export function compareWithOracle(
+  options: RandomTraceOptions,
+  disableEdges: ReadonlySet<EdgeKind> = new Set(),
+): { engine: string[]; expected: string[] } {
+  const trace = new RandomTrace(options);
+  const { batches } = trace.writer;
+  const result = analyze({ batches, sites: trace.sites, strings: [""] }, { disableEdges });
+  return { engine: ofEngine(result), expected: ofOracle(oracle(batches, disableEdges), trace) };
+}
+
+function ofEngine(result: AnalysisResult): string[] {
+  const lines: string[] = [];
+  for (const row of result.coverage) {
+    const name = `${row.list} ${row.reader.name} ${row.readerIsEdit ? "edit" : "read"} ${row.editor.name}`;
+    const covered = row.covered.reduce((sum, { count }) => sum + count, 0);
+    const luck = row.luck.reduce((sum, { count }) => sum + count, 0);
+    for (const [outcome, count] of [
+      ["covered", covered],
+      ["sanctioned", row.orderedBySanction],
+      ["luck", luck],
+      ["race", row.uncovered],
+    ] as const) {
+      if (count > 0) lines.push(`${name} ${outcome} ${count}`);
+    }
+  }
+  return lines.sort();
+}
+
+function ofOracle(pairs: readonly OraclePair[], trace: RandomTrace): string[] {
+  const counts = new Map<string, number>();
+  const siteOf = (index: number): [name: string, edit: boolean] => {
+    const batch = trace.writer.batches[Math.floor(index / 256)];
+    if (batch === undefined) throw new Error("no such event");
+    const at = index % 256;
+    const edit = batch.kind(at) !== Ev.list_read;
+    return [`s${batch.arg(at, edit ? 3 : 2)}`, edit];
+  };
+  for (const { list, earlier, later, outcome } of pairs) {
+    const [first, firstIsEdit] = siteOf(earlier);
+    const [second, secondIsEdit] = siteOf(later);
+    const [reader, editor, isEdit] = secondIsEdit
+      ? [first, second, firstIsEdit]
+      : [second, first, false];
+    const key = `${LIST_KINDS[list]} ${reader} ${isEdit ? "edit" : "read"} ${editor} ${outcome}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [...counts].map(([key, count]) => `${key} ${count}`).sort();
+}
