@@ -1,14 +1,18 @@
 // The words of the demo. Short: a newcomer must understand in a minute what he sees and why it matters.
 
-import type { CoverageRow, Finding } from "#analyzer";
+import type { CoverageRow, Finding, ListName } from "#analyzer";
 import {
   counted,
+  type FindingGroup,
   functionOf,
   grouped,
-  luckText,
+  groupFindings,
   ownerText,
   placeOf,
-  ruleWord,
+  readOf,
+  ruleCount,
+  ruleCounts,
+  type TraceReport,
   wrap,
 } from "#analyzer/reports";
 import type { DemoResult, DemoRun } from "./demo.ts";
@@ -17,41 +21,39 @@ import { columnsOf, type Painter, painterFor, type TextStream } from "./terminal
 import { shellWord } from "./trace-file.ts";
 
 const TITLES: Readonly<Record<DemoRun["name"], string>> = {
+  unsafe: "without the drains",
+  locked: "without the drains, under the lock that protected the lists before",
+  patched: "with all patches",
+};
+
+const SETTINGS: Readonly<Record<DemoRun["name"], string>> = {
   unsafe: "patches 10 and 11 off, no lock",
-  locked: "patches 10 and 11 off, under the AioContext lock",
+  locked: "patches 10 and 11 off, AioContext lock",
   patched: "all patches on, no lock",
 };
 
 /** What is about to happen. */
 export function demoOpening(stream: TextStream): string {
   const paint = painterFor(stream);
-  const columns = columnsOf(stream);
-  return [
-    paint("title", "Can a request see a graph while it is being edited?"),
-    wrap(
-      "",
-      "Two disk images, each with a guest of its own in a thread of its own, 16 requests deep. Meanwhile the main thread edits both block graphs: filters, overlays, children. Requests walk the lists of edges without a lock, so an edit must first drain the nodes: stop new requests and wait for those in flight. Patch 10 of January 2022 put these drains in; the demo leaves them out, and puts them back.",
-      columns,
-    ),
-    "",
-    paint("title", "Recorded"),
-    "",
-  ].join("\n");
+  const story =
+    "Two disk images, each with guests of its own in a thread of its own. Meanwhile the main thread edits both block graphs: filters, overlays, children. Requests walk these graphs without a lock, so an edit must first drain the nodes: stop new requests and wait for those in flight. Patch 10 of January 2022 put those drains in. What happens without?";
+  return `${paint("title", "Can a request see a graph while it is being edited?")}\n\n${wrap("", story, columnsOf(stream))}\n\n${paint("title", "Recorded, on real files")}\n`;
 }
 
 /** One line for a recording. */
 export function demoRecorded(run: DemoRun, { events }: Recorded, stream: TextStream): string {
   const paint = painterFor(stream);
-  return `  ${paint("name", run.file)}  ${TITLES[run.name]}: ${counted(events, "event")}\n`;
+  const amount = counted(events, "event").padStart(14);
+  return `  ${SETTINGS[run.name].padEnd(40)}${amount}  ${paint("name", run.file)}\n`;
 }
 
 /** That every event came out identical, or which did not. */
 export function demoReplayed(results: readonly DemoResult[], stream: TextStream): string {
   const paint = painterFor(stream);
-  const head = `\n${paint("title", "Replayed")}\n`;
+  const head = `\n${paint("title", "Replayed, without the files")}\n`;
   if (results.every(({ replayed }) => replayed.identical && replayed.complete)) {
     const events = results.reduce((sum, { replayed }) => sum + replayed.events, 0);
-    return `${head}  ${paint("good", "identical")}: all ${grouped(events)} events of the three, from the recordings alone, without the images\n`;
+    return `${head}  ${paint("good", "identical")}: all ${grouped(events)} events of all three\n`;
   }
   const lines = results.map(({ run, replayed }) => {
     const { divergence } = replayed;
@@ -63,86 +65,170 @@ export function demoReplayed(results: readonly DemoResult[], stream: TextStream)
 
 /** What the analyzer found in each. */
 export function demoVerdicts(results: readonly DemoResult[], stream: TextStream): string {
-  const paint = painterFor(stream);
-  const columns = columnsOf(stream);
+  const look = { paint: painterFor(stream), columns: columnsOf(stream) };
   const unsafe = results.find(({ run }) => run.name === "unsafe");
-  const parts = results.map((result) => {
-    const { findings, coverage } = result.report.result;
-    const head = `\n${paint("title", `Judged: ${TITLES[result.run.name]}`)}\n`;
-    if (result.run.name === "locked") return head + lockText(unsafe, coverage, paint, columns);
-    if (findings.length === 0)
-      return `${head}  ${paint("good", "no findings")}: ${patchedText(coverage)}\n`;
-    return head + findings.map((finding) => findingLines(finding, paint, columns)).join("");
-  });
-  return parts.join("");
+  return results
+    .map(({ run, report }) => {
+      const head = `\n${look.paint("title", `Judged: ${TITLES[run.name]}`)}\n`;
+      if (run.name === "locked") return head + lockText(unsafe?.report, report, look);
+      if (run.name === "patched") return head + patchedText(report, look);
+      return head + racesText(report, look);
+    })
+    .join("");
 }
 
-function findingLines(finding: Finding, paint: Painter, columns: number): string {
-  const owner = finding.node === null ? "" : ownerText(finding.node);
-  const what = finding.list === null ? finding.title : `${finding.list} of ${owner}`;
-  const style = finding.severity === "error" ? "bad" : "warn";
-  const times = finding.count > 1 ? paint("dim", `  ${grouped(finding.count)} times`) : "";
-  const lines = [`  ${paint(style, ruleWord(finding.rule))}  ${paint("strong", what)}${times}`];
-  for (const { what: kind, site, operations } of finding.accesses) {
-    const [operation] = operations;
-    const within = operation === undefined ? "" : `, in ${functionOf(operation)}`;
-    lines.push(
-      `    ${kind}  ${paint("name", functionOf(site))} ${paint("dim", placeOf(site))}${within}`,
-    );
-  }
-  if (finding.why !== "") lines.push(wrap("    why   ", finding.why, columns));
-  if (finding.advice !== null) lines.push(wrap("    fix   ", finding.advice.text, columns));
-  return `${lines.join("\n")}\n`;
+interface Look {
+  readonly paint: Painter;
+  readonly columns: number;
 }
 
-/** What the lock does for the pairs that raced without it. */
-function lockText(
-  unsafe: DemoResult | undefined,
-  coverage: readonly CoverageRow[],
-  paint: Painter,
-  columns: number,
+/** The lists that the patches are about come first, then their aliases. */
+const LIST_ORDER: readonly ListName[] = [
+  "children",
+  "parents",
+  "file",
+  "backing",
+  "blk_root",
+  "edge_bs",
+];
+
+/** All races, those that share an edit together, and how many findings of other kinds there are. */
+function racesText(report: TraceReport, look: Look): string {
+  const { findings } = report.result;
+  const groups = groupFindings(findings.filter(({ rule }) => rule === "race"));
+  const rank = ({ first }: FindingGroup) =>
+    first.list === null ? LIST_ORDER.length : LIST_ORDER.indexOf(first.list);
+  const sorted = [...groups].sort((a, b) => rank(a) - rank(b));
+  return (
+    sorted.map((group) => groupText(group, report, look)).join("") + othersText(findings, look)
+  );
+}
+
+function groupText(
+  { first, findings, edit, count }: FindingGroup,
+  report: TraceReport,
+  { paint, columns }: Look,
 ): string {
-  const races = (unsafe?.report.result.coverage ?? []).filter(({ uncovered }) => uncovered > 0);
-  const same = (a: CoverageRow, b: CoverageRow) => keyOf(a) === keyOf(b);
-  const lines = races.map((race) => {
-    const row = coverage.find((one) => same(one, race));
-    const pair = `${race.list}: ${functionOf(race.reader)} × ${functionOf(race.editor)}`;
-    if (row === undefined) return wrap("  ", `${pair}: did not meet in this run`, columns);
-    const luck = row.luck
-      .map(({ edge, count }) => `${grouped(count)} by the ${luckText(edge)}`)
-      .join(", ");
-    const left = row.uncovered > 0 ? paint("bad", `${grouped(row.uncovered)} by nothing`) : "";
-    const how = [luck === "" ? "" : paint("warn", luck), left]
-      .filter((part) => part !== "")
-      .join(", ");
-    return wrap("  ", `${pair}: ordered ${how}`, columns);
+  const name = findings.length === 1 ? "race" : `${findings.length} races`;
+  const times = count > 1 ? paint("dim", `  seen ${grouped(count)} times`) : "";
+  const reads = findings.flatMap((finding) => readOf(finding) ?? []);
+  const accesses = edit === null ? first.accesses : [edit, ...reads];
+  const width = Math.max(...accesses.map(({ site }) => functionOf(site).length));
+  const lines = accesses.map(({ what, site, operations }) => {
+    const within = operations.at(-1);
+    const where = within === undefined ? "" : `  in ${functionOf(within)}`;
+    return `    ${what}  ${paint("name", functionOf(site).padEnd(width))}  ${placeOf(site)}${where}`;
   });
+  lines.push(wrap("    why   ", first.why, columns));
+  if (first.advice !== null) lines.push(wrap("    fix   ", first.advice.text, columns));
+  return `  ${paint("bad", name)}  ${paint("strong", whatText(first, report))}${times}\n${lines.join("\n")}\n`;
+}
+
+/** The list and whose it is; an edge is told by the parent that it belongs to. */
+function whatText(finding: Finding, { result, material }: TraceReport): string {
+  const { list, node } = finding;
+  if (node === null) return list ?? "";
+  if (node.kind !== "edge") return `${list} of ${ownerText(node)}`;
+  const graph = material[result.findings.indexOf(finding)]?.graph;
+  const edge = graph?.edges.find(({ id }) => id === node.id);
+  const parent = graph?.vertices.find(
+    ({ kind, id }) => kind === edge?.parent.kind && id === edge.parent.id,
+  );
+  const of = parent === undefined ? "" : ` of ${parent.name || parent.kind}`;
+  return `the node behind the edge ${node.name}${of}`;
+}
+
+function othersText(findings: readonly Finding[], { paint }: Look): string {
+  const others = [...ruleCounts(findings)].filter(([rule]) => rule !== "race");
+  if (others.length === 0) return "";
+  const words = others.map(([rule, count]) => ruleCount(rule, count)).join(", ");
+  return `  ${paint("dim", `and ${words}: the report has them`)}\n`;
+}
+
+/** What the lock does for the pairs of functions that raced without it: orders some by luck, and others not. */
+function lockText(unsafe: TraceReport | undefined, locked: TraceReport, look: Look): string {
+  const { paint } = look;
+  const raced = (unsafe?.result.coverage ?? []).filter(({ uncovered }) => uncovered > 0).map(keyOf);
+  const { coverage } = locked.result;
+  const byLock = coverage.filter((row) => lockPairs(row) > 0);
+  const open = coverage.filter(({ uncovered }) => uncovered > 0);
+  const locks = new Set(
+    byLock.flatMap(({ luck }) =>
+      luck.flatMap(({ edge }) => (edge.kind === "lock" ? [edge.name] : [])),
+    ),
+  );
+  const lines = [
+    `  ${paint("warn", "covered by luck")}: the AioContext lock of ${[...locks].sort().join(" and ")} orders them, no drain does`,
+    ...pairLines(byLock, lockPairs, look),
+  ];
+  if (open.length > 0) {
+    lines.push(`  ${paint("bad", "races")} all the same: not everybody who edits takes that lock`);
+    lines.push(...pairLines(open, ({ uncovered }) => uncovered, look));
+  }
+  const met = new Set([...byLock, ...open].map(keyOf));
+  const others = raced.filter((key) => !met.has(key)).length;
+  if (others > 0)
+    lines.push(
+      paint(
+        "dim",
+        `  and ${counted(others, "pair")} of functions that raced above did not overlap in this run`,
+      ),
+    );
   return `${lines.join("\n")}\n`;
+}
+
+function lockPairs({ luck }: CoverageRow): number {
+  return luck.reduce((sum, { edge, count }) => sum + (edge.kind === "lock" ? count : 0), 0);
+}
+
+/** A line for each pair of functions, most pairs of accesses first. */
+function pairLines(
+  rows: readonly CoverageRow[],
+  count: (row: CoverageRow) => number,
+  { paint }: Look,
+): string[] {
+  const sorted = [...rows].sort((a, b) => count(b) - count(a));
+  const lists = Math.max(0, ...sorted.map(({ list }) => list.length));
+  const reads = Math.max(0, ...sorted.map(({ reader }) => functionOf(reader).length));
+  return sorted.map((row) => {
+    const { list, reader, editor, editorOperation } = row;
+    const within = editorOperation.name === "" ? "" : ` in ${functionOf(editorOperation)}`;
+    const pair = `${paint("name", functionOf(reader).padEnd(reads))} × ${functionOf(editor)}${within}`;
+    return `    ${list.padEnd(lists)}  ${pair}  ${paint("dim", counted(count(row), "pair"))}`;
+  });
 }
 
 function keyOf({ list, reader, editor, editorOperation }: CoverageRow): string {
   return [list, reader.name, editor.name, editorOperation.name].join(" ");
 }
 
-function patchedText(coverage: readonly CoverageRow[]): string {
-  const covered = coverage.flatMap((row) => row.covered).reduce((sum, { count }) => sum + count, 0);
-  return `a drain orders ${counted(covered, "pair")} of a read and an edit`;
+function patchedText({ result }: TraceReport, look: Look): string {
+  const covered = result.coverage
+    .flatMap((row) => row.covered)
+    .reduce((sum, { count }) => sum + count, 0);
+  if (result.findings.length === 0) {
+    return `  ${look.paint("good", "no findings")}: drains order ${counted(covered, "pair")} of a read and an edit\n`;
+  }
+  const words = [...ruleCounts(result.findings)]
+    .map(([rule, count]) => ruleCount(rule, count))
+    .join(", ");
+  return `  ${look.paint("warn", words)}: the report has them\n`;
 }
 
 /** Where the reports are, and what to try next. */
 export function demoClosing(
   files: { readonly html: string; readonly sarif: string },
-  results: readonly DemoResult[],
+  [first]: readonly DemoResult[],
   stream: TextStream,
 ): string {
   const paint = painterFor(stream);
-  const [first] = results;
   const trace = shellWord(first?.run.file ?? "demo.trace");
   return [
     "",
-    `${paint("title", "Look at")} ${paint("name", files.html)} (and ${files.sarif}), then try:`,
+    `${paint("title", "Look at")} ${paint("name", files.html)} in a browser (for code scanning: ${files.sarif})`,
+    paint("title", "Try next"),
     `  quiesce races ${trace} --coverage`,
-    `  quiesce record demo -o mine.trace --seed 2 --without-patch 10,11`,
+    "  quiesce record demo -o mine.trace --seed 2 --without-patch 10",
     `  quiesce dump ${trace} | less`,
     "",
   ].join("\n");

@@ -8,9 +8,9 @@ import { must } from "#core/base";
 import { Ev, type EventBatch, KIND_MAX, List } from "#core/probe";
 import type { Finding, OwnerRef, Site } from "../findings.ts";
 import type { TraceInput } from "../input.ts";
-import { GraphTracker, type Unnamed } from "./graph-tracker.ts";
+import { type EdgeChange, GraphTracker, type Unnamed } from "./graph-tracker.ts";
 import { LaneTracker, type OpenBar } from "./lane-tracker.ts";
-import type { FindingMaterial, GraphEdge, LaneBar, LaneMark, LaneRange } from "./material.ts";
+import type { FindingMaterial, LaneBar, LaneMark, LaneRange } from "./material.ts";
 import { functionOf } from "./words.ts";
 
 /** Findings of one trace that get material. */
@@ -261,18 +261,16 @@ class Collector {
 }
 
 /** What the event does to an edge, if it edits a list. */
-function changeAt(
-  batch: EventBatch,
-  index: number,
-): { edge: number; change: GraphEdge["change"] } | null {
+function changeAt(batch: EventBatch, index: number): EdgeChange | null {
   const kind = batch.kind(index);
-  if (kind === Ev.list_insert) return { edge: batch.arg(index, 2), change: "inserted" };
-  if (kind === Ev.list_remove) return { edge: batch.arg(index, 2), change: "removed" };
+  if (kind === Ev.list_insert) return { edge: batch.arg(index, 2), change: "inserted", child: 0 };
+  if (kind === Ev.list_remove) return { edge: batch.arg(index, 2), change: "removed", child: 0 };
   if (kind !== Ev.list_set) return null;
-  const list = batch.arg(index, 0);
-  const change = batch.arg(index, 2) === 0 ? "removed" : "inserted";
-  const edge = list === List.edge_bs ? batch.arg(index, 1) : batch.arg(index, 2);
-  return edge === 0 ? null : { edge, change };
+  const value = batch.arg(index, 2);
+  const change = value === 0 ? "removed" : "inserted";
+  if (batch.arg(index, 0) === List.edge_bs)
+    return { edge: batch.arg(index, 1), change, child: value };
+  return value === 0 ? null : { edge: value, change, child: 0 };
 }
 
 function startOf(window: Window): number {

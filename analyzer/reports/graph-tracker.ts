@@ -32,6 +32,13 @@ interface Edge {
   inParents: boolean;
 }
 
+/** What an access does to an edge; `child` is the node that the edge is about to point at, 0 when that does not change. */
+export interface EdgeChange {
+  readonly edge: number;
+  readonly change: GraphEdge["change"];
+  readonly child: number;
+}
+
 /** A picture whose names are still numbers. */
 export type Unnamed = (
   nameOf: (id: number) => string,
@@ -161,11 +168,15 @@ export class GraphTracker {
   picture(
     event: number,
     focus: { kind: OwnerRef["kind"]; id: number },
-    changed: { edge: number; change: GraphEdge["change"] } | null,
+    changed: EdgeChange | null,
   ): Unnamed | null {
-    const drawn = [...this.#edges.values()].filter(
-      (edge) => edge.child !== 0 && (edge.linked || edge.inParents || edge.id === changed?.edge),
-    );
+    const drawn = [...this.#edges.values()]
+      .map((edge) =>
+        edge.id === changed?.edge && changed.child !== 0 ? { ...edge, child: changed.child } : edge,
+      )
+      .filter(
+        (edge) => edge.child !== 0 && (edge.linked || edge.inParents || edge.id === changed?.edge),
+      );
     const start = this.#startKey(focus);
     if (start === null) return null;
     const order = connected(start, drawn).filter((name) => this.#vertices.has(name));

@@ -3,6 +3,7 @@
 export { collectMaterial } from "./collect.ts";
 export { coverageSummary, coverageText, pairText } from "./coverage-report.ts";
 export { type FlowStep, flowOf } from "./flow.ts";
+export { type FindingGroup, groupFindings, readOf } from "./groups.ts";
 export { htmlReport } from "./html/page.ts";
 export { type JsonExtras, jsonReport } from "./json-report.ts";
 export type { FindingMaterial, GraphPicture, LaneWindow } from "./material.ts";
@@ -10,7 +11,7 @@ export { REPORT_SCHEMA_VERSION, type Report, type RunFacts, type TraceReport } f
 export { type SarifExtras, sarifReport } from "./sarif-report.ts";
 export {
   findingsText,
-  findingText,
+  groupText,
   type ReportStyle,
   summaryText,
   type TextOptions,
@@ -22,6 +23,8 @@ export {
   luckText,
   ownerText,
   placeOf,
+  ruleCount,
+  ruleCounts,
   ruleWord,
   siteText,
 } from "./words.ts";

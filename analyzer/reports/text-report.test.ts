@@ -62,11 +62,55 @@ describe("the text report", () => {
     expect(findingsText(cut, PLAIN)).toContain("the recording is incomplete");
   });
 
-  it("prints the first hundred findings and counts the rest", () => {
-    const many = drawnReport((trace) => Array.from({ length: 130 }, () => drawnFinding(trace)));
+  it("prints sixty paragraphs and counts the rest", () => {
+    const many = drawnReport((trace) =>
+      Array.from({ length: 90 }, (_, id) =>
+        drawnFinding(trace, { node: { kind: "node", id, name: "n" } }),
+      ),
+    );
     const text = findingsText(must(many.traces[0], "a trace"), PLAIN);
-    expect(text.match(/^race {2}/gm)).toHaveLength(100);
+    expect(text.match(/^race {2}/gm)).toHaveLength(60);
     expect(text).toContain("… and 30 findings more");
+  });
+
+  it("puts the reads that meet one edit into one paragraph", () => {
+    const several = drawnReport((trace) => {
+      const finding = drawnFinding(trace);
+      const other = finding.accesses.map((access) =>
+        access.what === "edit"
+          ? access
+          : { ...access, site: { ...access.site, name: "bdrv_co_preadv" } },
+      );
+      return [
+        finding,
+        drawnFinding(trace, { accesses: other, count: 7, fingerprint: "00000000000000bb" }),
+      ];
+    });
+    expect(`\n${findingsText(must(several.traces[0], "a trace"), PLAIN)}`).toMatchInlineSnapshot(`
+      "
+      race  2 reads of children of node throttle0 (3) can overlap an edit in bdrv_replace_child_noperm.
+          seen 139 times
+
+          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                        event 123
+                main, main context: removes edge 2 (file)
+                within commit of bdrv_replace_child < bdrv_drop_filter
+                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                      drained
+          read  bdrv_co_flush  core/io/flush.ts:61                                                event 97
+                iothread0, request 40: flush on blk drive0
+                0123456789abcdef, 132 times
+          read  bdrv_co_preadv  core/io/flush.ts:61                                               event 97
+                iothread0, request 40: flush on blk drive0
+                00000000000000bb, 7 times
+
+          why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
+                throttle0 go on
+          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
+          again quiesce replay demo.trace
+
+      demo.trace: 2 races in 146 events
+      "
+    `);
   });
 });
 

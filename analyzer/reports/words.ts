@@ -82,6 +82,23 @@ export function ruleWord(rule: RuleId): string {
   return rule.replaceAll("-", " ");
 }
 
+const MANY: Readonly<Partial<Record<RuleId, string>>> = {
+  race: "races",
+  "edit-outside-drain": "edits outside a drain",
+  "edit-before-poll-end": "edits before the drain has waited",
+  "unfinished-drain": "unfinished drains",
+  "unbalanced-counter": "unbalanced counters",
+  "modelled-assertion": "modelled assertions",
+  deadlock: "deadlocks",
+  "edit-in-iteration": "edits in an iteration",
+  "request-in-drained-section": "requests in a drained section",
+};
+
+/** `1 race`, `13 races`, `3 covered by luck`. */
+export function ruleCount(rule: RuleId, count: number): string {
+  return counted(count, ruleWord(rule), MANY[rule] ?? ruleWord(rule));
+}
+
 /** The rule's own title. */
 export function ruleTitle(rule: RuleId): string {
   return RULES[rule].title;

@@ -13,7 +13,7 @@ export function coverageView(rows: readonly CoverageRow[]): Markup {
   if (rows.length === 0) return html`<p class="meta">No list was both read and edited.</p>`;
   return html`<p class="meta">${coverageSummary(rows)}. For each list, each pair of reading and editing function: how their pairs of accesses are ordered.
 <span class="legend"><i class="key drained"></i>covered by a drain <i class="key ordered"></i>ordered by the protocol, no drain <i class="key luck"></i>by luck <i class="key uncovered"></i>uncovered</span></p>
-<div class="scroll" tabindex="0" role="region" aria-label="Coverage"><table class="coverage"><thead><tr>
+<div class="scroll coverage-scroll" tabindex="0" role="region" aria-label="Coverage"><table class="coverage"><thead><tr>
 <th scope="col">list</th><th scope="col">read in</th><th scope="col">edited in</th><th scope="col" class="number">pairs</th><th scope="col">outcome</th>
 <th scope="col" class="number">drained</th><th scope="col" class="number">ordered</th><th scope="col" class="number">by luck</th><th scope="col" class="number">uncovered</th></tr></thead>
 <tbody>${rows.map(rowView)}</tbody></table></div>`;
@@ -25,7 +25,7 @@ function rowView(row: CoverageRow): Markup {
     .join(" ")
     .toLowerCase();
   const lucky = luckyPairs(row);
-  return html`<tr data-search="${search}"><td>${row.list}</td>
+  return html`<tr data-search="${search}" data-bad="${lucky + row.uncovered > 0 ? 1 : 0}"><td>${row.list}</td>
 <td><code title="${placeOf(row.reader)}">${breakable(row.reader.name)}</code>${row.readerIsEdit && html` <span class="small-note">edit</span>`}</td>
 <td><code title="${placeOf(row.editor)}">${breakable(row.editor.name)}</code>${row.editorOperation.name !== "" && html`<span class="line small-note">in <code title="${placeOf(row.editorOperation)}">${breakable(row.editorOperation.name)}</code></span>`}</td>
 <td class="number">${grouped(row.pairs)}</td>

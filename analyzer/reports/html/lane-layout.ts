@@ -20,7 +20,9 @@ const GAP = 64;
 const WIDTH_MAX = 972;
 const STEP_MAX = 34;
 const MOMENTS_MAX = 150;
+/** Rows of requests in a context that an access ran in, and in any other. */
 const TASK_ROWS_MAX = 7;
+const TASK_ROWS_ELSEWHERE = 3;
 const MARKS_MAX = 40;
 
 /** A bar with its place. */
@@ -263,9 +265,11 @@ function placeRows(bars: readonly LaneBar[], axis: Axis, finding: Finding, top: 
   };
   for (const bar of upper) put(bar, 0, Number.POSITIVE_INFINITY);
   const below = ends.length;
+  const involved = finding.accesses.some(({ ctx }) => bars[0]?.ctx === ctx);
+  const rowsMax = involved ? TASK_ROWS_MAX : TASK_ROWS_ELSEWHERE;
   // The requests of the accesses first: they must find room.
   for (const bar of tasks.filter(isOwn)) put(bar, below, Number.POSITIVE_INFINITY);
-  for (const bar of tasks.filter((one) => !isOwn(one))) put(bar, below, below + TASK_ROWS_MAX);
+  for (const bar of tasks.filter((one) => !isOwn(one))) put(bar, below, below + rowsMax);
   return { bars: placed, count: ends.length, leftOut };
 }
 

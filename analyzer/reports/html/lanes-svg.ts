@@ -1,7 +1,7 @@
 // The picture of the lanes: what each context was doing around the two accesses, and that nothing orders them.
 
 import type { Access, Finding } from "../../findings.ts";
-import type { LaneMark, LaneWindow } from "../material.ts";
+import type { LaneBar, LaneMark, LaneWindow } from "../material.ts";
 import { counted, functionOf, grouped, luckText } from "../words.ts";
 import { cut } from "../wrap.ts";
 import { type LaneLayout, LEFT, layOutLanes, type PlacedBar, ROW, TOP } from "./lane-layout.ts";
@@ -20,7 +20,7 @@ ${layout.lanes.map((lane, index) => {
 <text class="lane-name" x="10" y="${lane.y + 23}">${cut(lane.name, 13)}</text>
 ${lane.leftOut > 0 && html`<text class="small" x="10" y="${lane.y + 38}">+${counted(lane.leftOut, "request")}</text>`}`;
 })}
-${layout.bars.map((bar) => barMark(bar, finding))}
+${layout.bars.map((bar) => barMark(bar, finding, layout))}
 ${layout.marks.map(({ x, y, mark }) => otherMark(mark, x, y))}
 ${layout.gap !== null && gapMark(layout.gap, height)}
 ${orderMark(finding, layout)}
@@ -44,37 +44,45 @@ function gapMark(gap: { x: number; events: number }, height: number): Markup {
 <text class="gap-text" x="${gap.x}" y="${middle}" transform="rotate(-90 ${gap.x} ${middle})">${grouped(gap.events)} events</text>`;
 }
 
-function barMark(
-  { bar, x1, x2, y, pollX, beginsBefore, outlasts }: PlacedBar,
-  finding: Finding,
-): Markup {
+function barMark(placed: PlacedBar, finding: Finding, layout: LaneLayout): Markup {
+  const { bar, x1, x2, y, pollX, beginsBefore, outlasts } = placed;
   const own = bar.kind === "task" && finding.accesses.some(({ task }) => task === bar.id);
-  const classes = [
-    "bar",
-    bar.kind,
-    own && "own",
-    bar.holdsNode && "holds",
-    beginsBefore && "from-before",
-    outlasts && "goes-on",
-  ];
+  const classes = ["bar", bar.kind, own && "own", bar.holdsNode && "holds"];
   const width = Math.max(3, x2 - x1);
-  const label =
-    bar.kind === "section" && bar.site !== null
-      ? `${bar.label} · ${functionOf(bar.site)}`
-      : bar.label;
-  const room = Math.floor((width - 8) / CHARACTER);
+  const drained =
+    bar.kind === "section" &&
+    pollX !== null &&
+    html`<rect class="drained" x="${pollX}" y="${y + 2}" width="${Math.max(2, x2 - pollX)}" height="${ROW - 4}" rx="3"/>`;
+  return html`<g class="${classes.filter((name) => name !== false).join(" ")}"><title>${barTitle(bar)}</title>
+<rect x="${x1}" y="${y + 2}" width="${width}" height="${ROW - 4}" rx="3"/>${drained}${barText(placed, layout)}
+${beginsBefore && html`<path class="beyond" d="M${x1 - 2} ${y + 6}l-4 4l4 4"/>`}${outlasts && html`<path class="beyond" d="M${x2 + 2} ${y + 6}l4 4l-4 4"/>`}</g>`;
+}
+
+function barTitle(bar: LaneBar): string {
   const from = `from event ${grouped(bar.from)}`;
   const to = bar.to === null ? "" : ` to ${grouped(bar.to)}`;
+  if (bar.kind !== "section") return `${barLabel(bar)}, ${from}${to}`;
   const waited =
-    bar.kind !== "section"
-      ? ""
-      : bar.pollEnd === null
-        ? ", has not waited"
-        : `, drained from event ${grouped(bar.pollEnd)}`;
-  return html`<g class="${classes.filter((name) => name !== false).join(" ")}"><title>${`${label}, ${from}${to}${waited}`}</title>
-<rect x="${x1}" y="${y + 2}" width="${width}" height="${ROW - 4}" rx="3"/>
-${bar.kind === "section" && pollX !== null && html`<rect class="drained" x="${pollX}" y="${y + 2}" width="${Math.max(2, x2 - pollX)}" height="${ROW - 4}" rx="3"/>`}
-${room >= 4 && html`<text x="${x1 + 5}" y="${y + 14}">${cut(label, room)}</text>`}</g>`;
+    bar.pollEnd === null ? "has not waited" : `drained from event ${grouped(bar.pollEnd)}`;
+  return `${barLabel(bar)}, ${from}${to}, ${waited}`;
+}
+
+function barLabel(bar: LaneBar): string {
+  return bar.kind === "section" && bar.site !== null
+    ? `${bar.label} · ${functionOf(bar.site)}`
+    : bar.label;
+}
+
+/** The label inside the bar, behind the number of an access that stands there. */
+function barText({ bar, x1, x2, y }: PlacedBar, layout: LaneLayout): Markup | null {
+  const covering = layout.accesses.filter(
+    (access) => access.y === y + ROW / 2 && access.x - x1 < 40,
+  );
+  const left = Math.max(x1 + 5, ...covering.map(({ x }) => x + 11));
+  const room = Math.floor((x2 - left - 3) / CHARACTER);
+  const label = barLabel(bar);
+  if (room < Math.min(label.length, 10)) return null;
+  return html`<text x="${left}" y="${y + 14}">${cut(label, room)}</text>`;
 }
 
 function otherMark(mark: LaneMark, x: number, y: number): Markup {

@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Report, RunFacts, TraceReport } from "../report.ts";
-import { counted, grouped, ruleCounts, ruleWord } from "../words.ts";
+import { counted, grouped, ruleCount, ruleCounts } from "../words.ts";
 import { coverageView } from "./coverage-view.ts";
 import { findingEntry, findingView } from "./finding-view.ts";
 import { html, Markup } from "./markup.ts";
@@ -53,7 +53,7 @@ function titleOf(report: Report): string {
 function runCard({ facts, result }: TraceReport, index: number): Markup {
   const counts = [...ruleCounts(result.findings)].map(([rule, count]) => {
     const severity = result.findings.find((finding) => finding.rule === rule)?.severity ?? "note";
-    return html`<span class="chip ${severity}">${grouped(count)} ${ruleWord(rule)}</span>`;
+    return html`<span class="chip ${severity}">${ruleCount(rule, count)}</span>`;
   });
   return html`<a class="run" href="#run-${index}" data-run="${index}"><b>${facts.label || facts.trace}</b>
 <span class="meta">${facts.trace} · ${counted(result.events, "event")}</span>
@@ -70,7 +70,8 @@ ${factsView(facts, result)}
 <label class="filter">Filter <input type="search" class="filter-text" placeholder="function, list, node, context …" autocomplete="off" spellcheck="false"></label>
 <span class="severities">${(["error", "warning", "note"] as const).map((severity) => {
     return html`<label><input type="checkbox" class="filter-severity" value="${severity}" checked> ${severity}s</label>`;
-  })}</span></div>
+  })}</span>
+<label class="only-bad" hidden><input type="checkbox" class="filter-bad"> only what luck or nothing orders</label></div>
 <div class="panel findings" id="run-${run}-findings" data-panel="findings">
 ${
   findings.length === 0

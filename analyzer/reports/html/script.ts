@@ -33,6 +33,8 @@ function show() {
   mark(all(".entry"), (entry) => entry === chosen);
   mark(all(".finding"), (finding) => chosen !== undefined && finding.id === chosen.dataset.finding);
   current = chosen === undefined ? null : chosen.dataset.finding;
+  for (const box of all(".severities")) box.hidden = tab !== "findings";
+  for (const box of all(".only-bad")) box.hidden = tab !== "coverage";
   for (const lanes of all(".finding.current .lanes")) centre(lanes);
 }
 
@@ -77,7 +79,8 @@ function filter(view) {
   for (const entry of all(".entry", view)) {
     entry.parentElement.hidden = !(severities.has(entry.dataset.severity) && has(entry));
   }
-  for (const row of all("tr[data-search]", view)) row.hidden = !has(row);
+  const onlyBad = one(".filter-bad", view).checked;
+  for (const row of all("tr[data-search]", view)) row.hidden = !has(row) || (onlyBad && row.dataset.bad === "0");
   const none = one(".no-match", view);
   if (none !== null) none.hidden = entries().length > 0;
   show();

@@ -81,6 +81,7 @@ svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "De
 .lane { fill: var(--paper); } .lane.odd { fill: var(--shade); } svg .lane-name { font-weight: 600; font-size: 12px; }
 .gap { fill: var(--ground); stroke: var(--line); stroke-dasharray: 3 3; } .gap-text { text-anchor: middle; }
 .bar rect { fill: var(--task-soft); stroke: var(--task); stroke-width: 1; } .key.task { background: var(--task-soft); border: 1px solid var(--task); }
+.beyond { fill: none; stroke: var(--soft); stroke-width: 1.3; }
 .bar.own rect { fill: var(--read-soft); stroke: var(--read); }
 .bar.operation rect { fill: var(--operation-soft); stroke: var(--operation); } .key.operation { background: var(--operation-soft); border: 1px solid var(--operation); }
 .bar.section rect { fill: none; stroke: var(--drain); stroke-dasharray: 4 2; } .key.waiting { border: 1px dashed var(--drain); }
@@ -102,7 +103,7 @@ svg .access text { fill: var(--paper); font-weight: 600; } svg .number { text-an
 .edge-label rect { fill: var(--paper); } svg .edge-label text { text-anchor: middle; fill: var(--soft); } .edge-label.removed rect, .edge-label.inserted rect { stroke: var(--edit); } svg .edge-label.removed text, svg .edge-label.inserted text { fill: var(--edit); font-weight: 600; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; color: var(--soft); font-size: 12px; position: sticky; top: 0; background: var(--paper); } th, td { padding: 4px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
 .story td { font-size: 13px; overflow-wrap: anywhere; } .story .event { color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; width: 1%; } .story .is-access td { background: var(--shade); font-weight: 600; } .story .section td { color: var(--drain); } .story .operation td, .story .task td, .story .lock td { color: var(--soft); }
-.coverage th { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; } .small-note { color: var(--soft); font-size: 12px; } td.warn { color: var(--luck); font-weight: 600; } td.bad { color: var(--bad); font-weight: 600; }
+.coverage-scroll { max-height: calc(100vh - 40px); } .coverage th { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; } .small-note { color: var(--soft); font-size: 12px; } td.warn { color: var(--luck); font-weight: 600; } td.bad { color: var(--bad); font-weight: 600; }
 .outcome rect.drained, .key.drained { fill: var(--drain); } .outcome rect.ordered { fill: var(--read); } .outcome rect.luck { fill: var(--luck); } .outcome rect.uncovered { fill: var(--bad); } .outcome { border-radius: 3px; margin: 5px 0 2px; background: var(--shade); }
 .key.ordered { background: var(--read); } .key.luck { background: var(--luck); } .key.uncovered { background: var(--bad); }
 .clean { padding: 40px 0; grid-column: 1 / -1; text-align: center; color: var(--soft); } .big { font-size: 24px; color: var(--drain); margin: 0; }

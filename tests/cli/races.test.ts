@@ -1,0 +1,130 @@
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { quiesce, temporaryFolder } from "./test-support.ts";
+
+const { path, remove } = temporaryFolder();
+const unsafe = path("unsafe.trace");
+const inputs = path("inputs.trace");
+
+interface RacesJson {
+  findings: {
+    rule: string;
+    severity: string;
+    list: string | null;
+    fingerprint: string;
+    trace: string;
+    accesses: unknown[];
+  }[];
+  coverage: { list: string; pairs: number; uncovered: number }[];
+  events: number;
+  seconds: number;
+  traces: { trace: string; level: string; complete: boolean }[];
+}
+
+async function racesJson(...argv: string[]): Promise<RacesJson & { code: number }> {
+  const { code, stdout } = await quiesce(["races", "--json", ...argv]);
+  return { code, ...(JSON.parse(stdout) as RacesJson) };
+}
+
+beforeAll(async () => {
+  const run = ["record", "demo", "--seed", "2", "--without-patch", "10,11"];
+  expect((await quiesce([...run, "-o", unsafe])).code).toBe(0);
+  expect((await quiesce([...run, "-o", inputs, "--level", "inputs"])).code).toBe(0);
+});
+afterAll(remove);
+
+describe("quiesce races", () => {
+  it("prints findings with both functions, why, the cure and the replay command, and exits with 1", async () => {
+    const { code, stdout, stderr } = await quiesce(["races", unsafe]);
+    expect(code).toBe(1);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^race {2}/m);
+    expect(stdout).toMatch(/^ {4}read {2}\w+ {2}core\/.*:\d+ /m);
+    expect(stdout).toMatch(/^ {4}edit {2}\w+ {2}core\/.*:\d+ /m);
+    for (const label of ["why", "fix", "again"])
+      expect(stdout).toMatch(new RegExp(`^ {4}${label} `, "m"));
+    expect(stdout).toContain(`quiesce replay ${unsafe}`);
+    expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/\d+ races?, .* in [\d,]+ events$/);
+  });
+
+  it("as JSON has findings, coverage, events and seconds", async () => {
+    const json = await racesJson(unsafe);
+    expect(json).toMatchObject({
+      code: 1,
+      schemaVersion: 1,
+      traces: [{ trace: unsafe, level: "full", complete: true }],
+    });
+    expect(json.seconds).toBeGreaterThan(0);
+    expect(json.events).toBeGreaterThan(10_000);
+    const races = json.findings.filter(({ rule }) => rule === "race");
+    expect(races.length).toBeGreaterThan(0);
+    for (const race of races) {
+      expect(race).toMatchObject({
+        severity: "error",
+        list: expect.any(String),
+        node: { id: expect.any(Number) },
+      });
+      expect(race.fingerprint).toMatch(/^[0-9a-f]{16}$/);
+      expect(race.accesses).toHaveLength(2);
+    }
+    expect(json.coverage.reduce((sum, { uncovered }) => sum + uncovered, 0)).toBeGreaterThan(0);
+  });
+
+  it("replays an inputs trace first, says so, and finds the same", async () => {
+    const { code, stdout, stderr } = await quiesce(["races", inputs, "--json"]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/holds only inputs: replaying it to a full trace first\.\n$/);
+    const ofInputs = JSON.parse(stdout) as RacesJson;
+    const ofFull = await racesJson(unsafe);
+    expect(ofInputs.traces).toMatchObject([{ trace: inputs, level: "inputs" }]);
+    const ids = ({ findings }: RacesJson) => findings.map(({ fingerprint }) => fingerprint);
+    expect(ids(ofInputs)).toEqual(ids(ofFull));
+  });
+
+  it("--coverage adds the table", async () => {
+    const { stdout } = await quiesce(["races", unsafe, "--coverage"]);
+    expect(stdout).toMatch(/^children +pairs +drained +ordered +by luck +uncovered$/m);
+    expect(stdout).toMatch(/covered by the \w+ drain of \w+ \(core\/.*:\d+\)/);
+  });
+
+  it("--html and --sarif write reports, the same bytes every time", async () => {
+    const write = async (name: string) => {
+      const [html, sarif] = [path(`${name}.html`), path(`${name}.sarif`)];
+      const { stdout } = await quiesce(["races", unsafe, "--html", html, "--sarif", sarif]);
+      expect(stdout).toContain(`2 reports written: ${html}, ${sarif}`);
+      return [readFileSync(html, "utf8"), readFileSync(sarif, "utf8")];
+    };
+    const [html = "", sarif = ""] = await write("one");
+    expect(await write("two")).toEqual([html, sarif]);
+    expect(html).toMatch(/^<!doctype html>/);
+    const log = JSON.parse(sarif);
+    expect(log.runs[0].invocations[0].exitCode).toBe(1);
+    expect(log.runs[0].results.length).toBeGreaterThan(0);
+    // The digest in the page is the trace's.
+    const info = JSON.parse((await quiesce(["info", unsafe, "--json"])).stdout);
+    expect(html).toContain(info.digest);
+  });
+
+  it.each([
+    ["none", 0],
+    ["race", 1],
+    ["warning", 1],
+    ["note", 1],
+  ])("--fail-on %s exits with %i when there are races", async (level, code) => {
+    expect((await quiesce(["races", unsafe, "--fail-on", level])).code).toBe(code);
+  });
+
+  it("judges several traces, and tells their findings apart", async () => {
+    const json = await racesJson(unsafe, inputs);
+    expect(new Set(json.findings.map(({ trace }) => trace))).toEqual(new Set([unsafe, inputs]));
+    const { stdout } = await quiesce(["races", unsafe, inputs]);
+    expect(stdout).toContain(`── ${unsafe}: patches 10 and 11 off, no lock`);
+  });
+
+  it("judges the others when one trace cannot be read, and exits with 3", async () => {
+    const { code, stdout, stderr } = await quiesce(["races", path("none.trace"), unsafe]);
+    expect(code).toBe(3);
+    expect(stderr).toContain("none.trace: there is no such file");
+    expect(stdout).toMatch(/^race {2}/m);
+  });
+});
