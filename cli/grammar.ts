@@ -13,63 +13,67 @@ const SEED_MAX = 0xffff_ffff;
 export async function parseAndRun(argv: readonly string[], terminal: Terminal): Promise<number> {
   let code = 0;
   const program = root(terminal);
-  const run = async (verb: () => Promise<number>): Promise<void> => {
+  const run: Run = async (verb) => {
     code = await verb();
   };
+  addDemo(program, run, terminal);
+  addScenarios(program, run, terminal);
+  addRecord(program, run, terminal);
+  addReplay(program, run, terminal);
+  addRaces(program, run, terminal);
+  addDump(program, run, terminal);
+  addInfo(program, run, terminal);
+  await program.parseAsync(argv, { from: "user" });
+  return code;
+}
 
-  verb(
-    program,
-    "demo",
-    "see it work: record, replay and race-check a real block graph under load",
-    ["quiesce demo"],
-  )
+/** Runs a verb and keeps its exit code. */
+type Run = (verb: () => Promise<number>) => Promise<void>;
+
+function addDemo(program: Command, run: Run, terminal: Terminal): void {
+  const what = "see it work: record, replay and race-check a real block graph under load";
+  verb(program, "demo", what, ["quiesce demo"])
     .option("--out <dir>", "where images, traces and reports go", "out")
     .addOption(seedOption())
     .action((options) => run(async () => (await import("./demo.ts")).demo(options, terminal)));
+}
 
+function addScenarios(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "scenarios", "list what can be recorded", ["quiesce scenarios"])
     .option("--json", "as one JSON object")
     .action((options) =>
       run(async () => (await import("./scenarios.ts")).scenarios(options, terminal)),
     );
+}
 
+function addRecord(program: Command, run: Run, terminal: Terminal): void {
+  const what = "a name that `quiesce scenarios` lists, or a file such as ./my-scenario.ts";
+  const lock = "the AioContext lock that protected the lists before the series, or none";
   verb(program, "record", "run a scenario and record it", [
     "quiesce record demo -o demo.trace --seed 7 --without-patch 10,11",
     "quiesce record ./my-scenario.ts -o mine.trace --level inputs",
   ])
-    .argument(
-      "<scenario>",
-      "a name that `quiesce scenarios` lists, or a file such as ./my-scenario.ts",
-    )
+    .argument("<scenario>", what)
     .requiredOption("-o, --output <file>", "the trace to write")
     .addOption(seedOption())
     .addOption(
-      new Option("--host <kind>", "real files and time, or modelled ones")
-        .choices(["live", "simulated"])
-        .default("simulated"),
+      choice("--host <kind>", "real files and time, or modelled ones", ["simulated", "live"]),
     )
     .addOption(
-      new Option("--level <level>", "all events, or only what replay needs")
-        .choices(["inputs", "full"])
-        .default("full"),
+      choice("--level <level>", "all events, or only what replay needs", ["full", "inputs"]),
     )
     .option(
       "--without-patch <numbers>",
       "patches of the series to switch off, e.g. 10,11",
       patchNumbers,
     )
-    .addOption(
-      new Option(
-        "--lock <regime>",
-        "the AioContext lock that protected the lists before the series, or none",
-      )
-        .choices(["none", "aio"])
-        .default("none"),
-    )
+    .addOption(choice("--lock <regime>", lock, ["none", "aio"]))
     .action((name, options) =>
       run(async () => (await import("./record.ts")).record(name, options, terminal)),
     );
+}
 
+function addReplay(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "replay", "run a recording again and compare every event", [
     "quiesce replay demo.trace",
   ])
@@ -79,40 +83,42 @@ export async function parseAndRun(argv: readonly string[], terminal: Terminal): 
     .action((file, options) =>
       run(async () => (await import("./replay.ts")).replay(file, options, terminal)),
     );
+}
 
+function addRaces(program: Command, run: Run, terminal: Terminal): void {
+  const coverage = "also print, for each list and pair of functions, what orders their accesses";
+  const failOn = "exit with 1 when there is a finding as bad as this";
   verb(program, "races", "find accesses that no drain covers", [
     "quiesce races demo.trace --coverage",
     "quiesce races demo.trace --html report.html --sarif report.sarif",
   ])
     .argument("<file...>", "traces; one that holds only inputs is replayed first")
-    .option(
-      "--coverage",
-      "also print, for each list and pair of functions, what orders their accesses",
-    )
+    .option("--coverage", coverage)
     .option("--json", "as one JSON object")
     .option("--sarif <file>", "write the findings as SARIF 2.1.0")
     .option("--html <file>", "write a report with pictures, in one file")
-    .addOption(failOnOption())
+    .addOption(choice("--fail-on <level>", failOn, ["race", "warning", "note", "none"]))
     .action((files, options) =>
       run(async () => (await import("./races.ts")).races(files, options, terminal)),
     );
+}
 
+function addDump(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "dump", "print the events of a trace", ["quiesce dump demo.trace | less"])
     .argument("<file>", "a trace")
     .option("--json", "one JSON object a line; the first describes the trace")
     .action((file, options) =>
       run(async () => (await import("./dump.ts")).dump(file, options, terminal)),
     );
+}
 
+function addInfo(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "info", "say what a trace is", ["quiesce info demo.trace"])
     .argument("<file>", "a trace")
     .option("--json", "as one JSON object")
     .action((file, options) =>
       run(async () => (await import("./info.ts")).info(file, options, terminal)),
     );
-
-  await program.parseAsync(argv, { from: "user" });
-  return code;
 }
 
 function root(terminal: Terminal): Command {
@@ -160,10 +166,13 @@ function seedOption(): Option {
     .default(1);
 }
 
-function failOnOption(): Option {
-  return new Option("--fail-on <level>", "exit with 1 when there is a finding as bad as this")
-    .choices(["race", "warning", "note", "none"])
-    .default("race");
+/** An option with a few possible values, of which the first is the default. */
+function choice(
+  flags: string,
+  description: string,
+  values: readonly [string, ...string[]],
+): Option {
+  return new Option(flags, description).choices(values).default(values[0]);
 }
 
 function seedNumber(text: string): number {

@@ -3,7 +3,7 @@
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type AnalysisResult, analyze, type Finding, severityRank } from "#analyzer";
 import { collectMaterial, type RunFacts, type TraceReport } from "#analyzer/reports";
 import type { EventBatch } from "#core/probe";
@@ -46,7 +46,8 @@ export async function judge(path: string, options: JudgeOptions): Promise<Judged
     options.onRemark?.(`${path} holds only inputs: replaying it to a full trace first.`);
     const folder = mkdtempSync(join(tmpdir(), "quiesce-replay-"));
     try {
-      return await judgeInputs(path, reader, join(folder, "full.trace"), options);
+      const full = resolve(folder, "full.trace");
+      return await judgeInputs(path, reader, full, options);
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

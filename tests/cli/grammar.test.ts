@@ -59,12 +59,12 @@ describe("quiesce", () => {
     [
       "an unknown host",
       ["record", "demo", "-o", "x", "--host", "real"],
-      "Allowed choices are live, simulated",
+      "Allowed choices are simulated, live",
     ],
     [
       "an unknown level",
       ["record", "demo", "-o", "x", "--level", "some"],
-      "Allowed choices are inputs, full",
+      "Allowed choices are full, inputs",
     ],
     [
       "an unknown lock",
