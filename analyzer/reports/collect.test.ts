@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { must } from "#core/base";
+import { parseText } from "#traces";
 import { collectMaterial } from "./collect.ts";
 import type { FindingMaterial } from "./material.ts";
 import { drawnFinding, drawnTrace, inputOf } from "./test-support.ts";
@@ -26,6 +27,28 @@ describe("the material of a finding", () => {
       "blk1 -root-> 3 none",
     ]);
     expect(graph.edges.every(({ half }) => !half)).toBe(true);
+  });
+
+  it("draws an edge that is about to be set where it will lead", () => {
+    const parsed = parseText(`
+      ctx0 bs_new node=1 name=top driver=raw
+      ctx0 bs_new node=2 name=base driver=file
+      ctx0 edge_new edge=1 klass=child_of_bds parent=1 name=file
+      ctx0 list_set list=edge_bs owner=1 value=2 site=set
+    `);
+    const finding = drawnFinding(drawnTrace(), {
+      list: "edge_bs",
+      node: { kind: "edge", id: 1, name: "file" },
+      accesses: [],
+      first: 3,
+    });
+    const [material] = collectMaterial(inputOf(parsed), [finding]);
+    const edges = material?.graph?.edges.map(({ child, change, half }) => ({
+      child,
+      change,
+      half,
+    }));
+    expect(edges).toEqual([{ child: 2, change: "inserted", half: true }]);
   });
 
   it("has the bars of what lasted around the accesses, with the section's poll phase", () => {

@@ -17,7 +17,7 @@ import {
 } from "../words.ts";
 import { graphSvg } from "./graph-svg.ts";
 import { lanesSvg } from "./lanes-svg.ts";
-import { html, type Markup } from "./markup.ts";
+import { breakable, html, type Markup } from "./markup.ts";
 
 /** The entry of a finding in the list on the left. */
 export function findingEntry(finding: Finding, id: string): Markup {
@@ -123,5 +123,5 @@ function storyRow(
   const number =
     step.access === null ? null : html`<span class="badge-number">${step.access + 1}</span> `;
   return html`<tr class="${step.kind}${step.access !== null && " is-access"}${step.access !== null && ` ${what}`}"><td class="event">${grouped(step.event)}</td>
-${contexts.map(([ctx]) => html`<td>${ctx === step.ctx && html`${number}<span title="${step.site === null ? "" : placeOf(step.site)}">${step.text}</span>`}</td>`)}</tr>`;
+${contexts.map(([ctx]) => html`<td>${ctx === step.ctx && html`${number}<span title="${step.site === null ? "" : placeOf(step.site)}">${breakable(step.text)}</span>`}</td>`)}</tr>`;
 }

@@ -16,6 +16,8 @@ export const TOP = 46;
 const RIGHT = 16;
 const BOTTOM = 26;
 const GAP = 64;
+/** What the gap's own picture takes of it, to either side of its middle. */
+export const GAP_HALF = 24;
 /** Fits the page at 1400 pixels; narrower pages scroll. */
 const WIDTH_MAX = 972;
 const STEP_MAX = 34;
@@ -197,12 +199,14 @@ function axisOf(
   const plot = WIDTH_MAX - LEFT - RIGHT - (window.ranges.length > 1 ? GAP : 0);
   const step = Math.min(STEP_MAX, plot / (moments.length + 1));
   const split = window.ranges[1]?.from ?? Number.POSITIVE_INFINITY;
+  const gapFrom = window.ranges[0]?.to ?? 0;
   const x = (event: number) => {
     // What lies outside the window stands at its edge: before the first moment, behind the last, or in the gap.
     const before = countBelow(moments, event);
     const isMoment = moments[before] === event;
     const place = LEFT + step * (isMoment ? before + 1 : before + 0.5);
-    return round(place + (event >= split ? GAP : 0));
+    if (event >= split) return round(place + GAP);
+    return round(event > gapFrom && split < Number.POSITIVE_INFINITY ? place + GAP / 2 : place);
   };
   const leftOut =
     window.ranges.length > 1 ? (window.ranges[1]?.from ?? 0) - (window.ranges[0]?.to ?? 0) - 1 : 0;

@@ -4,7 +4,15 @@ import type { Access, Finding } from "../../findings.ts";
 import type { LaneBar, LaneMark, LaneWindow } from "../material.ts";
 import { counted, functionOf, grouped, luckText } from "../words.ts";
 import { cut } from "../wrap.ts";
-import { type LaneLayout, LEFT, layOutLanes, type PlacedBar, ROW, TOP } from "./lane-layout.ts";
+import {
+  GAP_HALF,
+  type LaneLayout,
+  LEFT,
+  layOutLanes,
+  type PlacedBar,
+  ROW,
+  TOP,
+} from "./lane-layout.ts";
 import { html, type Markup } from "./markup.ts";
 
 const CHARACTER = 6.3;
@@ -40,7 +48,7 @@ function describe(finding: Finding): string {
 
 function gapMark(gap: { x: number; events: number }, height: number): Markup {
   const middle = (TOP + height) / 2;
-  return html`<rect class="gap" x="${gap.x - 24}" y="${TOP}" width="48" height="${height - TOP - 26}"/>
+  return html`<rect class="gap" x="${gap.x - GAP_HALF}" y="${TOP}" width="${GAP_HALF * 2}" height="${height - TOP - 26}"/>
 <text class="gap-text" x="${gap.x}" y="${middle}" transform="rotate(-90 ${gap.x} ${middle})">${grouped(gap.events)} events</text>`;
 }
 
@@ -78,7 +86,9 @@ function barText({ bar, x1, x2, y }: PlacedBar, layout: LaneLayout): Markup | nu
   const covering = layout.accesses.filter(
     (access) => access.y === y + ROW / 2 && access.x - x1 < 40,
   );
-  const left = Math.max(x1 + 5, ...covering.map(({ x }) => x + 11));
+  const gap = layout.gap?.x ?? Number.NEGATIVE_INFINITY;
+  const behindGap = x1 >= gap - GAP_HALF && x1 < gap + GAP_HALF ? [gap + GAP_HALF + 4] : [];
+  const left = Math.max(x1 + 5, ...covering.map(({ x }) => x + 11), ...behindGap);
   const room = Math.floor((x2 - left - 3) / CHARACTER);
   const label = barLabel(bar);
   if (room < Math.min(label.length, 10)) return null;
