@@ -3,7 +3,7 @@
 // trace (see order/knowledge.ts for why that is possible).
 
 import { QuiesceError } from "#core/base";
-import { Ev, type EventBatch, KIND_MAX, type Site, WORDS_PER_EVENT } from "#core/probe";
+import { Ev, type EventBatch, KIND_MAX, type Site, WORDS_PER_EVENT, WORLD_CTX } from "#core/probe";
 import { Conflicts } from "./conflicts/conflicts.ts";
 import { Pairs } from "./conflicts/pairs.ts";
 import { Tally } from "./conflicts/tally.ts";
@@ -23,6 +23,7 @@ import { Edges } from "./order/edges.ts";
 import { FullOrder } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
 import { Orders } from "./order/orders.ts";
+import { WRAPPER_TASK } from "./order/task.ts";
 import { DrainRules } from "./passes/drain-rules.ts";
 import { EditRules } from "./passes/edit-rules.ts";
 import { IterationRule } from "./passes/iteration-rule.ts";
@@ -120,9 +121,13 @@ export class Analysis {
       const head = ints[at] as number;
       const kind = head & 0xff;
       const ctx = (head >>> 8) & 0xff;
-      const task = ints[at + 1] as number;
+      let task = ints[at + 1] as number;
       now.index = this.#events++;
-      if (ctx !== now.ctx || task !== now.taskId) this.#orders.switchTo(ctx, task);
+      if (task === 0 && this.#edges.hasWrappers && ctx !== 0) task = this.#wrapperTask(ctx);
+      if (ctx !== now.ctx || task !== now.taskId) {
+        this.#orders.switchTo(ctx, task);
+        if (task > WRAPPER_TASK) this.#wrapperRuns(task - WRAPPER_TASK);
+      }
       const a = ints[at + 2] as number;
       const b = ints[at + 3] as number;
       const c = ints[at + 4] as number;
@@ -136,6 +141,30 @@ export class Analysis {
         for (let p = 0; p < passes.length; p++)
           (passes[p] as Pass).on(kind, a, b, c, ints[at + 5] as number);
     }
+  }
+
+  /** Where no request task runs: the coroutine that a drainer started and waits for is one as a whole, if it runs in `ctx`. */
+  #wrapperTask(ctx: number): number {
+    if (ctx === WORLD_CTX) return 0;
+    const co = -this.#operations.activity(ctx);
+    return co > 0 && this.#edges.startedByDrainer(co) ? WRAPPER_TASK + co : 0;
+  }
+
+  #wrapperRuns(co: number): void {
+    const { task } = this.#now;
+    if (task === null || task.begin >= 0) return;
+    task.co = co;
+    task.begin = this.#now.index;
+    this.#edges.taskBegin(co);
+  }
+
+  /** A coroutine is over; if a drainer waits for it, so is the task that it was. */
+  #wrapperEnds(co: number): void {
+    const { task } = this.#now;
+    if (task === null || task.id !== WRAPPER_TASK + co) return;
+    this.#edges.taskEnd(co);
+    this.#conflicts.taskEnds(task);
+    this.#orders.endTask(task.id);
   }
 
   /** The end of the trace. */
@@ -195,6 +224,7 @@ export class Analysis {
       case Ev.co_terminate:
         this.#operations.coLeave(this.#now.ctx, a, true);
         this.#accidents?.coTerminate(a);
+        if (this.#edges.hasWrappers) this.#wrapperEnds(a);
         break;
       case Ev.task_begin:
         this.#taskBegin(b);

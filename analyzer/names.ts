@@ -25,7 +25,7 @@ import type { EdgeInfo, Graph, Holdable } from "./model/graph.ts";
 import type { Operations } from "./model/operations.ts";
 import type { Section } from "./model/sections.ts";
 import { type Label, labelId, labelKind } from "./order/full.ts";
-import type { RequestText } from "./order/task.ts";
+import { type RequestText, WRAPPER_TASK } from "./order/task.ts";
 
 export class Names {
   readonly #sites: readonly Site[];
@@ -143,6 +143,7 @@ export class Names {
   }
 
   taskText(access: AccessDraft): string {
+    if (access.task > WRAPPER_TASK) return "a coroutine that its drainer waits for";
     if (access.task !== 0) return this.requestText(access.request, access.task);
     return access.ctx === 0 ? "main context" : "no task";
   }

@@ -106,8 +106,11 @@ function eventsOf(batch: EventBatch): Event[] {
   }));
 }
 
+/** Coroutines that a drainer waits for are tasks as a whole; their numbers start here. */
+const WAITED_FOR = 1e9;
+
 class Oracle {
-  readonly #events: readonly Event[];
+  readonly #events: Event[];
   readonly #off: ReadonlySet<EdgeKind>;
   readonly #sanctioned: Reach;
   readonly #full: Reach;
@@ -117,17 +120,30 @@ class Oracle {
   readonly #private = new Set<number>();
 
   constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>) {
-    this.#events = events;
+    this.#events = [...events];
     this.#off = off;
     this.#sanctioned = new Reach(events.length);
     this.#full = new Reach(events.length);
     this.#holdLevels();
     this.#findPrivate();
     for (let i = 0; i < events.length; i++) {
+      this.#events[i] = { ...this.#event(i), task: this.#taskOf(i) };
       const sanctioned = this.#sanctionedPreds(i);
       this.#sanctioned.push(sanctioned);
       this.#full.push([...sanctioned, ...this.#accidentalPreds(i)]);
     }
+  }
+
+  /** The task of event `i`: as recorded, or that of a coroutine which runs here and which a drainer waits for. */
+  #taskOf(i: number): number {
+    const { ctx, task } = this.#event(i);
+    if (task !== 0 || ctx === 0 || ctx === WORLD_CTX) return task;
+    const switches: readonly number[] = [Ev.co_enter, Ev.co_yield, Ev.co_terminate];
+    const last = this.#last(i, (e) => e.ctx === ctx && switches.includes(e.kind))[0];
+    if (last === undefined || this.#event(last).kind !== Ev.co_enter) return 0;
+    const co = this.#event(last).args[0];
+    const begin = this.#openWrapper(i, co);
+    return begin < 0 || this.#polledSections(begin).length === 0 ? 0 : WAITED_FOR + co;
   }
 
   // ---- Pairs ---------------------------------------------------------------------------------------------------------
@@ -237,7 +253,7 @@ class Oracle {
   #isInside(pollEnd: number, edit: number): boolean {
     const a = this.#event(pollEnd);
     const b = this.#event(edit);
-    return (a.ctx === 0 && b.ctx === 0) || this.#sameTask(a, b);
+    return a.ctx === 0 || b.ctx === 0 ? a.ctx === b.ctx : this.#sameTask(a, b);
   }
 
   #sameTask(a: Event, b: Event): boolean {
@@ -351,7 +367,9 @@ class Oracle {
   }
 
   #wrapperPreds(i: number): number[] {
-    const { kind, args } = this.#event(i);
+    const { kind, task, args } = this.#event(i);
+    if (task > WAITED_FOR && !this.#off.has("wrapper-begin"))
+      return [this.#openWrapper(i, task - WAITED_FOR)];
     if (kind === Ev.task_begin && args[1] !== 0 && !this.#off.has("wrapper-begin")) {
       const begin = this.#openWrapper(i, args[1]);
       return begin < 0 || this.#polledSections(begin).length === 0 ? [] : [begin];
@@ -361,9 +379,10 @@ class Oracle {
     if (begin < 0) return [];
     const open = this.#polledSections(i);
     if (!this.#polledSections(begin).some((section) => open.includes(section))) return [];
-    return this.#all(i, (e) => e.kind === Ev.task_end && e.args[1] === args[0]).filter(
-      (at) => at > begin,
-    );
+    const isEnd = (e: Event): boolean =>
+      (e.kind === Ev.task_end && e.args[1] === args[0]) ||
+      (e.kind === Ev.co_terminate && e.task === WAITED_FOR + args[0]);
+    return this.#all(i, isEnd).filter((at) => at > begin);
   }
 
   /** The wrapper_begin of `co` that event `i` is inside of; -1 for none. */

@@ -6,6 +6,9 @@
 // may already be on its way in. A gate that reads zero orders nothing unless the reader holds that BlockBackend's in-flight
 // counter: without it a drain does not wait for the reader. A job's `busy` flag counts like a counter.
 //
+// What a drainer starts inside its section and waits for is ordered both ways as a whole: the walk that its coroutine makes
+// before it raises a counter, too (WRAPPER_TASK).
+//
 // An external handler knows what the gate of its context knows until it is done, and so does a request that it begins: that
 // is how a request that passes no BlockBackend is let in again after a drain.
 
@@ -192,7 +195,12 @@ export class Edges {
     if (wrapper !== undefined && !this.#off.has("wrapper-end")) this.#orders.release(wrapper.end);
   }
 
-  /** Whether the task that runs was started, in `co`, by a drainer inside its section. */
+  /** Whether a drainer waits, inside its section, for a coroutine that it started. */
+  get hasWrappers(): boolean {
+    return this.#wrappers.size > 0;
+  }
+
+  /** Whether `co` was started by a drainer inside its section, which waits for it. */
   startedByDrainer(co: number): boolean {
     return this.#wrappers.size > 0 && this.#wrappers.get(co) !== undefined;
   }

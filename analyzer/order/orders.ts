@@ -113,15 +113,20 @@ export class Orders {
       }
       this.full?.acquire(task.sync, ctx, KEEP);
     }
-    if (ctx === 0) {
-      if (task.lastCtx > 0) this.#handToMain(task);
-    } else if (task.lastCtx !== ctx) {
-      const left = task.lastCtx > 0 ? this.context(task.lastCtx).base.gen : null;
-      if (left !== null) task.logRelease(left);
-      learn(task, context.start);
-    }
+    if (task.lastCtx !== ctx) this.#move(task, ctx, context);
     task.lastCtx = ctx;
     return task;
+  }
+
+  /** A task goes on in another context, or begins. */
+  #move(task: TaskState, ctx: number, context: ContextState): void {
+    // What it did so far is done before the end of the context that it leaves, as well as of the one that it comes to.
+    const left = task.lastCtx > 0 ? this.context(task.lastCtx).base.gen : null;
+    if (left !== null) task.logRelease(left);
+    const { gen } = context.base;
+    if (ctx !== 0 && gen !== null) for (const mark of task.marks ?? []) mark.gens.push(gen);
+    if (ctx !== 0) learn(task, context.start);
+    else if (task.lastCtx > 0) this.#handToMain(task);
   }
 
   /** A task goes on in main: from here on main is after all that it did. */

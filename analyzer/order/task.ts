@@ -11,6 +11,9 @@ import { SyncPoint } from "./sync-point.ts";
 /** Entries of a log before it is folded: far above a request's, small enough to stay in the cache. */
 export const LOG_MAX = 512;
 
+/** The task numbers of coroutines that a drainer waits for are above this: it plus the coroutine's number. */
+export const WRAPPER_TASK = 0x4000_0000;
+
 /** What a request is, for reports. */
 export interface RequestText {
   type: number;

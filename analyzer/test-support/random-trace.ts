@@ -420,8 +420,9 @@ export class RandomTrace {
 
   #rare(): void {
     const prng = this.#prng;
-    const what = prng.below(8);
-    if (what === 0) this.#emit(Ev.external_enable, prng.below(CONTEXTS), 0);
+    const what = prng.below(10);
+    if (what >= 8) this.#waitedFor();
+    else if (what === 0) this.#emit(Ev.external_enable, prng.below(CONTEXTS), 0);
     else if (what < 3 && this.#task === 0)
       this.#emit(
         Ev.fd_run,
@@ -445,6 +446,15 @@ export class RandomTrace {
       this.#emit(Ev.wrapper_end, this.#wrapper.co);
       this.#wrapper = null;
     }
+  }
+
+  /** The coroutine of the open wrapper runs for a moment, outside of any request. */
+  #waitedFor(): void {
+    if (this.#wrapper === null || this.#ctx === 0 || this.#task !== 0) return;
+    const { co } = this.#wrapper;
+    this.#emit(Ev.co_enter, co);
+    for (let reads = 1 + this.#prng.below(2); reads > 0; reads--) this.#read();
+    this.#emit(this.#prng.chance(1, 2) ? Ev.co_terminate : Ev.co_yield, co);
   }
 
   #stop(): void {
