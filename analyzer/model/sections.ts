@@ -38,10 +38,14 @@ export class Section {
     this.id = id;
   }
 
-  /** Whether what `task` of `ctx` does now is between this section's poll end and its end, by that actor's own order. */
+  /**
+   * Whether what `task` of `ctx` does now is between this section's poll end and its end. A section is main's, or that of the
+   * task that saw its poll phase end elsewhere; nobody else is inside it.
+   */
   isInside(ctx: number, task: number): boolean {
     if (this.pollEnd === NEVER || this.end !== NEVER) return false;
-    return (ctx === 0 && this.pollCtx === 0) || (task !== 0 && this.pollTask === task);
+    if (ctx === 0 || this.pollCtx === 0) return ctx === this.pollCtx;
+    return task !== 0 && this.pollTask === task;
   }
 }
 
