@@ -28,8 +28,8 @@ export class ColumnDecoder {
   }
 
   #decodeEvents(events: number, batch: EventBatch): void {
-    const { histories, rows, shapes, wideOfWho, wideOfKind } = this.#model;
-    const { masks, kinds, wides } = this.#columns;
+    const { histories, rows, shapes, cells, cellFields, wideOfWho, wideOfKind } = this.#model;
+    const { masks, kinds, values, wides } = this.#columns;
     const { ints, floats } = batch;
     let { ctx, task } = this.#model;
     let who = model.whoSlot(ctx, task);
@@ -55,35 +55,41 @@ export class ColumnDecoder {
         row = history << model.ROW_SHIFT;
         head = rows[row]!;
       }
-      if ((mask & model.MISS_KIND) !== 0) {
-        head = (head & 0xff00) | kinds.byte();
+      if ((mask & model.MISS_ROW) !== 0) {
+        if ((mask & model.MISS_KIND) !== 0) head = (head & 0xff00) | kinds.byte();
         rows[row] = head;
+        this.#correctRow(row, mask);
       }
       const kind = head & 0xff;
-      const shape = shapes[kind]!;
-      if (shape === model.SHAPE_UNKNOWN) throw new RangeError("a kind of event is not described");
-      if ((mask & model.MISS_ROW) !== 0) this.#correctRow(row, kind, mask);
       const base = i << 3;
       const a = rows[row + 1]!;
-      const b = rows[row + 2]!;
-      const c = rows[row + 3]!;
-      const d = rows[row + 4]!;
       ints[base] = kind | (ctx << 8);
       ints[base + 1] = task;
       ints[base + 2] = a;
-      ints[base + 3] = b;
-      ints[base + 4] = c;
-      ints[base + 5] = d;
-      history = model.nextHistory(history, kind, a, b, c, d);
+      ints[base + 3] = rows[row + 2]!;
+      ints[base + 4] = rows[row + 3]!;
+      ints[base + 5] = rows[row + 4]!;
+      history = model.nextHistory(history, rows[row + model.ROW_HASH]!);
+      const shape = shapes[kind]!;
+      if (shape === model.SHAPE_UNKNOWN) throw new RangeError("a kind of event is not described");
+      const field = kind << model.CELL_KIND_SHIFT;
+      const end = field + ((shape & model.SHAPE_CELLS) << model.CELL_FIELD_SHIFT);
+      for (let f = field; f < end; f += 1 << model.CELL_FIELD_SHIFT) {
+        const place =
+          (who & cellFields[f + model.CELL_WHO_BITS]!) +
+          (a & cellFields[f + model.CELL_ENTITY_BITS]!);
+        const cell = cellFields[f]! + place;
+        let value = (cells[cell]! + cellFields[f + model.CELL_STEP]!) | 0;
+        if ((mask & cellFields[f + model.CELL_MISS]!) !== 0) value = (value + values.sint()) | 0;
+        cells[cell] = value;
+        ints[base + cellFields[f + model.CELL_WORD]!] = value;
+      }
       let wide = 0;
-      if (shape !== 0) {
-        this.#decodeCells(ints, base, kind, mask, who, shape & model.SHAPE_CELLS);
-        if ((shape & model.SHAPE_WIDE) !== 0) {
-          wide = wideOfWho[who]!;
-          if ((mask & model.MISS_WIDE) !== 0) wide = wides.wide(wideOfKind[kind]!);
-          wideOfWho[who] = wide;
-          wideOfKind[kind] = wide;
-        }
+      if ((shape & model.SHAPE_WIDE) !== 0) {
+        wide = wideOfWho[who]!;
+        if ((mask & model.MISS_WIDE) !== 0) wide = wides.wide(wideOfKind[kind]!);
+        wideOfWho[who] = wide;
+        wideOfKind[kind] = wide;
       }
       floats[(i << 2) + 3] = wide;
     }
@@ -105,9 +111,10 @@ export class ColumnDecoder {
     return model.whoSlot(memory.ctx, memory.task);
   }
 
-  /** Brings the slots a to d of a row up to what the event has. */
-  #correctRow(row: number, kind: number, mask: number): void {
+  /** Brings the slots a to d of a row, and its hash, up to what the event has. */
+  #correctRow(row: number, mask: number): void {
     const { rows, rowSlots } = this.#model;
+    const kind = rows[row]! & 0xff;
     for (let slot = 0; slot < 4; slot++) {
       const word = row + 1 + slot;
       if (rowSlots[kind * 4 + slot] === 0) rows[word] = 0;
@@ -115,32 +122,8 @@ export class ColumnDecoder {
         rows[word] = rows[word]! + this.#columns.values.sint();
       }
     }
-  }
-
-  /** The integer fields that are predicted from cells. */
-  #decodeCells(
-    ints: Int32Array,
-    base: number,
-    kind: number,
-    mask: number,
-    who: number,
-    count: number,
-  ): void {
-    const { cells, cellFields } = this.#model;
-    const first = kind << 2;
-    for (let i = first; i < first + count; i++) {
-      const field = cellFields[i]!;
-      const slot = field & model.CELL_SLOT_MASK;
-      const key = (field >> model.CELL_KEY_SHIFT) & 3;
-      let cell = field >>> model.CELL_FIRST_SHIFT;
-      if (key !== model.KEY_NONE) cell += key === model.KEY_WHO ? who : ints[base + 2]! & 0xff;
-      let value = (cells[cell]! + ((field >> model.CELL_STEP_SHIFT) & 3) - 1) | 0;
-      if ((mask & (model.MISS_SLOT_0 << slot)) !== 0) {
-        value = (value + this.#columns.values.sint()) | 0;
-      }
-      cells[cell] = value;
-      ints[base + 2 + slot] = value;
-    }
+    const [a, b, c, d] = [rows[row + 1]!, rows[row + 2]!, rows[row + 3]!, rows[row + 4]!];
+    rows[row + model.ROW_HASH] = model.eventHash(kind, a, b, c, d);
   }
 }
 

@@ -70,9 +70,9 @@ export class ColumnEncoder {
       if (b !== rows[row + 2]) mask |= this.#correctSlot(row, 1, b, rowSlots[slots + 1]!);
       if (c !== rows[row + 3]) mask |= this.#correctSlot(row, 2, c, rowSlots[slots + 2]!);
       if (d !== rows[row + 4]) mask |= this.#correctSlot(row, 3, d, rowSlots[slots + 3]!);
-      history = model.nextHistory(history, kind, a, b, c, d);
+      history = model.nextHistory(history, model.eventHash(kind, a, b, c, d));
       if (shape !== 0) {
-        mask |= this.#encodeCells(ints, base, kind, who, shape & model.SHAPE_CELLS);
+        mask |= this.#encodeCells(ints, base, kind, who, a);
         if ((shape & model.SHAPE_WIDE) !== 0)
           mask |= this.#encodeWide(floats[(i << 2) + 3]!, kind, who);
       }
@@ -124,20 +124,20 @@ export class ColumnEncoder {
   }
 
   /** The integer fields that are predicted from cells; returns the mask's bits. */
-  #encodeCells(ints: Int32Array, base: number, kind: number, who: number, count: number): number {
-    const { cells, cellFields } = this.#model;
-    const first = kind << 2;
+  #encodeCells(ints: Int32Array, base: number, kind: number, who: number, a: number): number {
+    const { cells, cellFields, shapes } = this.#model;
+    const first = kind << model.CELL_KIND_SHIFT;
+    const end = first + ((shapes[kind]! & model.SHAPE_CELLS) << model.CELL_FIELD_SHIFT);
     let mask = 0;
-    for (let i = first; i < first + count; i++) {
-      const field = cellFields[i]!;
-      const slot = field & model.CELL_SLOT_MASK;
-      const key = (field >> model.CELL_KEY_SHIFT) & 3;
-      let cell = field >>> model.CELL_FIRST_SHIFT;
-      if (key !== model.KEY_NONE) cell += key === model.KEY_WHO ? who : ints[base + 2]! & 0xff;
-      const predicted = (cells[cell]! + ((field >> model.CELL_STEP_SHIFT) & 3) - 1) | 0;
-      const value = ints[base + 2 + slot]!;
+    for (let f = first; f < end; f += 1 << model.CELL_FIELD_SHIFT) {
+      const place =
+        (who & cellFields[f + model.CELL_WHO_BITS]!) +
+        (a & cellFields[f + model.CELL_ENTITY_BITS]!);
+      const cell = cellFields[f]! + place;
+      const predicted = (cells[cell]! + cellFields[f + model.CELL_STEP]!) | 0;
+      const value = ints[base + cellFields[f + model.CELL_WORD]!]!;
       if (value !== predicted) {
-        mask |= model.MISS_SLOT_0 << slot;
+        mask |= cellFields[f + model.CELL_MISS]!;
         this.#values.sint((value - predicted) | 0);
       }
       cells[cell] = value;

@@ -5,14 +5,16 @@
 // predicted from its own past, however requests interleave. Numbers that never repeat (ids, counters) are predicted from
 // *cells* instead, as predictors.ts says. docs/trace-format.md has the rules in full.
 //
-//   row (8 words):   kind | mask << 8   a   b   c   d   -   -   -       a..d are 0 where a field is predicted from a cell
+//   row (8 words):   kind | mask << 8   a   b   c   d   hash   -   -     a..d are 0 where a field is predicted from a cell
 
 import { ENTITY, FAMILIES, type FileKind, GLOBAL, HISTORY, KIND, TASK } from "./predictors.ts";
 
-/** Histories are numbers below this. 13 bits: 14 gain 1 % of size, and the rows (256 KiB) no longer fit a cache. */
-export const HISTORIES = 1 << 13;
+/** Histories are numbers below this. Of the demo, 13 bits make 0.58 bytes an event, 14 bits 0.53, 15 bits 0.52. */
+export const HISTORIES = 1 << 14;
 /** Words in a row, as a shift. */
 export const ROW_SHIFT = 3;
+/** The word of a row that holds what its event adds to the history. */
+export const ROW_HASH = 5;
 /** Slots of who runs: tasks modulo 256, then contexts that run no task. */
 const WHO_SLOTS = 512;
 const ENTITIES = 256;
@@ -33,14 +35,16 @@ export const SHAPE_WIDE = 8;
 /** The shape of a kind that the file does not describe. */
 export const SHAPE_UNKNOWN = 255;
 
-/** A field that is predicted from a cell, packed into one integer: slot, key, step + 1, first cell. */
-export const CELL_SLOT_MASK = 3;
-export const CELL_KEY_SHIFT = 2;
-export const CELL_STEP_SHIFT = 4;
-export const CELL_FIRST_SHIFT = 8;
-/** What is added to the first cell. */
-export const KEY_NONE = 0;
-export const KEY_WHO = 1;
+/** Words of `cellFields` for a kind and for a field, as shifts. */
+export const CELL_KIND_SHIFT = 5;
+export const CELL_FIELD_SHIFT = 3;
+/** The words of a field: the first cell; which bits of who and of slot a are added to it; step, mask bit, word of the event. */
+export const CELL_FIRST = 0;
+export const CELL_WHO_BITS = 1;
+export const CELL_ENTITY_BITS = 2;
+export const CELL_STEP = 3;
+export const CELL_MISS = 4;
+export const CELL_WORD = 5;
 
 /** Where in `cells` the predictors keep what they know. */
 const TASK_CELLS = KINDS * 4;
@@ -52,8 +56,8 @@ const CELLS = ENTITY_CELLS + FAMILIES * ENTITIES;
 export class PredictionModel {
   /** By kind: how many fields are predicted from cells, with SHAPE_WIDE. */
   readonly shapes = new Uint8Array(KINDS).fill(SHAPE_UNKNOWN);
-  /** By kind, four each: the fields that are predicted from cells. */
-  readonly cellFields = new Int32Array(KINDS * 4);
+  /** By kind: the fields that are predicted from cells, up to four. */
+  readonly cellFields = new Int32Array(KINDS << CELL_KIND_SHIFT);
   /** By kind, four each: -1 for an integer slot that is predicted from the row, else 0. */
   readonly rowSlots = new Int32Array(KINDS * 4);
   readonly histories = new Int32Array(WHO_SLOTS);
@@ -86,20 +90,17 @@ export class PredictionModel {
     if (kind.id >= KINDS) throw new RangeError("a kind's number is too high");
     let shape = 0;
     for (const { slot, predictor, family, step } of kind.fields) {
-      if (slot > 4 || family >= FAMILIES || Math.abs(step) > 1)
-        throw new RangeError("a field is wrong");
+      if (slot > 4 || family >= FAMILIES) throw new RangeError("a field is out of range");
       if (slot === 4) {
         shape |= SHAPE_WIDE;
       } else if (predictor === HISTORY) {
         this.rowSlots[kind.id * 4 + slot] = -1;
       } else {
-        if ((shape & SHAPE_CELLS) === 4) throw new RangeError("a kind has too many fields");
-        const { key, first } = placeOf(predictor, family, kind.id, slot);
-        this.cellFields[kind.id * 4 + (shape & SHAPE_CELLS)] =
-          slot |
-          (key << CELL_KEY_SHIFT) |
-          ((step + 1) << CELL_STEP_SHIFT) |
-          (first << CELL_FIRST_SHIFT);
+        const count = shape & SHAPE_CELLS;
+        if (count === 4) throw new RangeError("a kind has too many fields");
+        const at = (kind.id << CELL_KIND_SHIFT) + (count << CELL_FIELD_SHIFT);
+        this.cellFields.set([...placeOf(predictor, family, kind.id, slot), step], at);
+        this.cellFields.set([MISS_SLOT_0 << slot, 2 + slot], at + CELL_MISS);
         shape++;
       }
     }
@@ -107,16 +108,17 @@ export class PredictionModel {
   }
 }
 
-function placeOf(predictor: number, family: number, kind: number, slot: number) {
+/** CELL_FIRST, CELL_WHO_BITS and CELL_ENTITY_BITS of a field. */
+function placeOf(predictor: number, family: number, kind: number, slot: number): number[] {
   switch (predictor) {
     case KIND:
-      return { key: KEY_NONE, first: kind * 4 + slot };
+      return [kind * 4 + slot, 0, 0];
     case TASK:
-      return { key: KEY_WHO, first: TASK_CELLS + family * WHO_SLOTS };
+      return [TASK_CELLS + family * WHO_SLOTS, -1, 0];
     case GLOBAL:
-      return { key: KEY_NONE, first: GLOBAL_CELLS + family };
+      return [GLOBAL_CELLS + family, 0, 0];
     case ENTITY:
-      return { key: 2, first: ENTITY_CELLS + family * ENTITIES };
+      return [ENTITY_CELLS + family * ENTITIES, 0, ENTITIES - 1];
     default:
       throw new RangeError("a predictor is not known");
   }
@@ -127,21 +129,18 @@ export function whoSlot(ctx: number, task: number): number {
   return task === 0 ? 256 + ctx : task & 255;
 }
 
-/** The history after an event: `kind` and the slots a to d of its row have joined it. */
-export function nextHistory(
-  history: number,
-  kind: number,
-  a: number,
-  b: number,
-  c: number,
-  d: number,
-): number {
-  // Odd numbers without a pattern. The shift lets an event matter for the next four (13 bits / 3).
-  const event =
+/** What an event adds to the history of who ran: odd numbers without a pattern. */
+export function eventHash(kind: number, a: number, b: number, c: number, d: number): number {
+  return (
     Math.imul(kind, 0x9e35) ^
     Math.imul(a, 0x6d2b) ^
     Math.imul(b, 0x3c6f) ^
     Math.imul(c, 0x5851) ^
-    Math.imul(d, 0x4f2d);
-  return ((history << 3) ^ event) & (HISTORIES - 1);
+    Math.imul(d, 0x4f2d)
+  );
+}
+
+/** The history after an event. The shift lets it matter for the next seven (14 bits / 2). */
+export function nextHistory(history: number, hash: number): number {
+  return ((history << 2) ^ hash) & (HISTORIES - 1);
 }

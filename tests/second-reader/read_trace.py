@@ -163,13 +163,12 @@ def events_of(chunk, memory, kinds):
         slots = row["slots"] + [0]
         a, b, c, d, _ = slots
         mixed = kind["id"] * 0x9E35 ^ a * 0x6D2B ^ b * 0x3C6F ^ c * 0x5851 ^ d * 0x4F2D
-        memory.history[who] = (memory.history[who] << 3 ^ mixed) & 8191
+        memory.history[who] = (memory.history[who] << 2 ^ mixed) & 16383
         for field in kind["fields"]:
             slot, family = field["slot"], field["family"]
             if slot == 4 or field["predictor"] == 0:
                 continue
-            entity = slots[0] % 256
-            place = {1: (kind["id"], slot), 2: (family, who), 3: family, 4: (family, entity)}
+            place = {1: (kind["id"], slot), 2: (family, who), 3: family, 4: (family, a % 256)}
             cell = (field["predictor"], place[field["predictor"]])
             value = memory.cells.get(cell, 0) + field["step"]
             if mask & 8 << slot:
