@@ -3,12 +3,15 @@
 
 import { closeSync, openSync } from "node:fs";
 import { QuiesceError } from "#core/base";
-import { type EventBatch, siteTable } from "#core/probe";
+import { graphToText } from "#core/graph";
+import { siteTable } from "#core/probe";
+import type { Machine } from "#core/sched";
 import { worldBuilder } from "#explorer";
-import { type ReplayReport, replayTrace } from "#replay";
-import { FileSink, Recorder, type Sink } from "#tracer";
+import { type ReplayReport, replayTrace, type WorldBuilder } from "#replay";
+import { FileSink, Recorder } from "#tracer";
 import { headerWithLevel, TraceDigest, type TraceHeader, type TraceReader } from "#traces";
 import { findRecordedScenario } from "./find-scenario.ts";
+import { ObservedSink } from "./observed-sink.ts";
 import { RunFailure, refusal } from "./run-failure.ts";
 import { shellWord } from "./trace-file.ts";
 
@@ -43,15 +46,21 @@ export async function rerun(request: RerunRequest): Promise<Rerun> {
   const header: TraceHeader = { ...headerWithLevel(reader.header, "full"), sites: siteTable };
   const fd = request.output === undefined ? null : openSync(request.output, "w+");
   try {
-    const sink = new DigestSink(
-      header,
-      fd === null ? null : new FileSink(fd, header),
-      request.onProgress,
-    );
+    const sink = new ObservedSink({
+      ...(fd === null ? {} : { inner: new FileSink(fd, header) }),
+      digest: new TraceDigest(header),
+      onProgress: request.onProgress,
+      sites: siteTable,
+    });
     const recorder = new Recorder(sink);
-    const report = replayed(request, recorder, () => found.scenario);
+    const report = replayed(
+      request,
+      recorder,
+      sink,
+      worldBuilder(() => found.scenario),
+    );
     close(recorder, request.output ?? path);
-    return { ...report, digest: sink.digest(recorder.strings) };
+    return { ...report, digest: sink.digest() };
   } finally {
     if (fd !== null) closeSync(fd);
   }
@@ -60,20 +69,31 @@ export async function rerun(request: RerunRequest): Promise<Rerun> {
 function replayed(
   { reader, path }: RerunRequest,
   recorder: Recorder,
-  scenarioOf: Parameters<typeof worldBuilder>[0],
+  sink: ObservedSink,
+  build: WorldBuilder,
 ): ReplayReport {
+  const built: Machine[] = [];
   try {
-    return replayTrace(reader, { buildWorld: worldBuilder(scenarioOf), recorder });
+    return replayTrace(reader, {
+      buildWorld: (header, parts) => {
+        const machine = build(header, parts);
+        built.push(machine);
+        return machine;
+      },
+      describeGraph: () => graphToText(),
+      recorder,
+    });
   } catch (error) {
     if (error instanceof QuiesceError) throw error;
     const refused = refusal(error);
     if (refused !== null) throw new QuiesceError("input", refused);
+    recorder.flush();
     throw new RunFailure(error, {
       scenario: reader.header.scenario.name,
       seed: reader.header.seed,
-      steps: 0,
+      steps: built[0]?.steps ?? 0,
       events: recorder.events,
-      tail: [],
+      tail: sink.tail(),
       command: `quiesce replay ${shellWord(path)}`,
     });
   }
@@ -86,38 +106,5 @@ function close(recorder: Recorder, path: string): void {
     if (error instanceof QuiesceError)
       throw new QuiesceError(error.kind, `${path}: ${error.message}`);
     throw error;
-  }
-}
-
-/** Passes batches on and computes their digest. */
-class DigestSink implements Sink {
-  readonly #digest: TraceDigest;
-  readonly #sink: Sink | null;
-  readonly #onProgress: ((events: number) => void) | undefined;
-  #events = 0;
-
-  constructor(
-    header: TraceHeader,
-    sink: Sink | null,
-    onProgress: ((events: number) => void) | undefined,
-  ) {
-    this.#digest = new TraceDigest(header);
-    this.#sink = sink;
-    this.#onProgress = onProgress;
-  }
-
-  write(batch: EventBatch, strings: readonly string[]): void {
-    this.#digest.add(batch);
-    this.#sink?.write(batch, strings);
-    this.#events += batch.count;
-    this.#onProgress?.(this.#events);
-  }
-
-  close(): void {
-    this.#sink?.close();
-  }
-
-  digest(strings: readonly string[]): string {
-    return this.#digest.finish(strings);
   }
 }

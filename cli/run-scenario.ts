@@ -6,13 +6,13 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { hostname } from "node:os";
 import { QuiesceError } from "#core/base";
-import type { EventBatch } from "#core/probe";
 import type { Machine, PatchNumber, RunOutcome } from "#core/sched";
 import { LiveHost, runLive } from "#daemon";
 import { headerOf, prepareRun, SimulatedHost, schedulerNamed } from "#explorer";
-import { FileSink, Recorder, type Sink } from "#tracer";
-import { FORMAT_VERSION, fdSource, formatEvent, type TraceHeader, TraceReader } from "#traces";
+import { FileSink, Recorder } from "#tracer";
+import { FORMAT_VERSION } from "#traces";
 import type { FoundScenario } from "./find-scenario.ts";
+import { ObservedSink } from "./observed-sink.ts";
 import { RunFailure, refusal } from "./run-failure.ts";
 import { shellWord } from "./trace-file.ts";
 import { quiesceVersion } from "./version.ts";
@@ -67,11 +67,15 @@ export async function recordRun(request: RecordRequest): Promise<Recorded> {
   });
   const fd = openSync(request.output, "w+");
   try {
-    const recorder = new Recorder(new WatchedSink(new FileSink(fd, header), request.onProgress), {
-      level: request.level,
+    const { sites } = header;
+    const sink = new ObservedSink({
+      inner: new FileSink(fd, header),
+      onProgress: request.onProgress,
+      sites,
     });
+    const recorder = new Recorder(sink, { level: request.level });
     const machine = machineOf(request, options, recorder);
-    return await finish(request, machine, recorder, fd, header);
+    return await finish(request, machine, recorder, sink);
   } finally {
     closeSync(fd);
   }
@@ -109,8 +113,7 @@ async function finish(
   request: RecordRequest,
   machine: Machine,
   recorder: Recorder,
-  fd: number,
-  header: TraceHeader,
+  sink: ObservedSink,
 ): Promise<Recorded> {
   const isLive = request.host === "live";
   const stop = isLive ? onSignal(recorder, request.output) : () => {};
@@ -120,9 +123,11 @@ async function finish(
     const assertion = machine.assertion?.message ?? null;
     return { outcome, events: recorder.events, steps: machine.steps, assertion };
   } catch (error) {
-    if (error instanceof QuiesceError)
-      throw new QuiesceError(error.kind, `${request.output}: ${error.message}`);
     closeQuietly(recorder);
+    if (error instanceof QuiesceError) {
+      const about = error.kind === "usage" ? "" : `${request.output}: `;
+      throw new QuiesceError(error.kind, `${about}${error.message}`);
+    }
     const refused = refusal(error);
     if (refused !== null) throw new QuiesceError("input", refused);
     throw new RunFailure(error, {
@@ -130,7 +135,7 @@ async function finish(
       seed: request.seed,
       steps: machine.steps,
       events: recorder.events,
-      tail: tailOf(fd, header),
+      tail: sink.tail(),
       command: isLive ? `quiesce replay ${shellWord(request.output)}` : commandOf(request),
     });
   } finally {
@@ -176,47 +181,4 @@ function commandOf({ found, seed, level, without, lock, output }: RecordRequest)
   if (without.length > 0) words.push("--without-patch", without.join(","));
   if (lock !== "none") words.push("--lock", lock);
   return words.map(shellWord).join(" ");
-}
-
-const TAIL_MAX = 20;
-
-/** The last events that reached the file, as text. */
-function tailOf(fd: number, header: TraceHeader): string[] {
-  try {
-    const reader = TraceReader.open(fdSource(fd));
-    let lines: string[] = [];
-    for (const batch of reader.batches()) {
-      const tables = { strings: reader.strings, sites: header.sites };
-      const from = Math.max(0, batch.count - TAIL_MAX);
-      const own = Array.from({ length: batch.count - from }, (_, index) =>
-        formatEvent(batch, from + index, tables),
-      );
-      lines = [...lines, ...own].slice(-TAIL_MAX);
-    }
-    return lines;
-  } catch {
-    return [];
-  }
-}
-
-/** Passes batches on and says how many events have gone by. */
-class WatchedSink implements Sink {
-  readonly #sink: Sink;
-  readonly #onProgress: ((events: number) => void) | undefined;
-  #events = 0;
-
-  constructor(sink: Sink, onProgress: ((events: number) => void) | undefined) {
-    this.#sink = sink;
-    this.#onProgress = onProgress;
-  }
-
-  write(batch: EventBatch, strings: readonly string[]): void {
-    this.#sink.write(batch, strings);
-    this.#events += batch.count;
-    this.#onProgress?.(this.#events);
-  }
-
-  close(): void {
-    this.#sink.close();
-  }
 }
