@@ -1,9 +1,9 @@
 // A guest: one coroutine that does requests at a BlockBackend and checks what it reads against what it wrote.
 //
-// Guests of one disk share it block by block: block b belongs to guest b mod `guests`, so that no two of them ever write to the
-// same place at the same time, and each can know what its own blocks hold. It writes its own blocks (by pattern, whole or
-// in part), reads them back and compares, and reads across the blocks of others without comparing. Blocks behind the end of
-// the image are written to make it grow. A request on a block that may fail is allowed to; what the block holds is then unknown
+// Guests of one disk share it block by block: at first block b belongs to guest b mod `guests`, and whoever makes the image grow
+// owns the block that it wrote behind the end. So no two of them ever write to the same place at the same time, and each can
+// know what its own blocks hold. It writes its own blocks (by pattern, whole or in part), reads them back and compares, and
+// reads across the blocks of others without comparing. A request on a block that may fail is allowed to; what the block holds is then unknown
 // until the next good write. Any other failure, or a wrong byte, ends the run as a modelled assertion.
 
 import {
@@ -14,7 +14,7 @@ import {
   blkCoPwritev,
   blkCoPwriteZeroes,
 } from "#core/backend";
-import { assert, type Prng } from "#core/base";
+import { assert, must, type Prng } from "#core/base";
 import { site } from "#core/probe";
 import { type Co, type GuestBuffer, hostAllocate, hostDecide, modelAssert } from "#core/sched";
 import { fillPattern, matchesPattern, type PatternRange, SECTOR_BYTES } from "./pattern.ts";
@@ -40,8 +40,10 @@ export interface GuestDisk {
   readonly blk: BlockBackend;
   /** How many guests share it. */
   readonly guests: number;
-  /** Blocks at first, and when grown fully; multiples of `guests`. */
+  /** Blocks at first, a multiple of `guests`. */
   readonly blocks: number;
+  /** The block that the next growing write takes, and how far that may go. */
+  nextBlock: number;
   readonly blocksMax: number;
   /** Whether a request that touches this block may fail. */
   readonly mayFail: (block: number) => boolean;
@@ -67,24 +69,25 @@ export function* runGuest(
 
 class Guest {
   readonly #disk: GuestDisk;
-  readonly #index: number;
   readonly #prng: Prng;
   readonly #buffer: GuestBuffer;
-  /** For each of its blocks the generation of each sector; its n-th block is block n * guests + index of the disk. */
-  readonly #generations: Int32Array;
-  /** How many of its blocks lie inside the image. */
-  #blocks: number;
+  /** Its blocks, and for each of them the generation of each sector. */
+  readonly #blocks: number[] = [];
+  readonly #generations: number[] = [];
   #generation = 0;
 
   constructor(disk: GuestDisk, index: number, prng: Prng) {
     assert(disk.blocks % disk.guests === 0, "every guest has as many blocks as the others");
-    assert(disk.blocksMax % disk.guests === 0, "every guest can grow as far as the others");
     this.#disk = disk;
-    this.#index = index;
     this.#prng = prng;
     this.#buffer = hostAllocate(SPAN_BLOCKS * BLOCK_BYTES);
-    this.#generations = new Int32Array((disk.blocksMax / disk.guests) * SECTORS_OF_BLOCK);
-    this.#blocks = disk.blocks / disk.guests;
+    for (let block = index; block < disk.blocks; block += disk.guests) this.#own(block, 0);
+  }
+
+  /** Block `block`, all of which is of `generation`, is this guest's. */
+  #own(block: number, generation: number): void {
+    this.#blocks.push(block);
+    for (let sector = 0; sector < SECTORS_OF_BLOCK; sector++) this.#generations.push(generation);
   }
 
   /** One request, drawn: about half of them reads that are checked. */
@@ -92,7 +95,7 @@ class Guest {
     const draw = this.#prng.below(32);
     if (draw < 14) yield* this.#readOwn();
     else if (draw < 16) yield* this.#readAcross();
-    else if (draw < 26) yield* this.#write(this.#prng.below(this.#blocks));
+    else if (draw < 26) yield* this.#write(this.#draw());
     else if (draw < 27) yield* this.#grow();
     else if (draw < 29) yield* this.#flush();
     else if (draw < 31) yield* this.#writeZeroes();
@@ -100,7 +103,7 @@ class Guest {
   }
 
   *#readOwn(): Co<void> {
-    const own = this.#prng.below(this.#blocks);
+    const own = this.#draw();
     const ret = yield* blkCoPreadv(this.#disk.blk, this.#positionOf(own), BLOCK_BYTES, {
       buffer: this.#buffer,
       start: 0,
@@ -112,7 +115,7 @@ class Guest {
   /** Compare what was read with what was written, as far as that is known. */
   #check(own: number): void {
     const first = own * SECTORS_OF_BLOCK;
-    const generations = this.#generations.subarray(first, first + SECTORS_OF_BLOCK);
+    const generations = this.#generations.slice(first, first + SECTORS_OF_BLOCK);
     if (generations.every((generation) => generation === UNKNOWN)) return;
     const isRight = hostDecide(CHECK, () => this.#compare(own));
     this.#disk.counts.checked++;
@@ -155,24 +158,24 @@ class Guest {
     this.#remember(own, first, sectors, generation);
   }
 
-  /** Write the first of its blocks that lies behind the end; when there is none, an ordinary write. */
+  /** Write the block behind the end; when the image is as long as it may be, an ordinary write. */
   *#grow(): Co<void> {
-    const own = this.#blocks;
-    if (this.#blockOf(own) >= this.#disk.blocksMax) {
-      yield* this.#write(this.#prng.below(this.#blocks));
+    const disk = this.#disk;
+    if (disk.nextBlock >= disk.blocksMax) {
+      yield* this.#write(this.#draw());
       return;
     }
-    const range = this.#rangeOf(own, 0, SECTORS_OF_BLOCK);
+    const block = disk.nextBlock++;
+    const position = block * BLOCK_BYTES;
     const generation = ++this.#generation;
-    fillPattern(range, generation);
-    const ret = yield* blkCoPwritev(this.#disk.blk, range.position, range.bytes, {
+    fillPattern({ buffer: this.#buffer, start: 0, bytes: BLOCK_BYTES, position }, generation);
+    const ret = yield* blkCoPwritev(disk.blk, position, BLOCK_BYTES, {
       buffer: this.#buffer,
-      start: range.start,
+      start: 0,
     });
-    if (this.#hasFailed(ret, this.#blockOf(own))) return;
-    this.#remember(own, 0, SECTORS_OF_BLOCK, generation);
-    this.#blocks++;
-    this.#disk.counts.grown++;
+    if (this.#hasFailed(ret, block)) return;
+    this.#own(block, generation);
+    disk.counts.grown++;
   }
 
   *#flush(): Co<void> {
@@ -181,7 +184,7 @@ class Guest {
   }
 
   *#writeZeroes(): Co<void> {
-    const own = this.#prng.below(this.#blocks);
+    const own = this.#draw();
     this.#remember(own, 0, SECTORS_OF_BLOCK, UNKNOWN);
     const ret = yield* blkCoPwriteZeroes(this.#disk.blk, this.#positionOf(own), BLOCK_BYTES);
     if (this.#hasFailed(ret, this.#blockOf(own))) return;
@@ -190,7 +193,7 @@ class Guest {
 
   /** What a discarded block holds is nobody's promise. */
   *#discard(): Co<void> {
-    const own = this.#prng.below(this.#blocks);
+    const own = this.#draw();
     this.#remember(own, 0, SECTORS_OF_BLOCK, UNKNOWN);
     const ret = yield* blkCoPdiscard(this.#disk.blk, this.#positionOf(own), BLOCK_BYTES);
     this.#hasFailed(ret, this.#blockOf(own));
@@ -220,8 +223,13 @@ class Guest {
     };
   }
 
+  /** One of its blocks, by its index among them. */
+  #draw(): number {
+    return this.#prng.below(this.#blocks.length);
+  }
+
   #blockOf(own: number): number {
-    return own * this.#disk.guests + this.#index;
+    return must(this.#blocks[own], "a guest's block is one of its own");
   }
 
   #positionOf(own: number): number {

@@ -7,7 +7,7 @@
 import { type BlockBackend, blkInsertBs, blkNew, blkRoot, blkUnref } from "#core/backend";
 import { AssertionError, assert, must } from "#core/base";
 import {
-  filterDriver,
+  backingFilterDriver,
   InjectErrorState,
   injectErrorDriver,
   nullCoDriver,
@@ -36,6 +36,9 @@ import {
   fileOf,
 } from "#core/graph";
 import {
+  bdrvDrainedBegin,
+  bdrvDrainedEnd,
+  bdrvGetlength,
   bdrvPreadv,
   bdrvPwritev,
   bdrvSubtreeDrainedBegin,
@@ -51,6 +54,7 @@ import {
   type Polls,
 } from "#core/sched";
 
+const SNAPSHOT = site("demo_snapshot");
 const COMMIT = site("demo_commit_overlay");
 const REPLACE = site("demo_replace_node");
 const QUORUM = site("demo_quorum");
@@ -78,7 +82,7 @@ export type DemoOperation = (disk: DemoDisk, pause: () => Polls<void>) => Polls<
 /** The operations, each of which a run does at least once to each disk. */
 export const OPERATIONS: readonly DemoOperation[] = [
   errorFilter,
-  plainFilter,
+  commitFilter,
   overlay,
   replaceNode,
   quorumChild,
@@ -97,10 +101,12 @@ function* errorFilter(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
   yield* locked(disk, () => dropFilter(filter));
 }
 
-function* plainFilter(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
-  const filter = yield* locked(disk, () =>
-    bdrvInsertNode(disk.bs, filterDriver, nameOf(disk, "filter")),
-  );
+/** A filter above the disk, as block-commit puts one there: no drain but that of bdrv_append. */
+function* commitFilter(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
+  const filter = yield* bdrvOpenDriver(backingFilterDriver, nameOf(disk, "filter"), {
+    totalBytes: disk.sizeMax,
+  });
+  yield* locked(disk, () => bdrvAppend(filter, disk.bs));
   yield* pause();
   yield* locked(disk, () => dropFilter(filter));
 }
@@ -112,8 +118,16 @@ function* dropFilter(filter: BlockDriverState): Polls<void> {
 
 /** A snapshot, as by blockdev-snapshot, and back: what the overlay took is copied down first. */
 function* overlay(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
-  const top = yield* overlayOpen({ nodeName: nameOf(disk, "overlay"), size: disk.sizeMax });
-  yield* locked(disk, () => bdrvAppend(top, disk.bs));
+  // The command drains for the sake of the data: the overlay is as long as the image at that moment, and a write under way
+  // below must not be missed by the overlay's copy.
+  const top = yield* locked(disk, function* (): Polls<BlockDriverState> {
+    yield* bdrvDrainedBegin(disk.bs, SNAPSHOT);
+    const size = bdrvGetlength(disk.bs);
+    const bs = yield* overlayOpen({ nodeName: nameOf(disk, "overlay"), size });
+    yield* bdrvAppend(bs, disk.bs);
+    yield* bdrvDrainedEnd(disk.bs, SNAPSHOT);
+    return bs;
+  });
   yield* pause();
   yield* locked(disk, function* (): Polls<void> {
     yield* bdrvSubtreeDrainedBegin(top, COMMIT);
@@ -129,10 +143,12 @@ function* commit(disk: DemoDisk, top: BlockDriverState): Polls<void> {
   const above = must(blkRoot(disk.blk, COMMIT), "the disk is in use");
   const below = must(backingOf(top, COMMIT), "the overlay has a backing file");
   const buffer = qiovOf(hostAllocate(COPY_BYTES));
-  for (let offset = 0; offset < disk.sizeMax; offset += COPY_BYTES) {
-    const read = yield* bdrvPreadv(above, offset, COPY_BYTES, buffer);
+  const length = bdrvGetlength(top);
+  for (let offset = 0; offset < length; offset += COPY_BYTES) {
+    const bytes = Math.min(COPY_BYTES, length - offset);
+    const read = yield* bdrvPreadv(above, offset, bytes, buffer);
     assert(read === 0, "an overlay can be read");
-    const written = yield* bdrvPwritev(below, offset, COPY_BYTES, buffer);
+    const written = yield* bdrvPwritev(below, offset, bytes, buffer);
     assert(written === 0, "a backing file can be written");
   }
 }
@@ -154,6 +170,7 @@ function* replaceNode(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
 function* quorumChild(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
   bdrvRef(disk.bs);
   const quorum = yield* quorumOpen(nameOf(disk, "quorum"), [disk.bs]);
+  yield* pause();
   yield* locked(disk, () => bdrvReplaceNode(disk.bs, quorum));
   yield* pause();
   const mirror = yield* openMirror(disk);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { demo } from "./demo.ts";
+import demo from "./demo.ts";
 import { checkRun } from "./test-support.ts";
 
 const OFF = [10, 11] as const;

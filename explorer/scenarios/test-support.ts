@@ -1,12 +1,14 @@
-// For tests of scenarios: each run is recorded twice and compared, replayed from its inputs alone, and counted.
+// For tests of scenarios: each run is recorded twice and compared, replayed from its inputs alone, counted, and judged by
+// the analyzer, whose findings must be exactly those that the scenario promises.
 
 import { expect } from "vitest";
+import { type AnalysisResult, type AnalyzeOptions, analyze, type Finding } from "#analyzer";
 import { Ev, type EventName, siteTable } from "#core/probe";
 import { replayTrace } from "#replay";
 import { bytesSource, TraceReader } from "#traces";
 import { inputsOf, type RecordedRun, type RecordOptions, recordTwice } from "../record-scenario.ts";
 import { worldBuilder } from "../run-scenario.ts";
-import type { Scenario } from "../scenario.ts";
+import type { Expectation, ExpectedFinding, Scenario } from "../scenario.ts";
 
 /** A recorded run with what happened in it. */
 export interface CheckedRun extends RecordedRun {
@@ -48,4 +50,68 @@ function look(bytes: Uint8Array): Pick<CheckedRun, "reader" | "count" | "operati
     operations,
     notes: noted.map((id) => reader.strings[id] ?? ""),
   };
+}
+
+/** Analyse a recording. */
+export function judge(bytes: Uint8Array, options: AnalyzeOptions = {}): AnalysisResult {
+  const reader = TraceReader.open(bytesSource(bytes));
+  const { sites } = reader.header;
+  return analyze({ batches: reader.batches(), sites, strings: reader.strings }, options);
+}
+
+/** A finding in a line of the words that a promise has. */
+export function findingLine(finding: Finding): string {
+  const edit = finding.accesses.filter(({ what }) => what === "edit").at(-1);
+  const other = finding.accesses.find((access) => access !== edit);
+  return wordsOf({
+    rule: finding.rule,
+    ...(finding.list === null ? {} : { list: finding.list }),
+    ...(finding.node === null ? {} : { node: finding.node.name }),
+    ...(other === undefined ? {} : { reader: functionOf(other.site.name) }),
+    ...(edit === undefined ? {} : { editor: functionOf(edit.site.name) }),
+    ...((edit ?? other)?.operations[0] === undefined
+      ? {}
+      : { operation: (edit ?? other)?.operations[0]?.name ?? "" }),
+  });
+}
+
+/** `race | children | top | bdrv_io_plug | bdrv_child_cb_detach | bdrv_set_backing_hd`; "*" is what was left out. */
+function wordsOf({ rule, list, node, reader, editor, operation }: ExpectedFinding): string {
+  return [rule, list, node, reader, editor, operation].map((word) => word ?? "*").join(" | ");
+}
+
+function functionOf(site: string): string {
+  return site.split("/")[0] ?? site;
+}
+
+/** Run the scenario as `expectation` says and expect what it says, in each of `seeds`. */
+export function checkExpectation(
+  scenario: Scenario,
+  expectation: Expectation,
+  seeds: readonly number[] = [1, 2, 3],
+): void {
+  const { without = [], lock = "none", outcome = "ok", finds, others = false } = expectation;
+  for (const seed of seeds) {
+    const run = checkRun(scenario, { seed, without, lock });
+    expect(run.outcome).toBe(outcome);
+    const found = judge(run.bytes).findings.map(findingLine);
+    const unexpected = others
+      ? []
+      : found.filter((line) => !finds.some((promise) => fits(promise, line)));
+    const missing = finds.filter((promise) => !found.some((line) => fits(promise, line)));
+    expect({ unexpected, missing: missing.map(wordsOf) }).toEqual({ unexpected: [], missing: [] });
+  }
+}
+
+function fits(promise: ExpectedFinding, line: string): boolean {
+  const found = line.split(" | ");
+  return wordsOf(promise)
+    .split(" | ")
+    .every((word, index) => word === "*" || word === found[index]);
+}
+
+/** What a run of `expectation` is called in a test's title. */
+export function titleOf({ without, lock }: Expectation): string {
+  const off = without === undefined ? "all patches on" : `patches ${without.join(" and ")} off`;
+  return lock === "aio" ? `${off}, AioContext lock` : off;
 }
