@@ -11,9 +11,10 @@
 //   drained_end(top)
 //
 // Where: bdrv_co_preadv_part (io.c:1773) asks bdrv_is_inserted before it raises the node's in-flight counter (io.c:1807);
-// bdrv_co_pwritev_part, bdrv_co_pdiscard and bdrv_co_flush do likewise. Why no drain covers it: that order is safe only
-// inside a request that is counted further up, at the BlockBackend or at the parent node. Code that holds an edge and uses it
-// from a coroutine of its own (block-copy, the background work of a driver) has no such request, and no gate either.
+// bdrv_co_pwritev_part and bdrv_co_pdiscard do likewise, and bdrv_co_flush looks for the primary child first. Why no drain
+// covers it: that order is safe only inside a request that is counted further up, at the BlockBackend or at the parent node.
+// Code that holds an edge and uses it from a coroutine of its own (block-copy, the background work of a driver) has no such
+// request, and no gate either.
 
 import { blkRoot } from "#core/backend";
 import { must } from "#core/base";
