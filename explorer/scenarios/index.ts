@@ -1,6 +1,32 @@
 // The built-in scenarios, in the order in which they are listed.
 
 import type { Scenario } from "../scenario.ts";
-import { demo } from "./demo.ts";
+import demo from "./demo.ts";
+import holeAttachPolls from "./hole-attach-polls.ts";
+import holeEdgeRequest from "./hole-edge-request.ts";
+import holeInstantDrain from "./hole-instant-drain.ts";
+import holeIothreadDrain from "./hole-iothread-drain.ts";
+import holeNoQueuing from "./hole-no-queuing.ts";
+import holePlug from "./hole-plug.ts";
+import holeUnqueuedCopyRange from "./hole-unqueued-copy-range.ts";
+import holeUnqueuedGetlength from "./hole-unqueued-getlength.ts";
+import holeUnqueuedTruncate from "./hole-unqueued-truncate.ts";
+import holeWaitsOnce from "./hole-waits-once.ts";
+import setBacking from "./set-backing.ts";
+import setBackingAbort from "./set-backing-abort.ts";
 
-export const SCENARIOS: readonly Scenario[] = [demo];
+export const SCENARIOS: readonly Scenario[] = [
+  demo,
+  holeAttachPolls,
+  holeEdgeRequest,
+  holeInstantDrain,
+  holeIothreadDrain,
+  holeNoQueuing,
+  holePlug,
+  holeUnqueuedCopyRange,
+  holeUnqueuedGetlength,
+  holeUnqueuedTruncate,
+  holeWaitsOnce,
+  setBacking,
+  setBackingAbort,
+];
