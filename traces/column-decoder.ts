@@ -28,8 +28,9 @@ export class ColumnDecoder {
   }
 
   #decodeEvents(events: number, batch: EventBatch): void {
-    const { histories, rows, shapes, cells, cellFields, wideOfWho, wideOfKind } = this.#model;
-    const { masks, kinds, values, wides } = this.#columns;
+    // hot loop
+    const { histories, rows, shapes, cells, cellFields } = this.#model;
+    const { masks, kinds, values } = this.#columns;
     const { ints, floats } = batch;
     let { ctx, task } = this.#model;
     let who = model.whoSlot(ctx, task);
@@ -84,14 +85,8 @@ export class ColumnDecoder {
         cells[cell] = value;
         ints[base + cellFields[f + model.CELL_WORD]!] = value;
       }
-      let wide = 0;
-      if ((shape & model.SHAPE_WIDE) !== 0) {
-        wide = wideOfWho[who]!;
-        if ((mask & model.MISS_WIDE) !== 0) wide = wides.wide(wideOfKind[kind]!);
-        wideOfWho[who] = wide;
-        wideOfKind[kind] = wide;
-      }
-      floats[(i << 2) + 3] = wide;
+      const isWide = (shape & model.SHAPE_WIDE) !== 0;
+      floats[(i << 2) + 3] = isWide ? this.#decodeWide(kind, who, mask) : 0;
     }
     if (asPredicted !== 0) throw new RangeError("its masks do not fit its events");
     histories[who] = history;
@@ -111,8 +106,19 @@ export class ColumnDecoder {
     return model.whoSlot(memory.ctx, memory.task);
   }
 
+  #decodeWide(kind: number, who: number, mask: number): number {
+    // hot loop
+    const { wideOfWho, wideOfKind } = this.#model;
+    const isMissed = (mask & model.MISS_WIDE) !== 0;
+    const wide = isMissed ? this.#columns.wides.wide(wideOfKind[kind]!) : wideOfWho[who]!;
+    wideOfWho[who] = wide;
+    wideOfKind[kind] = wide;
+    return wide;
+  }
+
   /** Brings the slots a to d of a row, and its hash, up to what the event has. */
   #correctRow(row: number, mask: number): void {
+    // hot loop
     const { rows, rowSlots } = this.#model;
     const kind = rows[row]! & 0xff;
     for (let slot = 0; slot < 4; slot++) {

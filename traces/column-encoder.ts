@@ -34,6 +34,7 @@ export class ColumnEncoder {
   }
 
   #encodeEvents(batch: EventBatch): void {
+    // hot loop
     const { histories, rows, rowSlots, shapes } = this.#model;
     const { ints, floats } = batch;
     let { ctx, task } = this.#model;
@@ -113,6 +114,7 @@ export class ColumnEncoder {
 
   /** Brings slot `slot` of a row up to `value`; returns the mask's bit if that takes writing. */
   #correctSlot(row: number, slot: number, value: number, isRowSlot: number): number {
+    // hot loop
     const { rows } = this.#model;
     const word = row + 1 + slot;
     const difference = value - rows[word]!;
@@ -125,6 +127,7 @@ export class ColumnEncoder {
 
   /** The integer fields that are predicted from cells; returns the mask's bits. */
   #encodeCells(ints: Int32Array, base: number, kind: number, who: number, a: number): number {
+    // hot loop
     const { cells, cellFields, shapes } = this.#model;
     const first = kind << model.CELL_KIND_SHIFT;
     const end = first + ((shapes[kind]! & model.SHAPE_CELLS) << model.CELL_FIELD_SHIFT);
@@ -147,6 +150,7 @@ export class ColumnEncoder {
 
   /** The wide field; returns the mask's bit. */
   #encodeWide(value: number, kind: number, who: number): number {
+    // hot loop
     const { wideOfWho, wideOfKind } = this.#model;
     assert(Number.isSafeInteger(value), "a wide number is a safe integer");
     const asPredicted = value === wideOfWho[who];

@@ -78,10 +78,12 @@ export class ColumnReader {
   }
 
   byte(): number {
+    // hot loop
     return this.#bytes[this.#position++]! | 0;
   }
 
   uint(): number {
+    // hot loop
     let byte = this.#bytes[this.#position++]! | 0;
     if (byte < 0x80) return byte;
     let value = byte & 0x7f;
@@ -100,6 +102,7 @@ export class ColumnReader {
 
   /** The inverse of ColumnWriter.wide. */
   wide(predicted: number): number {
+    // hot loop
     let low = 0;
     let high = 0;
     for (let shift = 0; shift < 64; shift += 7) {
