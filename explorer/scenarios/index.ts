@@ -3,6 +3,7 @@
 import type { Scenario } from "../scenario.ts";
 import demo from "./demo.ts";
 import holeAttachPolls from "./hole-attach-polls.ts";
+import holeDiamond from "./hole-diamond.ts";
 import holeEdgeRequest from "./hole-edge-request.ts";
 import holeInstantDrain from "./hole-instant-drain.ts";
 import holeIothreadDrain from "./hole-iothread-drain.ts";
@@ -18,6 +19,7 @@ import setBackingAbort from "./set-backing-abort.ts";
 export const SCENARIOS: readonly Scenario[] = [
   demo,
   holeAttachPolls,
+  holeDiamond,
   holeEdgeRequest,
   holeInstantDrain,
   holeIothreadDrain,
