@@ -41,12 +41,12 @@ it("docs/first-race.md does what it says", { timeout: 300_000 }, () => {
   expect(sound).toContain(removed);
   const sections = DOCUMENT.split(/^## /m).slice(1);
   for (const section of sections) {
-    if (section.startsWith("1.")) writeFileSync(path, sound.replace(removed, added));
-    if (section.startsWith("5.")) writeFileSync(path, sound);
+    if (section.startsWith("6.")) writeFileSync(path, sound);
     for (const { command, lines } of commandsOf(section)) {
       const printed = type(command);
       expect(shows(printed, lines), `${command}\n${printed}`).toBe("");
     }
+    if (section.startsWith("1.")) writeFileSync(path, sound.replace(removed, added));
   }
 });
 
@@ -80,7 +80,8 @@ function type(command: string): string {
     encoding: "utf8",
     env,
   });
-  expect([0, 1], `${command}\n${stderr}`).toContain(status);
+  // Fine, findings, or a divergence.
+  expect([0, 1, 4], `${command}\n${stderr}`).toContain(status);
   return stdout + stderr;
 }
 
