@@ -88,10 +88,11 @@ function judgeFull(
   if (options.material) {
     options.onProgress?.(`Drawing ${path}`);
     const sum = new TraceDigest(header);
-    const batches = digesting(reader, sum);
+    const source = digesting(reader, sum);
+    // The collector stops when it has seen enough, which must not close the source: the digest needs the rest.
+    const batches = { [Symbol.iterator]: () => ({ next: () => source.next() }) };
     material = collectMaterial({ batches, sites: header.sites, strings }, result.findings);
-    // The collector stops when it has seen enough; the digest needs the rest.
-    for (const _ of batches);
+    for (const _ of source);
     digest = sum.finish(strings);
   }
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };

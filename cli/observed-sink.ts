@@ -1,7 +1,7 @@
 // A sink that looks at what goes by: how many events, their digest, and what the last ones were. What `record` and `replay`
 // tell the user about a run comes from here.
 
-import type { EventBatch, Site } from "#core/probe";
+import { EventBatch, type Site, WORDS_PER_EVENT } from "#core/probe";
 import type { Sink } from "#tracer";
 import { formatEvent, type TraceDigest } from "#traces";
 
@@ -19,21 +19,21 @@ const TAIL_MAX = 20;
 
 export class ObservedSink implements Sink {
   readonly #options: ObservedSinkOptions;
+  readonly #tail = new EventBatch(TAIL_MAX);
   #events = 0;
-  #last: EventBatch | null = null;
   #strings: readonly string[] = [""];
 
   constructor(options: ObservedSinkOptions) {
     this.#options = options;
   }
 
-  write(batch: EventBatch, strings: readonly string[]): void {
+  write(...[batch, strings, ...rest]: Parameters<Sink["write"]>): void {
     const { inner, digest, onProgress } = this.#options;
     digest?.add(batch);
-    inner?.write(batch, strings);
+    inner?.write(batch, strings, ...rest);
     this.#events += batch.count;
-    this.#last = batch;
     this.#strings = strings;
+    this.#keepTail(batch);
     onProgress?.(this.#events);
   }
 
@@ -46,14 +46,18 @@ export class ObservedSink implements Sink {
     return this.#options.digest?.finish(this.#strings) ?? "";
   }
 
-  /** The last events of the last batch, as text. Only while the recorder does not write on. */
+  /** The last events of the last batch, as text. */
   tail(): string[] {
-    const batch = this.#last;
-    if (batch === null) return [];
     const tables = { strings: this.#strings, sites: this.#options.sites };
-    const from = Math.max(0, batch.count - TAIL_MAX);
-    return Array.from({ length: batch.count - from }, (_, index) =>
-      formatEvent(batch, from + index, tables),
+    return Array.from({ length: this.#tail.count }, (_, index) =>
+      formatEvent(this.#tail, index, tables),
     );
+  }
+
+  /** The batch is the recorder's and is used again. */
+  #keepTail(batch: EventBatch): void {
+    const from = Math.max(0, batch.count - TAIL_MAX);
+    this.#tail.ints.set(batch.ints.subarray(from * WORDS_PER_EVENT, batch.count * WORDS_PER_EVENT));
+    this.#tail.count = batch.count - from;
   }
 }
