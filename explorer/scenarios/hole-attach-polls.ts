@@ -16,13 +16,15 @@
 //     T: subtree_drained_end(top)                                                        0      1      1  for ever
 //     .                                        a read at drive: queued, for ever
 //
-// (Left out is the plain drain of top that 7.2 has around all this.) Where: bdrv_replace_child_noperm (block.c:2829) with patch
-// 4, which calls `attach` first and links the edge into the new node's parents afterwards. What the edge owes was settled
-// before; `attach` polls (bdrv_apply_subtree_drain, io.c:574), and a drained_end meanwhile does not find the edge. Why no
-// drain covers it: main does drain base, all the time, so patch 11 has no objection, but drains do not exclude one another.
-// With the order of 7.2 (patch 4 off) the edge is linked before the poll, and all comes out even. The mirror image, a drain
-// that begins meanwhile (`drain` other than "ends"), fails QEMU's assertion `c->parent_quiesce_counter > 0` when it ends. That
-// a drain in an iothread reads `parents` uncounted is hole-iothread-drain; here the hook's counter happens to order the reads.
+// (Left out is the plain drain of top that 7.2 has around all this.)
+//
+// Where: bdrv_replace_child_noperm (block.c:2829) with patch 4, which calls `attach` first and links the edge into the new
+// node's parents afterwards. What the edge owes was settled before; `attach` polls (bdrv_apply_subtree_drain, io.c:574), and
+// a drained_end meanwhile does not find the edge. Why no drain covers it: main does drain base, all the time, so patch 11 has
+// no objection, but drains do not exclude one another. With the order of 7.2 (patch 4 off) the edge is linked before the poll,
+// and all comes out even. The mirror image, a drain that begins meanwhile (`drain` other than "ends"), fails QEMU's assertion
+// `c->parent_quiesce_counter > 0` when it ends. That a drain in an iothread reads `parents` uncounted is hole-iothread-drain;
+// here the hook's counter happens to order the reads.
 
 import { blkCoPreadv } from "#core/backend";
 import { nullCoDriver, nullOpen, overlayOpen } from "#core/drivers";

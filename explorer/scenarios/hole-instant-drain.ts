@@ -15,8 +15,8 @@
 // Where: blk_remove_bs (block-backend.c:863) calls blk_drain, which is a drained_begin with its drained_end at once, and then
 // clears blk->root. Why no drain covers it: the section has ended before the edit. A request that is let in between has read
 // blk->root, and goes on with it; had it not yet, it would find null where it has just found a node. In QEMU any interleaving
-// of the two threads will do; here steps are whole, and the wait for an end hook (block/throttle.c:225, block/qed.c has a
-// begin hook) is where the guest comes in.
+// of the two threads will do; here steps are whole, and the wait for an end hook (as in block/throttle.c:225) is where the
+// guest comes in.
 
 import { blkCoPreadv, blkRemoveBs, blkUnref } from "#core/backend";
 import { filterDriver, nullAioDriver, nullOpen } from "#core/drivers";

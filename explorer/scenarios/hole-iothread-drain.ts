@@ -13,8 +13,8 @@
 //
 // Where: bdrv_do_drained_begin, bdrv_drain_poll and bdrv_do_drained_end (io.c:439, 308, 513) with the loops over the parents
 // (io.c:53, 86, 108): any of them may run in the node's home thread. Why no drain covers it: drains wait for requests, and
-// drains do not exclude one another. A reviewer said so of the series in February 2022 (patch 10), and it is why QEMU moved
-// all drain callbacks to the main thread in 8.1.
+// drains do not exclude one another. Reviewers said so of the series in February 2022 (patch 10). Since QEMU 8.1 all drain
+// callbacks run in the main thread.
 
 import { bdrvSetBackingHd } from "#core/graph";
 import {
