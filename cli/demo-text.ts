@@ -92,36 +92,54 @@ const LIST_ORDER: readonly ListName[] = [
   "edge_bs",
 ];
 
-/** All races, those that share an edit together, and how many findings of other kinds there are. */
+/** All races, those that one drain would mend together, and how many findings of other kinds there are. */
 function racesText(report: TraceReport, look: Look): string {
   const { findings } = report.result;
   const groups = groupFindings(findings.filter(({ rule }) => rule === "race"));
   const rank = ({ first }: FindingGroup) =>
     first.list === null ? LIST_ORDER.length : LIST_ORDER.indexOf(first.list);
-  const sorted = [...groups].sort((a, b) => rank(a) - rank(b));
-  return (
-    sorted.map((group) => groupText(group, report, look)).join("") + othersText(findings, look)
-  );
+  const byCure = new Map<string, FindingGroup[]>();
+  for (const group of [...groups].sort((a, b) => rank(a) - rank(b))) {
+    const cure = group.first.advice?.text ?? group.first.fingerprint;
+    byCure.set(cure, [...(byCure.get(cure) ?? []), group]);
+  }
+  const cures = [...byCure.values()].map((mended) => cureText(mended, report, look));
+  return cures.join("") + othersText(findings, look);
 }
 
-function groupText(
-  { first, findings, edit, count }: FindingGroup,
+/** The races that one drained section would mend. */
+function cureText(
+  groups: readonly FindingGroup[],
   report: TraceReport,
   { paint, columns }: Look,
 ): string {
-  const name = findings.length === 1 ? "race" : `${findings.length} races`;
-  const times = count > 1 ? paint("dim", `  seen ${grouped(count)} times`) : "";
+  const races = groups.reduce((sum, { findings }) => sum + findings.length, 0);
+  const times = groups.reduce((sum, { count }) => sum + count, 0);
+  const advice = groups[0]?.first.advice ?? null;
+  const where = advice === null ? "" : ` with ${paint("strong", functionOf(advice.around))}`;
+  const lines = [
+    `  ${paint("bad", counted(races, "race"))}${where}${paint("dim", `, seen ${times === 1 ? "once" : `${grouped(times)} times`}`)}`,
+  ];
+  for (const group of groups) lines.push(...groupLines(group, report, paint));
+  for (const why of new Set(groups.map(({ first }) => first.why)))
+    lines.push(wrap("    why   ", why, columns));
+  if (advice !== null) lines.push(wrap("    fix   ", advice.text, columns));
+  return `${lines.join("\n")}\n`;
+}
+
+/** The list, the edit, and the reads that can meet it. */
+function groupLines(
+  { first, findings, edit }: FindingGroup,
+  report: TraceReport,
+  paint: Painter,
+): string[] {
   const reads = findings.flatMap((finding) => readOf(finding) ?? []);
   const accesses = edit === null ? first.accesses : [edit, ...reads];
   const width = Math.max(...accesses.map(({ site }) => functionOf(site).length));
-  const lines = accesses.map(({ what, site, operations }) => {
-    const within = operations.at(-1);
-    const where = within === undefined ? "" : `  in ${functionOf(within)}`;
-    return `    ${what}  ${paint("name", functionOf(site).padEnd(width))}  ${placeOf(site)}${where}`;
+  const lines = accesses.map(({ what, site }) => {
+    return `      ${what}  ${paint("name", functionOf(site).padEnd(width))}  ${placeOf(site)}`;
   });
-  lines.push(wrap("    why   ", first.why, columns));
-  if (first.advice !== null) lines.push(wrap("    fix   ", first.advice.text, columns));
-  return `  ${paint("bad", name)}  ${paint("strong", whatText(first, report))}${times}\n${lines.join("\n")}\n`;
+  return [`    ${paint("strong", whatText(first, report))}`, ...lines];
 }
 
 /** The list and whose it is; an edge is told by the parent that it belongs to. */
@@ -181,21 +199,26 @@ function lockPairs({ luck }: CoverageRow): number {
   return luck.reduce((sum, { edge, count }) => sum + (edge.kind === "lock" ? count : 0), 0);
 }
 
+/** Pairs of functions that are listed; the rest are counted. */
+const PAIRS_MAX = 8;
+
 /** A line for each pair of functions, most pairs of accesses first. */
 function pairLines(
   rows: readonly CoverageRow[],
   count: (row: CoverageRow) => number,
   { paint }: Look,
 ): string[] {
-  const sorted = [...rows].sort((a, b) => count(b) - count(a));
+  const sorted = [...rows].sort((a, b) => count(b) - count(a)).slice(0, PAIRS_MAX);
   const lists = Math.max(0, ...sorted.map(({ list }) => list.length));
   const reads = Math.max(0, ...sorted.map(({ reader }) => functionOf(reader).length));
-  return sorted.map((row) => {
+  const lines = sorted.map((row) => {
     const { list, reader, editor, editorOperation } = row;
     const within = editorOperation.name === "" ? "" : ` in ${functionOf(editorOperation)}`;
     const pair = `${paint("name", functionOf(reader).padEnd(reads))} × ${functionOf(editor)}${within}`;
-    return `    ${list.padEnd(lists)}  ${pair}  ${paint("dim", counted(count(row), "pair"))}`;
+    return `    ${list.padEnd(lists)}  ${pair}  ${paint("dim", `${grouped(count(row))}×`)}`;
   });
+  const left = rows.length - sorted.length;
+  return left === 0 ? lines : [...lines, paint("dim", `    … and ${left} more`)];
 }
 
 function keyOf({ list, reader, editor, editorOperation }: CoverageRow): string {

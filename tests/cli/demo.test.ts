@@ -26,13 +26,13 @@ describe("quiesce demo", () => {
   it("prints each race with the list, the node, both functions, why, and the drain that would cover it", () => {
     const [, unsafe = ""] =
       /Judged: without the drains\n([\s\S]*?)\nJudged:/.exec(ran.stdout) ?? [];
-    const races = unsafe.split(/^ {2}(?=\w)/m).filter((part) => /^(\d+ )?race/.test(part));
+    const races = unsafe.split(/^ {2}(?=\w)/m).filter((part) => /^\d+ races?/.test(part));
     expect(races.length).toBeGreaterThan(0);
     for (const race of races) {
-      expect(race).toMatch(
-        /^(\d+ )?races? {2}(children|parents|file|backing|blk_root|the node behind)/,
-      );
-      expect(race).toMatch(/^ {4}(edit|read) {2}\w+ +core\/[\w/-]+\.ts:\d+/m);
+      expect(race).toMatch(/^\d+ races? with \w+, seen /);
+      expect(race).toMatch(/^ {4}(children|parents|file|backing|blk_root|the node behind) /m);
+      expect(race).toMatch(/^ {6}edit {2}\w+ +core\/[\w/-]+\.ts:\d+$/m);
+      expect(race).toMatch(/^ {6}read {2}\w+ +core\/[\w/-]+\.ts:\d+$/m);
       expect(race).toMatch(/^ {4}why {3}\S/m);
       expect(race).toMatch(/^ {4}fix {3}\S/m);
     }
@@ -54,9 +54,9 @@ describe("quiesce demo", () => {
     expect(code).toBe(0);
   });
 
-  it("is short: it fits on two screens, no line is wider than a page", () => {
+  it("is short: it fits on three screens, no line is wider than a page", () => {
     const lines = ran.stdout.split("\n");
-    expect(lines.length).toBeLessThan(120);
+    expect(lines.length).toBeLessThan(140);
     const wide = lines.filter((line) => line.replaceAll(out, "out").length > 100);
     expect(wide).toEqual([]);
   });
