@@ -2,6 +2,9 @@
 
 import type { Scenario } from "../scenario.ts";
 import demo from "./demo.ts";
+import drainInstant from "./drain-instant.ts";
+import drainNotWaited from "./drain-not-waited.ts";
+import drainParentOnly from "./drain-parent-only.ts";
 import holeAttachPolls from "./hole-attach-polls.ts";
 import holeDiamond from "./hole-diamond.ts";
 import holeEdgeRequest from "./hole-edge-request.ts";
@@ -18,6 +21,9 @@ import setBackingAbort from "./set-backing-abort.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   demo,
+  drainInstant,
+  drainNotWaited,
+  drainParentOnly,
   holeAttachPolls,
   holeDiamond,
   holeEdgeRequest,
