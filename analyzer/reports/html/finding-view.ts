@@ -92,7 +92,7 @@ function lanesFigure(finding: Finding, material: FindingMaterial, id: string): M
   if (material.lanes === null) return null;
   return html`<figure><figcaption>What each context did. The axis is the order of events, not time.
 <span class="legend"><i class="key task"></i>request <i class="key operation"></i>graph operation <i class="key waiting"></i>drain waits <i class="key drained"></i>drained <i class="key lock"></i>lock <i class="key wait"></i>polls <i class="key dot read"></i>read <i class="key dot edit"></i>edit</span></figcaption>
-<div class="scroll" tabindex="0" role="region" aria-label="Lanes">${lanesSvg(finding, material.lanes, `${id}-lanes`)}</div></figure>`;
+<div class="scroll lane-scroll" tabindex="0" role="region" aria-label="Lanes">${lanesSvg(finding, material.lanes, `${id}-lanes`)}</div></figure>`;
 }
 
 function graphFigure(finding: Finding, material: FindingMaterial, id: string): Markup | null {

@@ -52,7 +52,7 @@ function edgeLabel(edge: GraphEdge, from: PlacedVertex, to: PlacedVertex): Marku
   const { x1, y1, x2, y2 } = ends(from, to);
   const change = edge.change === "none" ? "" : ` · ${edge.change}`;
   const text = `${cut(edge.name, 14)}${change}`;
-  const width = text.length * 6.1 + 10;
+  const width = text.length * (edge.change === "none" ? 6.1 : 6.9) + 10;
   const x = (x1 + x2) / 2;
   const y = (y1 + y2) / 2;
   return html`<g class="edge-label ${edge.change}"><rect x="${x - width / 2}" y="${y - 8}" width="${width}" height="16" rx="8"/>

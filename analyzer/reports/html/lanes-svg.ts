@@ -17,25 +17,37 @@ import { html, type Markup } from "./markup.ts";
 
 const CHARACTER = 6.3;
 
-/** The lanes of `finding` as one SVG; `id` makes the names inside unique on the page. */
+/** Width of the names, which stay in view when the picture is scrolled. */
+const NAMES = 88;
+
+/** The lanes of `finding`: their names, and beside them what they did. `id` makes the names inside unique on the page. */
 export function lanesSvg(finding: Finding, window: LaneWindow, id: string): Markup {
   const layout = layOutLanes(finding, window);
   const { width, height } = layout;
-  return html`<svg class="lanes" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${id}-title">
-<title id="${id}-title">${describe(finding)}</title>
-${layout.lanes.map((lane, index) => {
-  return html`<rect class="lane${index % 2 === 0 ? "" : " odd"}" x="0" y="${lane.y}" width="${width}" height="${lane.height}"/>
-<text class="lane-name" x="10" y="${lane.y + 23}">${cut(lane.name, 13)}</text>
-${lane.leftOut > 0 && html`<text class="small" x="10" y="${lane.y + 38}">+${counted(lane.leftOut, "request")}</text>`}`;
+  const wide = width - NAMES;
+  return html`<svg class="lane-names" viewBox="0 0 ${NAMES} ${height}" width="${NAMES}" height="${height}" aria-hidden="true">
+${laneGrounds(layout)}
+${layout.lanes.map(({ name, y, leftOut }) => {
+  return html`<text class="lane-name" x="10" y="${y + 23}">${cut(name, 12)}</text>
+${leftOut > 0 && html`<text class="small" x="10" y="${y + 38}">+${counted(leftOut, "request")}</text>`}`;
 })}
+<text class="tick name" x="10" y="${height - 8}">event</text></svg>
+<svg class="lanes" viewBox="${NAMES} 0 ${wide} ${height}" width="${wide}" height="${height}" role="img" aria-labelledby="${id}-title">
+<title id="${id}-title">${describe(finding)}</title>
+${laneGrounds(layout)}
 ${layout.bars.map((bar) => barMark(bar, finding, layout))}
 ${layout.marks.map(({ x, y, mark }) => otherMark(mark, x, y))}
 ${layout.gap !== null && gapMark(layout.gap, height)}
 ${orderMark(finding, layout)}
 ${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, width, height }))}
 ${layout.ticks.map(({ x, event }) => html`<text class="tick" x="${x}" y="${height - 8}">${grouped(event)}</text>`)}
-<text class="tick name" x="10" y="${height - 8}">event</text>
 </svg>`;
+}
+
+function laneGrounds({ lanes, width }: LaneLayout): Markup[] {
+  return lanes.map(({ y, height }, index) => {
+    return html`<rect class="lane${index % 2 === 1 && " odd"}" x="0" y="${y}" width="${width}" height="${height}"/>`;
+  });
 }
 
 function describe(finding: Finding): string {

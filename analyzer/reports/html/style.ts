@@ -77,7 +77,8 @@ figure { margin: 0 0 14px; min-width: 0; } figcaption { color: var(--soft); font
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px; align-items: start; }
 .graph-figure .scroll { display: grid; justify-content: safe center; }
 svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); }
-.lanes text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; }
+.lanes text, .lane-names text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; }
+.lane-scroll { display: flex; } .lane-scroll svg { flex: none; } .lane-names { position: sticky; left: 0; background: var(--paper); }
 .lane { fill: var(--paper); } .lane.odd { fill: var(--shade); } svg .lane-name { font-weight: 600; font-size: 12px; }
 .gap { fill: var(--ground); stroke: var(--line); stroke-dasharray: 3 3; } .gap-text { text-anchor: middle; }
 .bar rect { fill: var(--task-soft); stroke: var(--task); stroke-width: 1; } .key.task { background: var(--task-soft); border: 1px solid var(--task); }
