@@ -3,7 +3,16 @@
 // trace (see order/knowledge.ts for why that is possible).
 
 import { QuiesceError } from "#core/base";
-import { Ev, type EventBatch, KIND_MAX, type Site, WORDS_PER_EVENT, WORLD_CTX } from "#core/probe";
+import {
+  Ev,
+  type EventBatch,
+  FLOAT_WIDE,
+  FLOATS_PER_EVENT,
+  KIND_MAX,
+  type Site,
+  WORDS_PER_EVENT,
+  WORLD_CTX,
+} from "#core/probe";
 import { Conflicts } from "./conflicts/conflicts.ts";
 import { Pairs } from "./conflicts/pairs.ts";
 import { Tally } from "./conflicts/tally.ts";
@@ -31,6 +40,45 @@ import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
 
+/** What is done with events of a kind: nothing, the model and the orders, those and then the rules; req_begin has its own. */
+const USE_NONE = 0;
+const USE_MODEL = 1;
+const USE_RULES = 2;
+const USE_REQUEST = 3;
+
+/** Frequent kinds that say nothing here; who ran them matters all the same. */
+const IGNORED = [
+  Ev.tracked_begin,
+  Ev.tracked_end,
+  Ev.tracked_wait,
+  Ev.req_end,
+  Ev.req_queued,
+  Ev.poll_begin,
+  Ev.poll_end,
+  Ev.wait_begin,
+  Ev.wait_check,
+  Ev.external_disable,
+  Ev.recursive_quiesce,
+  Ev.edge_quiesce,
+  Ev.clock_read,
+  Ev.host_call,
+  Ev.data_decision,
+] as const;
+
+/** Kinds that only the full order looks at. */
+const ACCIDENTS_ONLY = [
+  Ev.kick,
+  Ev.io_submit,
+  Ev.bh_schedule,
+  Ev.co_create,
+  Ev.co_schedule,
+  Ev.co_wake,
+  Ev.wait_end,
+  Ev.timer_arm,
+  Ev.lock_acquire,
+  Ev.lock_release,
+] as const;
+
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
   const analysis = new Analysis(options);
@@ -53,9 +101,13 @@ export class Analysis {
   readonly #graphEvents: GraphEvents;
   readonly #drainEvents: DrainEvents;
   readonly #verdicts: VerdictRules;
+  readonly #drainRules: DrainRules;
+  readonly #requestRule: RequestRule;
   readonly #passes: readonly Pass[];
   /** Rules by kind of event. */
   readonly #byKind: (Pass[] | null)[] = new Array<Pass[] | null>(KIND_MAX).fill(null);
+  /** What is done with events of each kind. */
+  readonly #uses = new Uint8Array(KIND_MAX).fill(USE_MODEL);
   #events = 0;
   #complete = false;
 
@@ -91,11 +143,12 @@ export class Analysis {
     this.#graphEvents = new GraphEvents(context);
     this.#drainEvents = new DrainEvents(context);
     this.#verdicts = new VerdictRules(context);
+    this.#drainRules = new DrainRules(context);
+    this.#requestRule = new RequestRule(context);
     this.#passes = [
       new EditRules(context),
       new IterationRule(context),
-      new DrainRules(context),
-      new RequestRule(context),
+      this.#drainRules,
       this.#verdicts,
     ];
     for (const pass of this.#passes) {
@@ -103,44 +156,57 @@ export class Analysis {
         const passes = this.#byKind[kind] ?? [];
         passes.push(pass);
         this.#byKind[kind] = passes;
+        this.#uses[kind] = USE_RULES;
       }
     }
+    for (const kind of IGNORED) this.#uses[kind] = USE_NONE;
+    if (full === null) for (const kind of ACCIDENTS_ONLY) this.#uses[kind] = USE_NONE;
+    this.#uses[Ev.req_begin] = USE_REQUEST;
   }
 
   /** The next events. */
   feed(batch: EventBatch): void {
     const { ints, floats, count } = batch;
     const now = this.#now;
+    const uses = this.#uses;
     if (this.#events + count >= NEVER)
       throw new QuiesceError(
         "limit",
         "The trace has more events than the analyzer can number (2,147,483,646).",
       );
     this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
+    // Hot loop: some 30 ns an event.
     for (let i = 0, at = 0; i < count; i++, at += WORDS_PER_EVENT) {
       const head = ints[at] as number;
       const kind = head & 0xff;
       const ctx = (head >>> 8) & 0xff;
-      let task = ints[at + 1] as number;
       now.index = this.#events++;
+      const use = uses[kind] as number;
+      // What no context ran says something to the rules alone; it is in no order.
+      if (ctx === WORLD_CTX && use !== USE_RULES) continue;
+      let task = ints[at + 1] as number;
       if (task === 0 && this.#edges.hasWrappers && ctx !== 0) task = this.#wrapperTask(ctx);
       if (ctx !== now.ctx || task !== now.taskId) {
         this.#orders.switchTo(ctx, task);
         if (task > WRAPPER_TASK) this.#wrapperRuns(task - WRAPPER_TASK);
       }
+      if (use === USE_NONE) continue;
       const a = ints[at + 2] as number;
       const b = ints[at + 3] as number;
       const c = ints[at + 4] as number;
-      if (kind === Ev.req_begin && now.task !== null) {
-        now.task.describe(a, b, c, floats[i * 4 + 3] as number);
+      if (use === USE_REQUEST) {
+        const offset = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
+        if (now.task !== null) now.task.request = { blk: a, type: b, bytes: c, offset };
         continue;
       }
-      this.#hot(kind, a, b, c, ints[at + 5] as number);
-      const passes = this.#byKind[kind] as Pass[] | null;
-      if (passes !== null)
-        for (let p = 0; p < passes.length; p++)
-          (passes[p] as Pass).on(kind, a, b, c, ints[at + 5] as number);
+      this.#frequent(kind, a, b, c, ints[at + 5] as number);
+      if (use === USE_RULES) this.#rules(kind, a, b, c, ints[at + 5] as number);
     }
+  }
+
+  /** The rules that ask for events of this kind. */
+  #rules(kind: number, a: number, b: number, c: number, d: number): void {
+    for (const pass of this.#byKind[kind] ?? []) pass.on(kind, a, b, c, d);
   }
 
   /** Where no request task runs: the coroutine that a drainer started and waits for is one as a whole, if it runs in `ctx`. */
@@ -184,58 +250,71 @@ export class Analysis {
     });
   }
 
-  /** Kinds that are frequent: what a request does. */
-  #hot(kind: number, a: number, b: number, c: number, d: number): void {
+  /**
+   * Kinds that are frequent: what a request does. Cases are numbers of the catalogue, which never change: only literals make
+   * a jump table, and names would cost a comparison each. A test holds each against its comment.
+   */
+  #frequent(kind: number, a: number, b: number, c: number, d: number): void {
     switch (kind) {
-      case Ev.list_read:
+      case 95: // list_read
         this.#conflicts.read(a, b, c);
         break;
-      case Ev.bs_in_flight_dec:
+      case 60: // bs_in_flight_dec
         this.#edges.bsInFlightDec(this.#graph.node(a));
+        if (b < 0) this.#drainRules.belowZero("in-flight", this.#graph.node(a));
         break;
-      case Ev.bs_in_flight_inc:
-        if (this.#now.ctx !== 0) this.#graph.publish(this.#graph.node(a));
+      case 59: // bs_in_flight_inc
+        this.#bsInFlightInc(a);
         break;
-      case Ev.blk_in_flight_dec:
+      case 62: // blk_in_flight_dec
         this.#edges.blkInFlightDec(this.#graph.blk(a));
         this.#now.task?.hold(a, -1);
+        if (b < 0) this.#drainRules.belowZero("in-flight", this.#graph.blk(a));
         break;
-      case Ev.blk_in_flight_inc:
+      case 61: // blk_in_flight_inc
         this.#now.task?.hold(a, 1);
         if (this.#now.ctx !== 0) this.#graph.publish(this.#graph.blk(a));
         break;
-      case Ev.bs_in_flight_read:
+      case 63: // bs_in_flight_read
         this.#edges.bsInFlightRead(this.#graph.node(a), b, c);
         break;
-      case Ev.blk_in_flight_read:
+      case 64: // blk_in_flight_read
         this.#edges.blkInFlightRead(this.#graph.blk(a), b, c);
         break;
-      case Ev.gate_read:
+      case 65: // gate_read
         this.#edges.gateRead(this.#graph.blk(a), b);
         break;
-      case Ev.co_enter:
+      case 36: // co_enter
         this.#operations.coEnter(this.#now.ctx, a);
         this.#accidents?.coEnter(a);
         break;
-      case Ev.co_yield:
+      case 37: // co_yield
         this.#operations.coLeave(this.#now.ctx, a, false);
         this.#accidents?.coYield(a);
         break;
-      case Ev.co_terminate:
+      case 38: // co_terminate
         this.#operations.coLeave(this.#now.ctx, a, true);
         this.#accidents?.coTerminate(a);
         if (this.#edges.hasWrappers) this.#wrapperEnds(a);
         break;
-      case Ev.task_begin:
+      case 55: // task_begin
         this.#taskBegin(b);
         break;
-      case Ev.task_end:
+      case 56: // task_end
         this.#taskEnd(a, b);
         break;
       default:
-        if (this.#accidents !== null && this.#accident(this.#accidents, kind, a, b, c)) return;
-        this.#cold(kind, a, b, c, d);
+        if (this.#accidents === null || !this.#accident(this.#accidents, kind, a, b, c)) {
+          this.#other(kind, a, b, c, d);
+        }
     }
+  }
+
+  #bsInFlightInc(id: number): void {
+    if (this.#now.ctx === 0) return;
+    const node = this.#graph.node(id);
+    if (node.isPrivate) this.#graph.publish(node);
+    if (node.holds.length > 0) this.#requestRule.raised(node);
   }
 
   #taskBegin(co: number): void {
@@ -256,32 +335,32 @@ export class Analysis {
   /** Kinds that only the full order knows; false for others. */
   #accident(accidents: Accidents, kind: number, a: number, b: number, c: number): boolean {
     switch (kind) {
-      case Ev.kick:
+      case 30: // kick
         accidents.kick();
         return true;
-      case Ev.io_submit:
+      case 50: // io_submit
         accidents.ioSubmit(a);
         return true;
-      case Ev.bh_schedule:
+      case 15: // bh_schedule
         accidents.bhSchedule(a);
         return true;
-      case Ev.co_create:
+      case 35: // co_create
         accidents.coCreate(a);
         return true;
-      case Ev.co_schedule:
-      case Ev.co_wake:
+      case 39: // co_schedule
+      case 40: // co_wake
         accidents.coWake(a);
         return true;
-      case Ev.wait_end:
+      case 29: // wait_end
         accidents.waitEnd(b);
         return true;
-      case Ev.timer_arm:
+      case 19: // timer_arm
         accidents.timerArm(a);
         return true;
-      case Ev.lock_acquire:
+      case 46: // lock_acquire
         accidents.lockAcquire(a, c);
         return true;
-      case Ev.lock_release:
+      case 47: // lock_release
         accidents.lockRelease(a, c);
         return true;
       default:
@@ -290,43 +369,43 @@ export class Analysis {
   }
 
   /** Everything else. */
-  #cold(kind: number, a: number, b: number, c: number, d: number): void {
+  #other(kind: number, a: number, b: number, c: number, d: number): void {
     const { ctx } = this.#now;
     switch (kind) {
-      case Ev.bh_run:
+      case 16: // bh_run
         this.#handler(ctx);
         this.#accidents?.bhRun(a);
         break;
-      case Ev.fd_run:
+      case 22: // fd_run
         this.#handler(ctx);
         this.#edges.fdRun(b !== 0, c);
         break;
-      case Ev.bh_done:
+      case 17: // bh_done
         this.#operations.handlerEnd(ctx);
         this.#edges.handlerOver();
         break;
-      case Ev.io_done:
+      case 51: // io_done
         this.#edges.handlerOver();
         this.#accidents?.ioDone(a);
         break;
-      case Ev.timer_run:
+      case 20: // timer_run
         this.#edges.handlerOver();
         this.#accidents?.timerRun(a);
         break;
-      case Ev.req_wake:
+      case 67: // req_wake
         this.#edges.reqWake(b);
         break;
-      case Ev.req_resumed:
+      case 68: // req_resumed
         this.#edges.reqResumed(b);
         break;
-      case Ev.graph_op_begin:
+      case 101: // graph_op_begin
         this.#operations.begin(ctx, a, -1);
         break;
-      case Ev.tran_action_begin:
+      case 105: // tran_action_begin
         this.#operations.begin(ctx, c, b);
         break;
-      case Ev.graph_op_end:
-      case Ev.tran_action_end:
+      case 102: // graph_op_end
+      case 106: // tran_action_end
         this.#operations.end(ctx);
         break;
       default:
@@ -344,34 +423,34 @@ export class Analysis {
   #rare(kind: number, a: number, b: number, c: number): void {
     const edges = this.#edges;
     switch (kind) {
-      case Ev.ctx_start:
+      case 11: // ctx_start
         edges.ctxStart(a);
         break;
-      case Ev.ctx_run:
+      case 12: // ctx_run
         edges.ctxRun(a);
         break;
-      case Ev.ctx_stop:
+      case 13: // ctx_stop
         edges.ctxStop(a);
         break;
-      case Ev.ctx_join:
+      case 14: // ctx_join
         edges.ctxJoin(a);
         break;
-      case Ev.external_enable:
+      case 24: // external_enable
         edges.externalEnable(a);
         break;
-      case Ev.job_gate_read:
+      case 126: // job_gate_read
         edges.jobGateRead(this.#graph.job(a), b);
         break;
-      case Ev.job_busy:
+      case 127: // job_busy
         edges.jobBusy(this.#graph.job(a), b);
         break;
-      case Ev.job_busy_read:
+      case 128: // job_busy_read
         edges.jobBusyRead(this.#graph.job(a), b, c);
         break;
-      case Ev.wrapper_begin:
+      case 41: // wrapper_begin
         edges.wrapperBegin(a);
         break;
-      case Ev.wrapper_end:
+      case 42: // wrapper_end
         edges.wrapperEnd(a);
         break;
     }

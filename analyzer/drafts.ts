@@ -37,7 +37,7 @@ export type Why =
       readonly code: "request";
       readonly section: Section;
       readonly task: number;
-      readonly request: RequestText;
+      readonly request: RequestText | null;
     }
   | { readonly code: "assertion"; readonly site: number; readonly text: number }
   | { readonly code: "thread"; readonly site: number; readonly ctx: number }

@@ -6,64 +6,63 @@
 const BUCKETS_MAX = 64;
 
 export class Buckets {
-  #times = new Int32Array(4);
-  #counts = new Int32Array(4);
-  #length = 0;
+  readonly #times: number[] = [];
+  readonly #counts: number[] = [];
 
-  /** `count` accesses at `time`; `known` is up to where main knows that context. */
-  add(time: number, count: number, known: number): void {
-    let at = this.#length;
-    while (at > 0 && (this.#times[at - 1] as number) > time) at--;
-    if (at > 0 && this.#times[at - 1] === time) {
-      (this.#counts[at - 1] as number) += count;
-      return;
-    }
-    if (this.#length === BUCKETS_MAX) {
-      this.#compact(known);
-      this.add(time, count, known);
-      return;
-    }
-    if (this.#length === this.#times.length) this.#grow();
-    this.#times.copyWithin(at + 1, at, this.#length);
-    this.#counts.copyWithin(at + 1, at, this.#length);
-    this.#times[at] = time;
-    this.#counts[at] = count;
-    this.#length++;
+  /** Whether `compact` is due before the next add. */
+  get isFull(): boolean {
+    return this.#times.length >= BUCKETS_MAX;
   }
 
-  addAll(from: Buckets, known: number): void {
-    for (let i = 0; i < from.#length; i++)
-      this.add(from.#times[i] as number, from.#counts[i] as number, known);
+  /** `count` accesses at `time`. */
+  add(time: number, count: number): void {
+    const times = this.#times;
+    let at = times.length;
+    while (at > 0 && (times[at - 1] as number) > time) at--;
+    if (at > 0 && times[at - 1] === time) {
+      this.#counts[at - 1] = (this.#counts[at - 1] as number) + count;
+    } else if (at === times.length) {
+      times.push(time);
+      this.#counts.push(count);
+    } else {
+      times.splice(at, 0, time);
+      this.#counts.splice(at, 0, count);
+    }
+  }
+
+  /** Let all of them have happened at the latest time: for those that main knows, whose times nobody will ask for. */
+  collapse(): void {
+    if (this.#times.length < 2) return;
+    const last = this.#times[this.#times.length - 1] as number;
+    const sum = this.#counts.reduce((a, b) => a + b, 0);
+    this.#times.splice(0, this.#times.length, last);
+    this.#counts.splice(0, this.#counts.length, sum);
+  }
+
+  addAll(from: Buckets): void {
+    from.#times.forEach((time, i) => {
+      this.add(time, from.#counts[i] as number);
+    });
   }
 
   /** How many happened up to `time`. */
   upTo(time: number): number {
     let sum = 0;
-    for (let i = 0; i < this.#length && (this.#times[i] as number) <= time; i++)
+    for (let i = 0; i < this.#times.length && (this.#times[i] as number) <= time; i++) {
       sum += this.#counts[i] as number;
+    }
     return sum;
   }
 
-  #grow(): void {
-    const times = new Int32Array(this.#times.length * 4);
-    const counts = new Int32Array(times.length);
-    times.set(this.#times);
-    counts.set(this.#counts);
-    this.#times = times;
-    this.#counts = counts;
-  }
-
-  #compact(known: number): void {
+  /** Make room; `known` is up to where main knows that context. */
+  compact(known: number): void {
+    const times = this.#times;
     let merged = 1;
-    while (merged < this.#length && (this.#times[merged] as number) <= known) merged++;
-    if (merged < 2) merged = 2;
-    let sum = 0;
-    for (let i = 0; i < merged; i++) sum += this.#counts[i] as number;
-    const last = merged - 1;
-    this.#times[0] = this.#times[last] as number;
-    this.#counts[0] = sum;
-    this.#times.copyWithin(1, merged, this.#length);
-    this.#counts.copyWithin(1, merged, this.#length);
-    this.#length -= last;
+    while (merged < times.length && (times[merged] as number) <= known) merged++;
+    merged = Math.max(merged, times.length - BUCKETS_MAX + 2, 2);
+    const sum = this.#counts.slice(0, merged).reduce((a, b) => a + b, 0);
+    const last = times[merged - 1] as number;
+    times.splice(0, merged, last);
+    this.#counts.splice(0, merged, sum);
   }
 }

@@ -18,7 +18,7 @@ import { type Knowledge, knowsMark, knowsSig, NEVER } from "../order/knowledge.t
 import type { Orders } from "../order/orders.ts";
 import type { TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
-import { foldLog, settleLog, takeFromLog } from "./log.ts";
+import { foldLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
 import { type Cell, type EditRecord, type Group, LISTS_MAX, Variable } from "./variable.ts";
 
@@ -53,19 +53,27 @@ export class Conflicts {
     const cell = variable.cell(site, ctx, chain) ?? this.#addCell(variable, site, ctx, chain);
     const { edit } = variable;
     if (edit !== null && (ctx !== 0 || edit.ctx !== 0)) {
-      if (orders.mainKnown() >= variable.coveredFrom) cell.after.covered++;
+      const known = orders.mainKnown();
+      if (known >= variable.coveredFrom) cell.after.covered++;
+      else if (known >= variable.sanctionedFrom) cell.after.sanctioned++;
       else this.#readAfterEdit(variable, cell, edit);
     }
     const epoch = orders.full === null ? 0 : orders.full.epochNow(ctx);
     if (ctx === 0) {
-      const group = cell.groupOf(null);
-      group.add(index, epoch, -1, this.#now.taskId, task);
-      group.mainTimes ??= new Buckets();
-      group.mainTimes.add(orders.mainReleased, 1, -1);
+      this.#readInMain(cell, epoch);
     } else if (task !== null) {
       task.logRead(cell, index, epoch);
       if (task.length >= task.foldAt) foldLog(orders, task);
-    } else cell.groupOf(orders.context(ctx).base).add(index, epoch, orders.mainKnows(ctx), 0, null);
+    } else groupFor(orders, cell, orders.context(ctx).base).add(index, epoch, 0, null);
+  }
+
+  #readInMain(cell: Cell, epoch: number): void {
+    const { index, taskId, task } = this.#now;
+    const group = groupFor(this.#orders, cell, null);
+    group.add(index, epoch, taskId, task === null ? null : task.request);
+    group.mainTimes ??= new Buckets();
+    if (group.mainTimes.isFull) group.mainTimes.compact(-1);
+    group.mainTimes.add(this.#orders.mainReleased, 1);
   }
 
   #variable(list: number, owner: number): Variable {
@@ -139,16 +147,17 @@ export class Conflicts {
       for (const group of cell.groups) this.#groupBeforeEdit(variable, cell, group, edit);
       cell.groups = [];
     }
-    for (const task of this.#orders.tasks.values()) {
+    this.#orders.tasks.forEach((task) => {
       // The log holds reads off the main context only.
       const own = edit.ctx !== 0 && edit.actor === task.id;
       takeFromLog(this.#orders, task, variable, (cell, group) => {
         if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
       });
-    }
+    });
     this.lastEdited = variable;
     variable.edit = edit;
     variable.coveredFrom = NEVER;
+    variable.sanctionedFrom = edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER;
     variable.coveredBy = null;
     for (const section of edit.cover) this.#covers(section, variable);
   }
@@ -171,10 +180,7 @@ export class Conflicts {
       ctx,
       task: taskId,
       actor,
-      request:
-        task === null
-          ? null
-          : { type: task.type, blk: task.blk, bytes: task.bytes, offset: task.offset },
+      request: task === null ? null : task.request,
       site,
       chain: this.#operations.chain(ctx),
       kind,
@@ -229,7 +235,10 @@ export class Conflicts {
     const { full } = this.#orders;
     // What is known by protocol is known in the full order too, and is the oldest.
     const byProtocol = group.count - left;
-    const known = full === null ? 0 : group.times.upTo(full.known(edit.ctx, cell.ctx)) - byProtocol;
+    const known =
+      full === null || group.times === null
+        ? 0
+        : group.times.upTo(full.known(edit.ctx, cell.ctx)) - byProtocol;
     const read: ReadRef = { cell, group };
     if (known > 0 && full !== null) {
       this.#pairs.luck(variable, read, edit, full.labelFor(edit.ctx, cell.ctx), known);

@@ -11,9 +11,17 @@ function baseOf(orders: Orders, task: TaskState): Sig {
   return task.lastCtx > 0 ? orders.context(task.lastCtx).base : orders.nothing;
 }
 
-/** The task is over: count all its reads. */
+/** The group of `sig` in `cell`, with room for one more. */
+export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
+  if (cell.groups.length >= cell.mergeAt) mergeGroups(orders, cell);
+  const group = cell.groupOf(sig, orders.full !== null);
+  if (group.times !== null && group.times.isFull) group.times.compact(orders.mainKnows(cell.ctx));
+  return group;
+}
+
+/** The task is over: count all its reads. Hot. */
 export function settleLog(orders: Orders, task: TaskState): void {
-  const { refs, ints } = task;
+  const { refs, ints, id, request } = task;
   let sig = baseOf(orders, task);
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
@@ -21,27 +29,16 @@ export function settleLog(orders: Orders, task: TaskState): void {
     if (index === RELEASE) sig = sig.with(ref as Gen);
     else if (ref === null || ref === undefined) continue;
     else if (index === FOLDED) settleFolded(orders, ref as Folded, sig);
-    else settleRead(orders, ref as Cell, sig, index, ints[i * 2 + 1] as number, task);
+    else {
+      const cell = ref as Cell;
+      if (cell.variable.dead) continue;
+      groupFor(orders, cell, sig).add(index, ints[i * 2 + 1] as number, id, request);
+    }
   }
 }
 
-function settleRead(
-  orders: Orders,
-  cell: Cell,
-  sig: Sig,
-  index: number,
-  epoch: number,
-  task: TaskState,
-): void {
-  if (cell.variable.dead) return;
-  if (cell.groups.length >= cell.mergeAt) mergeGroups(orders, cell);
-  cell.groupOf(sig).add(index, epoch, orders.mainKnows(cell.ctx), task.id, task);
-}
-
-function settleFolded(orders: Orders, folded: Folded, sig: Sig): void {
-  const { cell } = folded;
-  if (cell.variable.dead) return;
-  cell.groupOf(sig).addAll(folded.group, orders.mainKnows(cell.ctx));
+function settleFolded(orders: Orders, { cell, group }: Folded, sig: Sig): void {
+  if (!cell.variable.dead) groupFor(orders, cell, sig).addAll(group);
 }
 
 /** Take the reads of `variable` out of the log of a task that still runs. */
@@ -63,9 +60,9 @@ export function takeFromLog(
       const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
       if (cell.variable !== variable) continue;
       refs[i] = null;
-      const group = new Group(sig);
-      if (index === FOLDED) group.addAll((ref as Folded).group, 0);
-      else group.add(index, ints[i * 2 + 1] as number, 0, task.id, task);
+      const group = new Group(sig, orders.full !== null);
+      if (index === FOLDED) group.addAll((ref as Folded).group);
+      else group.add(index, ints[i * 2 + 1] as number, task.id, task.request);
       take(cell, group);
     }
   }
@@ -77,8 +74,8 @@ function mentions(task: TaskState, variable: Variable): boolean {
     const ref = refs[i];
     const index = ints[i * 2] as number;
     if (ref === null || ref === undefined || index === RELEASE) continue;
-    if ((index === FOLDED ? (ref as Folded).cell : (ref as Cell)).variable === variable)
-      return true;
+    const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
+    if (cell.variable === variable) return true;
   }
   return false;
 }
@@ -99,22 +96,17 @@ export function foldLog(orders: Orders, task: TaskState): void {
     } else if (ref !== null && ref !== undefined) {
       const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
       if (cell.variable.dead) continue;
-      const folded = foldedOf(bySig, sig, cell, kept);
-      if (index === FOLDED) folded.group.addAll((ref as Folded).group, orders.mainKnows(cell.ctx));
-      else
-        folded.group.add(
-          index,
-          ints[i * 2 + 1] as number,
-          orders.mainKnows(cell.ctx),
-          task.id,
-          task,
-        );
+      const { group } = foldedOf(orders, bySig, sig, cell, kept);
+      if (index === FOLDED) group.addAll((ref as Folded).group);
+      else group.add(index, ints[i * 2 + 1] as number, task.id, task.request);
+      if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
     }
   }
   task.replaceLog(kept.reverse());
 }
 
 function foldedOf(
+  orders: Orders,
   bySig: Map<Sig, Map<Cell, Folded>>,
   sig: Sig,
   cell: Cell,
@@ -127,7 +119,7 @@ function foldedOf(
   }
   let folded = cells.get(cell);
   if (folded === undefined) {
-    folded = new Folded(cell, new Group(null));
+    folded = new Folded(cell, new Group(null, orders.full !== null));
     cells.set(cell, folded);
     kept.push(folded);
   }
@@ -138,20 +130,23 @@ function foldedOf(
  * Merge the groups of a cell that no later edit of main can tell apart: those that main learned of between the same poll ends
  * of open sections, and those of which it will learn at one moment, as their channels' generations are all still unknown to it.
  */
-export function mergeGroups(orders: Orders, cell: Cell): void {
+function mergeGroups(orders: Orders, cell: Cell): void {
   const merged = new Map<Sig, Group>();
   const known = new Map<number, Sig>();
-  for (const group of [...cell.groups].sort((a, b) => a.first - b.first)) {
-    const sig = group.sig === null ? null : representative(orders, group.sig, known);
-    if (sig === null) continue;
+  const main = cell.groups.filter((group) => group.sig === null);
+  for (const group of cell.groups) {
+    if (group.sig === null) continue;
+    const sig = representative(orders, group.sig, known);
     let into = merged.get(sig);
     if (into === undefined) {
-      into = new Group(sig);
+      into = new Group(sig, orders.full !== null);
       merged.set(sig, into);
     }
-    into.addAll(group, orders.mainKnows(cell.ctx));
+    if (group.sig.knownToMain() <= orders.now.index) group.times?.collapse();
+    into.addAll(group);
+    if (into.times?.isFull === true) into.times.compact(orders.mainKnows(cell.ctx));
   }
-  cell.groups = [...merged.values()];
+  cell.groups = [...main, ...merged.values()];
   cell.mergeAt = Math.max(48, cell.groups.length * 2);
 }
 

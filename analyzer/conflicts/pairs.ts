@@ -7,7 +7,6 @@ import type { Section } from "../model/sections.ts";
 import type { Now } from "../now.ts";
 import type { Label } from "../order/full.ts";
 import { NEVER } from "../order/knowledge.ts";
-import type { RequestText } from "../order/task.ts";
 import { adviceFor, whyAfterEdit, whyBeforeEdit } from "./reasons.ts";
 import type { RowDraft, Tally } from "./tally.ts";
 import type { Cell, EditRecord, Group, Variable } from "./variable.ts";
@@ -87,7 +86,7 @@ export class Pairs {
       index,
       ctx: cell.ctx,
       task: taskId,
-      request: task === null ? null : requestOf(task),
+      request: task === null ? null : task.request,
       site: cell.site,
       chain: cell.chain,
       kind: Ev.list_read,
@@ -152,7 +151,7 @@ export class Pairs {
       index: group.last,
       ctx: cell.ctx,
       task: group.lastTask,
-      request: group.lastTask === 0 ? null : requestOf(group),
+      request: group.lastRequest,
       site: cell.site,
       chain: cell.chain,
       kind: Ev.list_read,
@@ -206,10 +205,6 @@ export function subject(
 
 function siteOf(earlier: ReadRef | EditRecord): number {
   return "cell" in earlier ? earlier.cell.site : earlier.site;
-}
-
-function requestOf(request: Readonly<RequestText>): RequestText {
-  return { type: request.type, blk: request.blk, bytes: request.bytes, offset: request.offset };
 }
 
 /** Sections that held `guard` at event `index`, as far back as is remembered. */

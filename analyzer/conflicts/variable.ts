@@ -20,59 +20,44 @@ export function cellKey(site: number, ctx: number, chain: number): number {
 }
 
 /** Reads of one cell that were followed by the same releases. */
-export class Group implements RequestText {
+export class Group {
   readonly sig: Sig | null;
   count = 0;
   first = NEVER;
   /** The latest read, and what its request was. */
   last = -1;
   lastTask = 0;
-  type = 0;
-  blk = 0;
-  bytes = 0;
-  offset = 0;
-  /** When the reads happened, in the full order's time of their context. */
-  readonly times = new Buckets();
+  lastRequest: RequestText | null = null;
+  /** When the reads happened, in the full order's time of their context; null where only the sanctioned order is asked for. */
+  readonly times: Buckets | null;
   /** Reads of main: the event of its last release before them; who knows main up to a later event knows them. */
   mainTimes: Buckets | null = null;
 
-  constructor(sig: Sig | null) {
+  constructor(sig: Sig | null, timed: boolean) {
     this.sig = sig;
+    this.times = timed ? new Buckets() : null;
   }
 
-  /** One read more; `known` is up to where main knows the reader's context. */
-  add(
-    index: number,
-    time: number,
-    known: number,
-    task: number,
-    request: Readonly<RequestText> | null,
-  ): void {
+  /** One read more. */
+  add(index: number, time: number, task: number, request: RequestText | null): void {
     this.count++;
     if (index < this.first) this.first = index;
-    this.times.add(time, 1, known);
+    if (this.times !== null) this.times.add(time, 1);
     if (index < this.last) return;
     this.last = index;
     this.lastTask = task;
-    if (request !== null) describe(this, request);
+    this.lastRequest = request;
   }
 
-  addAll(from: Group, known: number): void {
+  addAll(from: Group): void {
     this.count += from.count;
     if (from.first < this.first) this.first = from.first;
-    this.times.addAll(from.times, known);
+    if (this.times !== null && from.times !== null) this.times.addAll(from.times);
     if (from.last < this.last) return;
     this.last = from.last;
     this.lastTask = from.lastTask;
-    describe(this, from);
+    this.lastRequest = from.lastRequest;
   }
-}
-
-function describe(group: Group, request: Readonly<RequestText>): void {
-  group.type = request.type;
-  group.blk = request.blk;
-  group.bytes = request.bytes;
-  group.offset = request.offset;
 }
 
 /** Pairs that make one finding. */
@@ -117,13 +102,14 @@ export class Cell {
     this.chain = chain;
   }
 
-  groupOf(sig: Sig | null): Group {
+  /** The group of `sig`; the newest come last, and are asked for most. */
+  groupOf(sig: Sig | null, timed: boolean): Group {
     const { groups } = this;
-    for (let i = 0; i < groups.length; i++) {
+    for (let i = groups.length - 1; i >= 0; i--) {
       const group = groups[i] as Group;
       if (group.sig === sig) return group;
     }
-    const group = new Group(sig);
+    const group = new Group(sig, timed);
     groups.push(group);
     return group;
   }
@@ -151,7 +137,7 @@ export interface EditRecord {
   /** The task as an actor (now.ts). */
   readonly actor: number;
   /** Its request, when a task made it. */
-  readonly request: Readonly<RequestText> | null;
+  readonly request: RequestText | null;
   readonly site: number;
   readonly chain: number;
   readonly kind: number;
@@ -180,6 +166,8 @@ export class Variable {
   edit: EditRecord | null = null;
   /** Whoever knows main up to here was let in after a section around the last edit had ended. */
   coveredFrom = NEVER;
+  /** Whoever knows main up to here comes after the last edit, around which there was no section. */
+  sanctionedFrom = NEVER;
   coveredBy: Section | null = null;
   dead = false;
 

@@ -51,14 +51,11 @@ export class IdMap<T> {
     this.#values[hole] = undefined;
   }
 
-  /** Values in order of their ids: an order that does not depend on the table's size. */
-  values(): T[] {
-    const entries: { id: number; value: T }[] = [];
+  /** All values, in an order that depends on the ids alone. `body` changes nothing in the map. */
+  forEach(body: (value: T) => void): void {
     for (let at = 0; at <= this.#mask; at++) {
-      const id = this.#keys[at] as number;
-      if (id !== EMPTY) entries.push({ id, value: this.#values[at] as T });
+      if (this.#keys[at] !== EMPTY) body(this.#values[at] as T);
     }
-    return entries.sort((a, b) => a.id - b.id).map((entry) => entry.value);
   }
 
   #slotOf(id: number): number {

@@ -16,10 +16,10 @@ export const WRAPPER_TASK = 0x4000_0000;
 
 /** What a request is, for reports. */
 export interface RequestText {
-  type: number;
-  blk: number;
-  bytes: number;
-  offset: number;
+  readonly type: number;
+  readonly blk: number;
+  readonly bytes: number;
+  readonly offset: number;
 }
 
 /** In place of a read's event: the entry is a release, or several reads. */
@@ -28,7 +28,7 @@ export const FOLDED = -1;
 
 const INTS = 2;
 
-export class TaskState implements Knowledge, RequestText {
+export class TaskState implements Knowledge {
   id = 0;
   p = -1;
   extra: Extra | null = null;
@@ -51,10 +51,8 @@ export class TaskState implements Knowledge, RequestText {
   heldCount = 0;
   heldMore: Map<number, number> | null = null;
 
-  type = 0;
-  blk = 0;
-  bytes = 0;
-  offset = 0;
+  /** What its request is; null until it says so. */
+  request: RequestText | null = null;
 
   /** Where it stood in the full order when it last left a context. */
   readonly sync = new SyncPoint();
@@ -68,26 +66,14 @@ export class TaskState implements Knowledge, RequestText {
     this.lastCtx = -1;
     this.co = 0;
     this.begin = -1;
-    this.refs.fill(null, 0, this.length);
     this.length = 0;
     this.foldAt = LOG_MAX;
     this.heldBlk = 0;
     this.heldCount = 0;
     this.heldMore = null;
-    this.type = 0;
-    this.blk = 0;
-    this.bytes = 0;
-    this.offset = 0;
+    this.request = null;
     this.sync.clear();
     this.marks = null;
-  }
-
-  /** What its request is. */
-  describe(blk: number, type: number, bytes: number, offset: number): void {
-    this.blk = blk;
-    this.type = type;
-    this.bytes = bytes;
-    this.offset = offset;
   }
 
   logRead(cell: Cell, index: number, epoch: number): void {

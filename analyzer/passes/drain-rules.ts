@@ -13,8 +13,6 @@ export class DrainRules implements Pass {
     Ev.ctx_new,
     Ev.drain_end,
     Ev.drain_ended,
-    Ev.bs_in_flight_dec,
-    Ev.blk_in_flight_dec,
     Ev.bs_unquiesce,
     Ev.blk_unquiesce,
     Ev.run_end,
@@ -39,10 +37,7 @@ export class DrainRules implements Pass {
       if (section.levels > 0) this.#leftovers.add(section);
     } else if (kind === Ev.drain_end) this.#ends(sections.get(a));
     else if (b < 0)
-      this.#belowZero(
-        kind,
-        kind === Ev.bs_in_flight_dec || kind === Ev.bs_unquiesce ? graph.node(a) : graph.blk(a),
-      );
+      this.belowZero("quiesce", kind === Ev.bs_unquiesce ? graph.node(a) : graph.blk(a));
   }
 
   #ends(section: Section): void {
@@ -50,10 +45,9 @@ export class DrainRules implements Pass {
       this.#note(section, "It was ended without having begun, or twice.");
   }
 
-  #belowZero(kind: number, node: Holdable): void {
-    const what =
-      kind === Ev.bs_in_flight_dec || kind === Ev.blk_in_flight_dec ? "in-flight" : "quiesce";
-    this.#draft("unbalanced-counter", `${what} ${node.kind}`, node, {
+  /** A counter of `holdable` went below zero. */
+  belowZero(what: "in-flight" | "quiesce", holdable: Holdable): void {
+    this.#draft("unbalanced-counter", `${what} ${holdable.kind}`, holdable, {
       code: "text",
       text: `Its ${what} counter went below zero.`,
     });

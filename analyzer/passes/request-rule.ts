@@ -3,28 +3,26 @@
 // none. Requests that began before the poll phase ended are the drain's own business: it waited for them, or it has not
 // waited yet.
 
-import { Ev } from "#core/probe";
+import type { Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import { NEVER } from "../order/knowledge.ts";
-import type { Pass, PassContext } from "./pass.ts";
+import type { PassContext } from "./pass.ts";
 
-export class RequestRule implements Pass {
-  readonly kinds = [Ev.bs_in_flight_inc] as const;
+export class RequestRule {
   readonly #context: PassContext;
 
   constructor(context: PassContext) {
     this.#context = context;
   }
 
-  on(_kind: number, nodeId: number): void {
-    const { now, graph, edges } = this.#context;
+  /** Off the main context, the running task raised the in-flight counter of `node`, which somebody has drained. */
+  raised(node: Holdable): void {
+    const { now, edges } = this.#context;
     const { task } = now;
-    if (task === null || now.ctx === 0) return;
-    const node = graph.node(nodeId);
-    if (node.holds.length === 0) return;
+    if (task === null) return;
     const section = node.holds.find((hold) => isQuiet(hold.section, task.begin))?.section;
     if (section === undefined || edges.startedByDrainer(task.co)) return;
-    const key = `request-in-drained-section ${task.type} ${section.site}`;
+    const key = `request-in-drained-section ${task.request?.type ?? 0} ${section.site}`;
     this.#context.drafts.note(key, now.index, 1, () => ({
       rule: "request-in-drained-section",
       list: 0,
@@ -36,14 +34,12 @@ export class RequestRule implements Pass {
         code: "request",
         section,
         task: task.id,
-        request: { type: task.type, blk: task.blk, bytes: task.bytes, offset: task.offset },
+        request: task.request,
       },
       advice: null,
       luck: null,
     }));
   }
-
-  finish(): void {}
 }
 
 /** Whether the section had waited before a request that began at event `begin`, and has not ended. */
