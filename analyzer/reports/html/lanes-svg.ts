@@ -93,18 +93,30 @@ function barLabel(bar: LaneBar): string {
     : bar.label;
 }
 
-/** The label inside the bar, behind the number of an access that stands there. */
+/** The label inside the bar, beside the number of an access and behind the gap where these would hide it. */
 function barText({ bar, x1, x2, y }: PlacedBar, layout: LaneLayout): Markup | null {
-  const covering = layout.accesses.filter(
-    (access) => access.y === y + ROW / 2 && access.x - x1 < 40,
-  );
-  const gap = layout.gap?.x ?? Number.NEGATIVE_INFINITY;
-  const behindGap = x1 >= gap - GAP_HALF && x1 < gap + GAP_HALF ? [gap + GAP_HALF + 4] : [];
-  const left = Math.max(x1 + 5, ...covering.map(({ x }) => x + 11), ...behindGap);
-  const room = Math.floor((x2 - left - 3) / CHARACTER);
   const label = barLabel(bar);
-  if (room < Math.min(label.length, 10)) return null;
-  return html`<text x="${left}" y="${y + 14}">${cut(label, room)}</text>`;
+  const shortest = Math.min(label.length, LABEL_MIN);
+  const gap = layout.gap?.x ?? Number.NEGATIVE_INFINITY;
+  const isInGap = x1 >= gap - GAP_HALF && x1 < gap + GAP_HALF;
+  let left = isInGap ? gap + GAP_HALF + 4 : x1 + 5;
+  for (const access of layout.accesses) {
+    const isOver =
+      access.y === y + ROW / 2 &&
+      access.x > left - 8 &&
+      access.x < left + label.length * CHARACTER + 8;
+    if (isOver && roomIn(access.x + 11, x2) >= shortest) left = access.x + 11;
+  }
+  const room = roomIn(left, x2);
+  return room < shortest ? null : html`<text x="${left}" y="${y + 14}">${cut(label, room)}</text>`;
+}
+
+/** A label that would have to be shorter is left out. */
+const LABEL_MIN = 10;
+
+/** Characters that fit between `left` and the end of a bar. */
+function roomIn(left: number, x2: number): number {
+  return Math.floor((x2 - left - 3) / CHARACTER);
 }
 
 function otherMark(mark: LaneMark, x: number, y: number): Markup {
