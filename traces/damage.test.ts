@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { EventBatch } from "#core/probe";
 import { bytesSource } from "./byte-source.ts";
 import { frameRecord, MAGIC, RECORD_TAGS } from "./envelope.ts";
 import { TraceReader } from "./reader.ts";
@@ -123,6 +124,53 @@ describe("what is not a trace", () => {
       expect.objectContaining({ name: "QuiesceError", kind: "input", message: sentence }),
     );
   });
+});
+
+describe("kinds of event", () => {
+  /** A file's header that describes one kind. */
+  const describing = (id: number, name: string) => {
+    const field = new MessageWriter().string(1, "node").string(2, "node");
+    const kind = new MessageWriter().uint(1, id).string(2, name).bytes(4, field.finish());
+    const body = new MessageWriter()
+      .string(5, "live")
+      .string(6, "full")
+      .string(8, "none")
+      .bytes(11, kind.finish())
+      .finish();
+    const header = new MessageWriter().uint(2, 1).uint(4, body.length).bytes(5, body).finish();
+    return new Uint8Array([...MAGIC, ...frameRecord(RECORD_TAGS.header, header)]);
+  };
+
+  test("that are newer than this version are fine", () => {
+    const { kinds } = TraceReader.open(describing(158, "bs_paint"));
+    expect(kinds.map(({ name }) => name)).toEqual(["bs_paint"]);
+  });
+
+  test("that a file describes otherwise than this version are refused", () => {
+    expect(() => TraceReader.open(describing(95, "list_read"))).toThrow(
+      "The trace was made by another line of development: its event list_read is not the one that is known.",
+    );
+  });
+});
+
+test("a long file is read piece by piece", () => {
+  const long = madeUpFile(2000, { codec: "none" });
+  const source = bytesSource(long);
+  let longest = 0;
+  const watched = {
+    size: source.size,
+    read: (offset: number, target: Uint8Array) => {
+      longest = Math.max(longest, target.length);
+      return source.read(offset, target);
+    },
+  };
+  const reader = TraceReader.open(watched);
+  const batches = new Set<EventBatch>();
+  for (const batch of reader.batches()) batches.add(batch);
+  const [first] = reader.index?.chunks ?? [];
+  expect(reader.index?.chunks.length).toBeGreaterThan(7);
+  expect(longest).toBeLessThan(2 * ((long.length - (first?.offset ?? 0)) / 8));
+  expect(batches.size).toBe(1);
 });
 
 test("something behind the end of a trace is reported", () => {

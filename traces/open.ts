@@ -1,6 +1,7 @@
 // Opening a trace: its beginning must be whole, or there is nothing that could be read. And finding its index.
 
 import { QuiesceError } from "#core/base";
+import { type KindLayout, LAYOUTS } from "#core/probe";
 import type { ByteSource } from "./byte-source.ts";
 import {
   decodeIndex,
@@ -37,8 +38,13 @@ export function openTrace(source: ByteSource): OpenedTrace {
     const { tag, body } = records.next();
     if (tag !== RECORD_TAGS.header) throw new RangeError("the first record is not a header");
     version = decodeFormatVersion(body);
-    if (version === FORMAT_VERSION) return { ...decodeHeader(body), firstChunk: records.offset };
+    if (version === FORMAT_VERSION) {
+      const { header, kinds } = decodeHeader(body);
+      checkKinds(kinds);
+      return { header, kinds, firstChunk: records.offset };
+    }
   } catch (error) {
+    if (error instanceof QuiesceError) throw error;
     if (error instanceof CutShort) {
       throw refusal("The trace ends within its header: there is nothing in it that can be read.");
     }
@@ -47,6 +53,21 @@ export function openTrace(source: ByteSource): OpenedTrace {
   }
   const known = `this version of quiesce reads format version ${FORMAT_VERSION}`;
   throw refusal(`The trace has format version ${version}, but ${known}; use a newer quiesce.`);
+}
+
+/** The fields of a kind never change; a file that says otherwise would be misread. Kinds that we do not know are fine. */
+function checkKinds(kinds: readonly FileKind[]): void {
+  for (const kind of kinds) {
+    const known = LAYOUTS[kind.id];
+    if (known === undefined || fieldsOf(kind) === fieldsOf(known)) continue;
+    throw refusal(
+      `The trace was made by another line of development: its event ${kind.name} is not the one that is known.`,
+    );
+  }
+}
+
+function fieldsOf({ name, fields }: FileKind | KindLayout): string {
+  return [name, ...fields.map((field) => `${field.name} ${field.type} ${field.slot}`)].join(", ");
 }
 
 /** The index at the end of a trace, or null when there is none that can be trusted. */

@@ -45,10 +45,20 @@ describe("the text of", () => {
     );
   });
 
-  test("a kind that this version does not know is its number", () => {
+  test("a kind that this version does not know is as its file describes it, or its number", () => {
     const batch = new EventBatch(1);
-    batch.push(159, 0, 0);
+    batch.push(159, 0, 0, 7);
+    const field = {
+      name: "node",
+      type: "node",
+      slot: 0,
+      predictor: 0,
+      family: 0,
+      step: 0,
+    } as const;
+    const kinds = [{ id: 159, name: "bs_paint", input: false, fields: [field] }];
     expect(formatEvent(batch, 0, tables)).toBe("ctx0 - kind159");
+    expect(formatEvent(batch, 0, { ...tables, kinds })).toBe("ctx0 - bs_paint node=n7");
   });
 });
 

@@ -17,11 +17,14 @@ import {
   type Site,
   WORLD_CTX,
 } from "#core/probe";
+import type { FileKind } from "./predictors.ts";
 
 /** What an event's numbers refer to. */
 export interface TraceTables {
   readonly strings: readonly string[];
   readonly sites: readonly Site[];
+  /** The kinds as the file describes them: for kinds that are newer than this version. */
+  readonly kinds?: readonly FileKind[];
 }
 
 /** Event `index` of `batch` as one line, without a line end. */
@@ -29,7 +32,7 @@ export function formatEvent(batch: EventBatch, index: number, tables: TraceTable
   const ctx = batch.ctx(index);
   const task = batch.task(index);
   const words = [ctx === WORLD_CTX ? "world" : `ctx${ctx}`, task === 0 ? "-" : `t${task}`];
-  const layout = LAYOUTS[batch.kind(index)];
+  const layout = layoutOf(batch.kind(index), tables);
   if (layout === undefined) return [...words, `kind${batch.kind(index)}`].join(" ");
   words.push(layout.name);
   for (const field of layout.fields) {
@@ -48,7 +51,7 @@ export function eventToJson(
   position: number,
 ): Record<string, unknown> {
   const ctx = batch.ctx(index);
-  const layout = LAYOUTS[batch.kind(index)];
+  const layout = layoutOf(batch.kind(index), tables);
   const json: Record<string, unknown> = {
     index: position,
     ctx: ctx === WORLD_CTX ? null : ctx,
@@ -60,6 +63,10 @@ export function eventToJson(
     json[field.name] = jsonValue(field.type, value, tables);
   }
   return json;
+}
+
+function layoutOf(kind: number, tables: TraceTables): FileKind | KindLayout | undefined {
+  return LAYOUTS[kind] ?? tables.kinds?.find(({ id }) => id === kind);
 }
 
 /** What stands before the number of an id. */
@@ -111,7 +118,7 @@ function jsonValue(type: FieldType, value: number, tables: TraceTables): unknown
 function idPrefix(
   batch: EventBatch,
   index: number,
-  layout: KindLayout,
+  layout: FileKind | KindLayout,
   field: FieldLayout,
 ): FieldType | undefined {
   const words = new Set<string>();

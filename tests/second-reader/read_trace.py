@@ -2,12 +2,14 @@
 
     python3 read_trace.py FILE
 
-prints a line for the header, one JSON array for each event, [number, context, task, kind's name, {field: value}] with
-strings and sites by name, and a line for the index. It stops at the first record that is damaged, and its last line says so.
+prints a line with what counts of the header, a JSON array for each event, [number, context, task, kind's name, {field: value}]
+with strings and sites by name, and a line with the digest. It stops at the first record that is damaged, and its last line says so.
 It is no tool: it shows that the document suffices, and is the oracle of the codec's tests.
 """
 
+import hashlib
 import json
+import struct
 import sys
 import zlib
 
@@ -50,8 +52,20 @@ def one(fields, number, default=0):
     return fields.get(number, [default])[-1]
 
 
+def text(fields, number):
+    return one(fields, number, b"").decode()
+
+
 def texts(fields, number):
     return [value.decode() for value in fields.get(number, [])]
+
+
+def uints(packed):
+    values, at = [], 0
+    while at < len(packed):
+        value, at = read_varint(packed, at)
+        values.append(value)
+    return values
 
 
 def unzigzag(value):
@@ -189,6 +203,7 @@ def events_of(chunk, memory, kinds):
 
 
 def header_of(header):
+    """What the digest covers of the header, the kinds by number, and the names of the sites."""
     if one(header, 2) != 1:
         sys.exit(f"format version {one(header, 2)} is not known")
     body = fields_of(decompress(one(header, 3), one(header, 5, b""), one(header, 4)))
@@ -196,8 +211,8 @@ def header_of(header):
     for kind in map(fields_of, body.get(11, [])):
         fields = [
             {
-                "name": one(field, 1).decode(),
-                "type": one(field, 2).decode(),
+                "name": text(field, 1),
+                "type": text(field, 2),
                 "slot": one(field, 3),
                 "predictor": one(field, 4),
                 "family": one(field, 5),
@@ -205,10 +220,34 @@ def header_of(header):
             }
             for field in map(fields_of, kind.get(4, []))
         ]
-        kinds[one(kind, 1)] = {"id": one(kind, 1), "name": one(kind, 2).decode(), "fields": fields}
-    sites = [one(fields_of(site), 1).decode() for site in body.get(9, [])]
-    summary = {"scenario": one(fields_of(one(body, 3)), 1).decode(), "seed": one(body, 4)}
-    return summary, kinds, sites
+        kinds[one(kind, 1)] = {"id": one(kind, 1), "name": text(kind, 2), "fields": fields}
+    sites = [[text(site, 1), text(site, 2), one(site, 3)] for site in map(fields_of, body.get(9, []))]
+    scenario = fields_of(one(body, 3, b""))
+    params = sorted([text(param, 1), text(param, 2)] for param in map(fields_of, scenario.get(4, [])))
+    names = [text(scenario, n) if n in scenario else None for n in (2, 3)]
+    comparable = [one(body, 1), text(body, 2), [text(scenario, 1), *names, params], one(body, 4)]
+    comparable += [text(body, 5), text(body, 6), uints(one(body, 7, b"")), text(body, 8), sites]
+    return comparable, kinds, [name for name, _, _ in sites]
+
+
+class Digest:
+    def __init__(self, comparable):
+        self.hash = hashlib.sha256((compact(comparable) + "\n").encode())
+        self.strings = 1
+
+    def add(self, ctx, task, kind, slots):
+        self.hash.update(struct.pack("<2i4id", kind["id"] + 256 * ctx, task, *slots))
+        for field in kind["fields"]:
+            if field["type"] == "string":
+                self.strings = max(self.strings, slots[field["slot"]] + 1)
+
+    def finish(self, strings):
+        self.hash.update(compact(strings[: self.strings]).encode())
+        return self.hash.hexdigest()[:32]
+
+
+def compact(value):
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def value_of(field, slots, strings, sites):
@@ -227,22 +266,24 @@ def main(path):
         sys.exit("not a trace")
     records = records_of(data)
     _, header = next(records)
-    summary, kinds, sites = header_of(header)
-    print(json.dumps(summary))
-    strings, memory, number = [""], Memory(), 0
+    comparable, kinds, sites = header_of(header)
+    print(json.dumps(comparable))
+    digest, strings, memory = Digest(comparable), [""], Memory()
     try:
         for tag, record in records:
             if tag == 0x22:
-                print(json.dumps({"events": one(record, 3), "ended": bool(one(record, 4))}))
+                events, ended = one(record, 3), bool(one(record, 4))
+                print(json.dumps({"events": events, "ended": ended, "digest": digest.finish(strings)}))
                 return
             strings += texts(record, 5)
             if one(record, 4):
                 memory = Memory()
             number = one(record, 2)
             for ctx, task, kind, slots in events_of(record, memory, kinds):
+                digest.add(ctx, task, kind, slots)
                 named = {f["name"]: value_of(f, slots, strings, sites) for f in kind["fields"]}
                 context = None if ctx == WORLD else ctx
-                print(json.dumps([number, context, task, kind["name"], named], ensure_ascii=False))
+                print(json.dumps([number, context, task, kind["name"], named]))
                 number += 1
     except Damage as damage:
         print(json.dumps({"damage": str(damage)}))

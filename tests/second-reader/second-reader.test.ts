@@ -9,6 +9,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import { EventBatch, LAYOUTS } from "#core/probe";
 import { MemorySink, Recorder } from "#tracer";
 import {
+  comparableHeader,
   emitSyntheticRun,
   eventToJson,
   FORMAT_VERSION,
@@ -16,6 +17,7 @@ import {
   type TraceHeader,
   TraceReader,
   traceBytes,
+  traceDigest,
 } from "#traces";
 
 const python = ["python3", "python"].find(
@@ -34,7 +36,7 @@ const header: TraceHeader = {
   formatVersion: FORMAT_VERSION,
   schedulerPolicy: 1,
   coreVersion: "0.1.0",
-  scenario: { name: "made-up", params: { a: "b" } },
+  scenario: { name: "made-up", file: "./ü.ts", params: { b: "2", a: "1" } },
   seed: 2 ** 40,
   host: "live",
   level: "full",
@@ -61,7 +63,7 @@ function secondReading(bytes: Uint8Array): unknown[] {
 /** What ours reads, in the form of the second reader. */
 function ourReading(bytes: Uint8Array): unknown[] {
   const reader = TraceReader.open(bytes);
-  const lines: unknown[] = [{ scenario: "made-up", seed: 2 ** 40 }];
+  const lines: unknown[] = [JSON.parse(comparableHeader(reader.header))];
   let position = 0;
   for (const batch of reader.batches()) {
     const tables = { strings: reader.strings, sites: reader.header.sites };
@@ -70,7 +72,9 @@ function ourReading(bytes: Uint8Array): unknown[] {
       lines.push([index, ctx, task, event, namedFields(batch, i, reader.strings)]);
     }
   }
-  if (reader.damage === null) lines.push({ events: reader.events, ended: reader.complete });
+  if (reader.damage !== null) return lines;
+  const digest = traceDigest(reader);
+  lines.push({ events: reader.events, ended: reader.complete, digest });
   return lines;
 }
 
