@@ -40,7 +40,7 @@ const files: Scenario = {
         }
       });
     }
-    yield* world.join();
+    yield* world.joinGuests();
     yield* world.sleep(100_000);
     world.note(`kicked ${kicked} times`);
     yield* world.stopIothreads();

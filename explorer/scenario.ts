@@ -4,7 +4,7 @@
 // has the same shape. `main` is the main context's thread: it makes nodes, iothreads and guests through the core's own
 // functions and a few helpers of its World. All that it draws comes from the world's seed, so that a seed is a run.
 
-import type { ListName, RuleId } from "#analyzer";
+import type { EdgeKind, ListName, RuleId } from "#analyzer";
 import type { LockRegime, PatchNumber, Polls, RunOutcome } from "#core/sched";
 import type { DiskOptions } from "./simulated-disk.ts";
 import type { World } from "./world.ts";
@@ -31,6 +31,11 @@ export interface Expectation {
   readonly outcome?: Exclude<RunOutcome, "wait">;
   /** What is found, worst first. */
   readonly finds: readonly ExpectedFinding[];
+  /**
+   * Edges of the analyzer's orders that this verdict cannot do without: switch one off, and a race is reported that is none
+   * (an edge of the sanctioned order: when only that order is looked at).
+   */
+  readonly restsOn?: readonly EdgeKind[];
   /** Others are found as well: the run is too rich to list them all. */
   readonly others?: boolean;
 }

@@ -1,6 +1,6 @@
 // What a scenario has besides the core: its seed, its parameters, image paths, iothreads, guests and a note-book.
 //
-// A guest is a coroutine in an iothread. `join` waits at thread level, in the main context, until all guests have ended, and
+// A guest is a coroutine in an iothread. `joinGuests` waits at thread level, in the main context, until all guests have ended, and
 // polls meanwhile, so that main can serve bottom halves. Guests end by themselves: each does a number of requests.
 
 import { assert, must, type Prng, QuiesceError, type VirtualNs } from "#core/base";
@@ -104,7 +104,7 @@ export class World {
   }
 
   /** Wait until all guests have ended. Polls. */
-  *join(): Polls<void> {
+  *joinGuests(): Polls<void> {
     assert(machine.currentContext === machine.mainContext, "main waits for the guests");
     yield* aioWaitWhileUnlocked(null, () => this.#guests > 0, JOIN);
   }

@@ -8,7 +8,7 @@ import {
   bdrvDrainedEnd,
   qiovOf,
 } from "../io/index.ts";
-import { guest, join, NO_SITE, runDrawn, sleepMain } from "../io/test-support.ts";
+import { guest, joinGuests, NO_SITE, runDrawn, sleepMain } from "../io/test-support.ts";
 import type { EventName } from "../probe/index.ts";
 import { type Co, hostAllocate, iothreadCreate, machine, type Polls } from "../sched/index.ts";
 import {
@@ -58,7 +58,7 @@ describe("the gate", () => {
         log.push(`queued in_flight=${blk.inFlight}`);
         yield* bdrvDrainedEnd(node("a"), NO_SITE);
         log.push("ended");
-        yield* join(waiting);
+        yield* joinGuests(waiting);
       },
       { probe },
     );
@@ -91,7 +91,7 @@ describe("the gate", () => {
       yield* sleepMain(1000);
       log.push(`still ${blk.queuedRequests.entries.length}`);
       yield* bdrvDrainAllEnd(NO_SITE);
-      yield* join(waiting);
+      yield* joinGuests(waiting);
     });
     expect(log).toBe("still 1 read=0");
   });
@@ -101,7 +101,7 @@ describe("the gate", () => {
       const blk = yield* blkNewWithBs(node("a"));
       yield* bdrvDrainedBegin(node("a"), NO_SITE);
       blk.disableRequestQueuing = true;
-      yield* join(reader(blk, log));
+      yield* joinGuests(reader(blk, log));
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
     });
     expect(log).toBe("read=0");
@@ -123,7 +123,7 @@ describe("the gate", () => {
       yield* sleepMain(1000);
       log.push("end");
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
-      yield* join(waiting);
+      yield* joinGuests(waiting);
     });
     expect(log).toBe("end 0");
   });
@@ -136,7 +136,7 @@ describe("the gate", () => {
       const truncating = guest(machine.mainContext, function* (): Co<void> {
         log.push(String(yield* blkCoTruncate(blk, 512)));
       });
-      yield* join(truncating);
+      yield* joinGuests(truncating);
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
     });
     // The test driver cannot truncate: the point is that it was asked inside the section.
@@ -156,7 +156,7 @@ describe("the gate", () => {
       yield* sleepMain(10);
       expect(blk.queuedRequests.entries.length).toBe(1);
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
-      yield* join(waiting);
+      yield* joinGuests(waiting);
     });
     expect(log).toBe("read in io");
   });
@@ -179,7 +179,7 @@ describe("a request that was woken when the gate is closed again", () => {
     yield* sleepMain(1000);
     log.push(`inside: ${blk.queuedRequests.entries.length} queued`);
     yield* bdrvDrainedEnd(bs, NO_SITE);
-    yield* join(waiting);
+    yield* joinGuests(waiting);
   }
 
   it("waits again", () => {

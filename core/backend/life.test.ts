@@ -10,7 +10,7 @@ import {
   bdrvSubtreeDrainedEnd,
   qiovOf,
 } from "../io/index.ts";
-import { guest, join, NO_SITE, READ_NS, runDrawn, sleepMain } from "../io/test-support.ts";
+import { guest, joinGuests, NO_SITE, READ_NS, runDrawn, sleepMain } from "../io/test-support.ts";
 import { type Co, hostAllocate, iothreadCreate, machine, type Polls } from "../sched/index.ts";
 import {
   type BlockBackend,
@@ -205,7 +205,7 @@ describe("the user of a BlockBackend", () => {
       log.push("drained");
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
-      yield* join(worker);
+      yield* joinGuests(worker);
     });
     expect(log).toBe("stop idle drained go");
   });
@@ -252,7 +252,7 @@ describe("removing the node of a busy BlockBackend", () => {
       });
       yield* sleepMain(READ_NS / 2);
       yield* blkRemoveBs(blk);
-      yield* join(reader);
+      yield* joinGuests(reader);
     });
     expect(log).toMatch(/^0( 0)? -123/);
   });

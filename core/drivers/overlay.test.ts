@@ -9,7 +9,7 @@ import {
 import { type ByteCount, EIO } from "../base/index.ts";
 import { type BlockDriverState, bdrvAppend, bdrvInsertNode } from "../graph/index.ts";
 import { qiovOf } from "../io/index.ts";
-import { guest, join } from "../io/test-support.ts";
+import { guest, joinGuests } from "../io/test-support.ts";
 import { type Co, GuestBuffer, machine, type Polls } from "../sched/index.ts";
 import { TestHost } from "../sched/test-support.ts";
 import { InjectErrorState, injectErrorDriver } from "./inject-error.ts";
@@ -84,7 +84,7 @@ describe("an overlay", () => {
         guest(machine.mainContext, function* (): Co<void> {
           expect(yield* blkCoPwritev(top.blk, offset, 1, qiovOf(bufferOf(text)))).toBe(0);
         });
-      yield* join(writer(0, "0"), writer(2, "2"), writer(1, "1"));
+      yield* joinGuests(writer(0, "0"), writer(2, "2"), writer(1, "1"));
       expect(yield* top.readText(0, 5)).toBe("012..");
     });
   });

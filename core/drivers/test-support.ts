@@ -10,7 +10,7 @@ import {
 import { must } from "../base/index.ts";
 import type { BlockDriverState } from "../graph/index.ts";
 import { qiovOf } from "../io/index.ts";
-import { guest, join } from "../io/test-support.ts";
+import { guest, joinGuests } from "../io/test-support.ts";
 import {
   type Co,
   GuestBuffer,
@@ -56,7 +56,7 @@ export function* textDisk(bs: BlockDriverState, options: BlkOptions = {}): Polls
 /** Run `co` in the main context; its result. Polls. */
 export function* inMain(co: Co<number>): Polls<number> {
   let ret = 0;
-  yield* join(
+  yield* joinGuests(
     guest(machine.mainContext, function* (): Co<void> {
       ret = yield* co;
     }),

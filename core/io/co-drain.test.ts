@@ -28,7 +28,7 @@ import {
 import {
   type DrainTest,
   guest,
-  join,
+  joinGuests,
   NO_SITE,
   READ_NS,
   runDrawn,
@@ -49,7 +49,7 @@ describe("a coroutine that drains", () => {
       "a",
       function* ({ node }): Polls<void> {
         const drainer = guest(machine.mainContext, () => bdrvCoDrainedBegin(node("a"), NO_SITE));
-        yield* join(drainer);
+        yield* joinGuests(drainer);
       },
       { probe },
     );
@@ -82,7 +82,7 @@ describe("a coroutine that drains", () => {
         log.push(`begun in_flight=${blk.inFlight} in ${machine.currentContext?.name}`);
         yield* bdrvCoDrainedEnd(node("a"), NO_SITE);
       });
-      yield* join(reader, drainer);
+      yield* joinGuests(reader, drainer);
       expect(node("a").quiesceCounter).toBe(0);
     });
     expect(log).toBe("begin read=0 begun in_flight=0 in io");
@@ -98,7 +98,7 @@ describe("a coroutine that drains", () => {
         yield* bdrvCoDrain(node("a"), NO_SITE);
         log.push(`drained, back in ${machine.currentContext?.name}`);
       });
-      yield* join(drainer);
+      yield* joinGuests(drainer);
     });
     expect(log).toBe("drained, back in main");
     expect(outcome).toBe("ok");
@@ -115,7 +115,7 @@ describe("a coroutine that drains", () => {
         log.push(`held by ${ctx.lock.owner?.name}`);
         yield* bdrvCoDrainedEnd(node("a"), NO_SITE);
       });
-      yield* join(drainer);
+      yield* joinGuests(drainer);
       aioContextRelease(ctx);
       log.push(`depth ${ctx.lock.depth}`);
     };
@@ -129,7 +129,7 @@ describe("a coroutine that drains", () => {
         yield* bdrvCoDrainedBegin(node("a"), NO_SITE);
         bdrvDecInFlight(node("a"));
       });
-      yield* join(drainer);
+      yield* joinGuests(drainer);
     };
     expect(runDrawn("a", body, { ends: "deadlock" }).outcome).toBe("deadlock");
   });
@@ -144,7 +144,7 @@ describe("a coroutine that drains", () => {
         yield* bdrvCoDrainedBeginNoPoll(node("a"), NO_SITE);
         log.push(`begun in_flight=${blk.inFlight}`);
       });
-      yield* join(reader, drainer);
+      yield* joinGuests(reader, drainer);
       yield* bdrvDrainedEnd(node("a"), NO_SITE);
     });
     expect(log).toBe("begun in_flight=1 read=0");
@@ -156,7 +156,7 @@ describe("a coroutine that drains", () => {
         for (let i = 0; i < 5; i++) yield* bdrvCoDrain(node("a"), NO_SITE);
       });
       yield* sleepMain(1);
-      yield* join(drainer);
+      yield* joinGuests(drainer);
       expect(node("a").quiesceCounter).toBe(0);
     });
     expect(outcome).toBe("ok");
@@ -172,7 +172,7 @@ describe("a coroutine that quiesces the parent of an edge", () => {
         const editor = guest(machine.mainContext, () =>
           bdrvCoParentDrainedBeginSingle(edge, 1 as never),
         );
-        yield* join(editor);
+        yield* joinGuests(editor);
         log.push(counters());
         yield* bdrvParentDrainedEndSingle(edge);
         expect(node("top").quiesceCounter).toBe(0);

@@ -11,7 +11,7 @@ import {
   bdrvDrainedEnd,
   qiovOf,
 } from "./index.ts";
-import { guest, join, NO_SITE, runDrawn } from "./test-support.ts";
+import { guest, joinGuests, NO_SITE, runDrawn } from "./test-support.ts";
 
 describe("a drain of everything", () => {
   it("raises each node by one, whatever the graph, and each BlockBackend by one an edge", () => {
@@ -57,7 +57,7 @@ describe("a drain of everything", () => {
     const body = function* (): Polls<void> {
       const ctx = iothreadCreate("io");
       const drainer = guest(ctx, () => bdrvCoDrainAllBegin(NO_SITE));
-      yield* join(drainer);
+      yield* joinGuests(drainer);
     };
     const { assertion } = runDrawn("a", body, { ends: "assertion" });
     expect(assertion).toBe("qemu_in_main_thread()");
@@ -69,7 +69,7 @@ describe("a drain of everything", () => {
         yield* bdrvCoDrainAllBegin(NO_SITE);
         expect(counters()).toBe("a 1/0/1");
       });
-      yield* join(drainer);
+      yield* joinGuests(drainer);
       yield* bdrvDrainAllEnd(NO_SITE);
       expect(counters()).toBe("a 0/0/0");
     });
@@ -96,7 +96,7 @@ describe("blk_drain_all", () => {
       log.push("drain");
       yield* blkDrainAll(1 as typeof NO_SITE);
       log.push("drained");
-      yield* join(...readers);
+      yield* joinGuests(...readers);
     });
     expect(log).toBe("blk2=-123 drain blk1=0 drained");
   });

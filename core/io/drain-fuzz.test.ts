@@ -36,7 +36,15 @@ import {
   bdrvSubtreeDrainedEnd,
   qiovOf,
 } from "./index.ts";
-import { type Guest, guest, join, NO_SITE, READ_NS, runDrawn, sleepMain } from "./test-support.ts";
+import {
+  type Guest,
+  guest,
+  joinGuests,
+  NO_SITE,
+  READ_NS,
+  runDrawn,
+  sleepMain,
+} from "./test-support.ts";
 
 interface Disk {
   readonly blk: BlockBackend;
@@ -115,7 +123,7 @@ function runSeed(seed: number): void {
         busy.push(guest(must(disks[0], "a disk").ctx, () => coroutineDrains(prng.fork(8), disk)));
       }
       yield* mainDrains(prng.fork(7), disks);
-      yield* join(...busy);
+      yield* joinGuests(...busy);
       expect(counters()).toMatch(/^((a|b)\d 0\/0\/0, )+blk1 0, blk2 0$/);
       for (const bs of bdrvAllStates())
         expect([bs.inFlight, bs.trackedRequests.length, bs.serialisingInFlight]).toEqual([0, 0, 0]);

@@ -26,7 +26,7 @@ import {
 import {
   type DrainTest,
   guest,
-  join,
+  joinGuests,
   NO_SITE,
   READ_NS,
   runDrawn,
@@ -104,7 +104,7 @@ describe("a drain", () => {
         yield* begin(kind, node("top"));
         log.push(`begun in_flight=${blk.inFlight}`);
         yield* end(kind, node("top"));
-        yield* join(reader);
+        yield* joinGuests(reader);
       });
       expect(log).toBe("begin read=0 begun in_flight=0");
       expect(outcome).toBe("ok");
@@ -204,7 +204,7 @@ describe("a drain from a coroutine", () => {
         yield* coEnd(node("top"), NO_SITE);
         expect(counters()).toBe(OUTSIDE);
       });
-      yield* join(drainer);
+      yield* joinGuests(drainer);
     });
     expect(outcome).toBe("ok");
   });

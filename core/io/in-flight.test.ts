@@ -14,7 +14,7 @@ import {
 } from "../sched/index.ts";
 import { taskShare } from "./in-flight.ts";
 import { bdrvDecInFlight, bdrvDrainedBegin, bdrvIncInFlight, qiovOf } from "./index.ts";
-import { guest, join, NO_SITE, runDrawn } from "./test-support.ts";
+import { guest, joinGuests, NO_SITE, runDrawn } from "./test-support.ts";
 
 /** The life of tasks and counters as words, each with the task that it carries: `bs+:1` is a raise by task 1. */
 class TaskLog extends ProbeBase {
@@ -61,7 +61,9 @@ describe("a request's task", () => {
     const words = tasksOf(function* ({ node }) {
       const blk = yield* blkNewWithBs(node("a"));
       (machine.probe as unknown as TaskLog).words = [];
-      yield* join(guest(machine.mainContext, () => readOf(blkCoPreadv(blk, 0, 512, buffer()))));
+      yield* joinGuests(
+        guest(machine.mainContext, () => readOf(blkCoPreadv(blk, 0, 512, buffer()))),
+      );
     });
     // Sections of the attach took tasks 1 and 2, for the hooks.
     expect(words).toBe("begin:3 blk+:3 req(:3 bs+:3 bs+:3 bs-:3 bs-:3 req):3 blk-:3 end:3");
@@ -76,7 +78,7 @@ describe("a request's task", () => {
         isDone = true;
         return undefined;
       });
-      yield* join({
+      yield* joinGuests({
         get done() {
           return isDone;
         },
@@ -87,7 +89,7 @@ describe("a request's task", () => {
 
   it("straight at a node is a guest request of its own", () => {
     const words = tasksOf(function* ({ node }) {
-      yield* join(
+      yield* joinGuests(
         guest(machine.mainContext, function* (): Co<void> {
           bdrvIncInFlight(node("a"));
           bdrvIncInFlight(node("a"));
@@ -103,7 +105,7 @@ describe("a request's task", () => {
 
   it("that somebody else began is not ended by a counter", () => {
     const words = tasksOf(function* ({ node }) {
-      yield* join(
+      yield* joinGuests(
         guest(machine.mainContext, function* (): Co<void> {
           const co = qemuCoroutineSelf();
           const task = taskBegin(co);

@@ -45,7 +45,7 @@ import {
   bdrvTruncate,
   qiovOf,
 } from "./index.ts";
-import { guest, join } from "./test-support.ts";
+import { guest, joinGuests } from "./test-support.ts";
 
 /** A filter that takes a while for each read and write. */
 const slowFilter: BlockDriver = {
@@ -179,7 +179,12 @@ describe("requests", () => {
           log.push(text);
         });
       const aligned = "x".repeat(512);
-      yield* join(writer(0, "aaaa"), writer(4, "bbbb"), writer(512, aligned), writer(2, "cccc"));
+      yield* joinGuests(
+        writer(0, "aaaa"),
+        writer(4, "bbbb"),
+        writer(512, aligned),
+        writer(2, "cccc"),
+      );
       log.push(yield* diskOf(slow, edge).readText(0, 10));
       expect([slow.serialisingInFlight, slow.trackedRequests.length]).toEqual([0, 0]);
     });
@@ -193,7 +198,7 @@ describe("requests", () => {
       const copier = guest(machine.mainContext, function* (): Co<void> {
         expect(yield* bdrvCoCopyRange(child, 1, child, 100, 4)).toBe(0);
       });
-      yield* join(copier);
+      yield* joinGuests(copier);
       expect(yield* readText(99, 6)).toBe(".bcde.");
     });
   });
@@ -294,7 +299,7 @@ describe("flush", () => {
         guest(machine.mainContext, function* (): Co<void> {
           log.push(`ret${yield* bdrvCoFlush(bs)}`);
         });
-      yield* join(flusher(), flusher());
+      yield* joinGuests(flusher(), flusher());
       log.push(`${yield* bdrvFlush(bs)}`);
     });
     expect(log).toBe("0 start1 end1 ret0 ret0 0");
@@ -321,7 +326,7 @@ describe("flush", () => {
         yield* bdrvCoPwritev(edge, 0, 4, qiovOf(hostAllocate(4)), BDRV_REQ_FUA);
         log.push("second");
       });
-      yield* join(writer);
+      yield* joinGuests(writer);
     });
     expect(log).toBe("first start1 end1 second");
   });
@@ -387,7 +392,7 @@ describe("an error below", () => {
         log.push(String(yield* bdrvCoPwritev(edge, 0, 4, qiovOf(bufferOf("abcd")))));
         log.push(String(yield* bdrvCoPreadv(edge, 0, 4, qiovOf(hostAllocate(4)))));
       });
-      yield* join(writer);
+      yield* joinGuests(writer);
       expect(log).toEqual(["-28", "0", "0"]);
       expect([filter.inFlight, bs.inFlight]).toEqual([0, 0]);
     });

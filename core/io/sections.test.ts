@@ -11,7 +11,7 @@ import {
   bdrvSubtreeDrainedBegin,
   bdrvSubtreeDrainedEnd,
 } from "./index.ts";
-import { type DrainTest, guest, join, NO_SITE, runDrawn } from "./test-support.ts";
+import { type DrainTest, guest, joinGuests, NO_SITE, runDrawn } from "./test-support.ts";
 
 const SECTION_EVENTS: readonly EventName[] = [
   "drain_begin",
@@ -124,9 +124,9 @@ describe("drained_end finds the section that it ends:", () => {
     const events = eventsOf("top", ENDS, function* ({ node }) {
       const ctx = iothreadCreate("io");
       yield* bdrvDrainedBegin(node("top"), NO_SITE);
-      yield* join(guest(ctx, () => bdrvCoDrainedBegin(node("top"), NO_SITE)));
+      yield* joinGuests(guest(ctx, () => bdrvCoDrainedBegin(node("top"), NO_SITE)));
       yield* bdrvDrainedEnd(node("top"), NO_SITE);
-      yield* join(guest(ctx, () => bdrvCoDrainedEnd(node("top"), NO_SITE)));
+      yield* joinGuests(guest(ctx, () => bdrvCoDrainedEnd(node("top"), NO_SITE)));
     });
     expect(events).toEqual([
       "drain_begin section=2 node=1 kind=1 -",
@@ -139,7 +139,7 @@ describe("drained_end finds the section that it ends:", () => {
   it("one of its kind at all, when its owner has none", () => {
     const events = eventsOf("top", ENDS, function* ({ node }) {
       const ctx = iothreadCreate("io");
-      yield* join(guest(ctx, () => bdrvCoDrainedBegin(node("top"), NO_SITE)));
+      yield* joinGuests(guest(ctx, () => bdrvCoDrainedBegin(node("top"), NO_SITE)));
       yield* bdrvDrainedEnd(node("top"), NO_SITE);
       expect(node("top").quiescedFor).toEqual([]);
     });

@@ -18,7 +18,7 @@ import {
   bdrvSubtreeDrainedEnd,
   bdrvSubtreeDrainedEndUnlocked,
 } from "./index.ts";
-import { guest, join, NO_SITE, READ_NS, runDrawn, sleepMain } from "./test-support.ts";
+import { guest, joinGuests, NO_SITE, READ_NS, runDrawn, sleepMain } from "./test-support.ts";
 
 describe("an edge that moves between subtree drains", () => {
   // QEMU's test_graph_change_drain_subtree: a and b share base; b's edge comes and goes inside drains.
@@ -88,7 +88,7 @@ describe("the unlocked twins", () => {
         yield* bdrvSubtreeDrainedBeginUnlocked(node("a"), NO_SITE);
         yield* bdrvSubtreeDrainedEndUnlocked(node("a"), NO_SITE);
         if (holdsLock) aioContextRelease(ctx);
-        yield* join(reader);
+        yield* joinGuests(reader);
       },
       { lock, without, ends: "any" },
     );

@@ -119,7 +119,7 @@ export function guest(ctx: AioContext, body: () => Co<void>): Guest {
 }
 
 /** Wait in main until `guests` have ended. Polls. */
-export function* join(...guests: Guest[]): Polls<void> {
+export function* joinGuests(...guests: Guest[]): Polls<void> {
   yield* aioWaitWhileUnlocked(null, () => guests.some(({ done }) => !done), NO_SITE);
 }
 

@@ -74,7 +74,7 @@ export function* guestWhile(
   yield* edit();
   yield* world.sleep(PAUSE_NS);
   isOver = true;
-  yield* world.join();
+  yield* world.joinGuests();
 }
 
 /** Let go of everything. Polls. */

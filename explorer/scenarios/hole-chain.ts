@@ -72,7 +72,7 @@ export function* dropBackingAndStay(world: World, { top }: Chain): Polls<void> {
  * behind all that ran in it, counted or not; what must still run there goes first. Polls.
  */
 export function* closeChain(world: World, { drive, top, base }: Chain): Polls<void> {
-  yield* world.join();
+  yield* world.joinGuests();
   yield* bdrvUnref(base);
   yield* world.stopIothreads();
   yield* blkUnref(drive);

@@ -77,7 +77,7 @@ function* main(world: World): Polls<void> {
   });
   yield* world.sleep(PAUSE_NS / 2);
   yield* blkRemoveBs(drive);
-  yield* world.join();
+  yield* world.joinGuests();
   yield* bdrvUnref(throttle);
   yield* blkUnref(drive);
   yield* world.stopIothreads();

@@ -16,6 +16,12 @@ import holeUnqueuedCopyRange from "./hole-unqueued-copy-range.ts";
 import holeUnqueuedGetlength from "./hole-unqueued-getlength.ts";
 import holeUnqueuedTruncate from "./hole-unqueued-truncate.ts";
 import holeWaitsOnce from "./hole-waits-once.ts";
+import orderBlkCounter from "./order-blk-counter.ts";
+import orderExternal from "./order-external.ts";
+import orderJob from "./order-job.ts";
+import orderNodeCounter from "./order-node-counter.ts";
+import orderQueueWake from "./order-queue-wake.ts";
+import orderThread from "./order-thread.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
 
@@ -35,6 +41,12 @@ export const SCENARIOS: readonly Scenario[] = [
   holeUnqueuedGetlength,
   holeUnqueuedTruncate,
   holeWaitsOnce,
+  orderBlkCounter,
+  orderExternal,
+  orderJob,
+  orderNodeCounter,
+  orderQueueWake,
+  orderThread,
   setBacking,
   setBackingAbort,
 ];

@@ -59,13 +59,13 @@ export function* withMirroredPair(
   yield* edit(made);
   yield* world.sleep(PAUSE_NS);
   isOver = true;
-  yield* world.join();
+  yield* world.joinGuests();
   yield* world.stopIothreads();
 }
 
 function* open(world: World): Polls<MirroredPair> {
   const ctx = world.iothread("io0");
-  const nullNode = (nodeName: string) =>
+  const nullNode = (nodeName: string): Polls<BlockDriverState> =>
     nullOpen(nullCoDriver, { nodeName, size: NODE_BYTES, latencyNs: LATENCY_NS, ctx });
   const first = yield* nullNode("first");
   const second = yield* nullNode("second");

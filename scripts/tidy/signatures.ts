@@ -195,7 +195,7 @@ export class Signatures {
   }
 
   #addMember(source: SourceFile, key: Node, signature: Signature): void {
-    const name = nameOfKey(key);
+    const name = memberName(source, key);
     if (name !== null && source.path !== "") push(this.#members, name, signature);
   }
 
@@ -219,7 +219,7 @@ export class Signatures {
     callee: Extract<Node, { type: "MemberExpression" }>,
   ): readonly Signature[] {
     const { object, property } = callee;
-    const name = callee.computed ? null : nameOfKey(property);
+    const name = callee.computed ? null : memberName(source, property);
     if (name === null) return [];
     if (object.type === "Identifier" && isNamespace(source, object.name)) {
       return this.#exported.get(name) ?? [];
@@ -314,6 +314,12 @@ function typeOfParameter(params: readonly Node[], index: number): Node | null {
   const type = annotation.typeAnnotation;
   if (param.type !== "RestElement") return type;
   return type.type === "TSArrayType" ? type.elementType : null;
+}
+
+/** The name of a member; a private one has nothing to do with its namesakes in other files. */
+function memberName(source: SourceFile, key: Node): string | null {
+  const name = nameOfKey(key);
+  return name !== null && key.type === "PrivateIdentifier" ? `${source.path}#${name}` : name;
 }
 
 /** Whether a type is made of keywords and literals only, so that a generator is out of place there. */

@@ -3,7 +3,7 @@
 
 import { type AnalysisResult, analyze, type Finding } from "#analyzer";
 import type { SiteId } from "#core/base";
-import { bdrvFindNode } from "#core/graph";
+import { type BlockDriverState, bdrvFindNode } from "#core/graph";
 import {
   bdrvDrain,
   bdrvDrainedBegin,
@@ -18,6 +18,8 @@ import { bytesSource, TraceReader } from "#traces";
 
 /** The advised section, or the next smaller one: a single drain for a subtree, an instant for a single one. */
 export type Dose = "advised" | "smaller";
+
+type DrainFunction = (bs: BlockDriverState, site: SiteId) => Polls<void>;
 
 /** Run and analyse, with `finding`'s advice followed in this dose if one is given. */
 export function runAnd(
@@ -53,15 +55,15 @@ function aroundOf(finding: Finding, dose: Dose): AroundGraphOp {
   const site = (siteTable.findIndex(({ name }) => name === advice.around.name) + 1) as SiteId;
   if (site === 0) throw new Error(`no operation is called ${advice.around.name}`);
   const kind = dose === "advised" ? advice.kind : advice.kind === "subtree" ? "single" : "instant";
-  return function* (operation, body) {
+  return function* <T>(operation: SiteId, body: () => Polls<T>): Polls<T> {
     const bs = operation === site ? bdrvFindNode(advice.node.name) : null;
     if (bs === null) return yield* body();
     if (kind === "instant") {
       yield* bdrvDrain(bs, site);
       return yield* body();
     }
-    const begin = kind === "single" ? bdrvDrainedBegin : bdrvSubtreeDrainedBegin;
-    const end = kind === "single" ? bdrvDrainedEnd : bdrvSubtreeDrainedEnd;
+    const begin: DrainFunction = kind === "single" ? bdrvDrainedBegin : bdrvSubtreeDrainedBegin;
+    const end: DrainFunction = kind === "single" ? bdrvDrainedEnd : bdrvSubtreeDrainedEnd;
     bs.refcnt++;
     yield* begin(bs, site);
     const result = yield* body();
