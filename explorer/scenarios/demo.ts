@@ -63,6 +63,7 @@ const demo: Scenario = {
         { rule: "edit-outside-drain", list: "parents", operation: "bdrv_attach_child" },
       ],
       others: true,
+      restsOn: ["lock"],
     },
   ],
   main,

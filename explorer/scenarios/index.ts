@@ -16,6 +16,11 @@ import holeUnqueuedCopyRange from "./hole-unqueued-copy-range.ts";
 import holeUnqueuedGetlength from "./hole-unqueued-getlength.ts";
 import holeUnqueuedTruncate from "./hole-unqueued-truncate.ts";
 import holeWaitsOnce from "./hole-waits-once.ts";
+import luckBottomHalf from "./luck-bottom-half.ts";
+import luckCoroutine from "./luck-coroutine.ts";
+import luckCounter from "./luck-counter.ts";
+import luckSameThread from "./luck-same-thread.ts";
+import luckTimer from "./luck-timer.ts";
 import orderBlkCounter from "./order-blk-counter.ts";
 import orderExternal from "./order-external.ts";
 import orderJob from "./order-job.ts";
@@ -41,6 +46,11 @@ export const SCENARIOS: readonly Scenario[] = [
   holeUnqueuedGetlength,
   holeUnqueuedTruncate,
   holeWaitsOnce,
+  luckBottomHalf,
+  luckCoroutine,
+  luckCounter,
+  luckSameThread,
+  luckTimer,
   orderBlkCounter,
   orderExternal,
   orderJob,

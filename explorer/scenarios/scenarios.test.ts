@@ -2,8 +2,9 @@
 // recorded twice and replayed on the way: test-support.ts.)
 
 import { describe, expect, it } from "vitest";
+import { SANCTIONED_EDGES } from "#analyzer";
 import { SCENARIOS } from "./index.ts";
-import { checkExpectation, titleOf } from "./test-support.ts";
+import { checkExpectation, checkRestsOn, titleOf } from "./test-support.ts";
 
 describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
   "scenario %s",
@@ -15,9 +16,19 @@ describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
       expect(runs.length).toBeGreaterThan(0);
     });
 
-    it.each(runs)("keeps its promise with %s", (_title, run) => checkExpectation(scenario, run));
+    it.each(runs)("keeps its promise with %s", (_title, run) => {
+      checkExpectation(scenario, run);
+      checkRestsOn(scenario, run);
+    });
   },
 );
+
+it("every kind of edge of the sanctioned order is one that some scenario cannot do without", () => {
+  const needed = SCENARIOS.flatMap(({ expected = [] }) =>
+    expected.flatMap((run) => run.restsOn ?? []),
+  );
+  expect([...new Set(needed)]).toEqual(expect.arrayContaining([...SANCTIONED_EDGES]));
+});
 
 it("no two scenarios have the same name", () => {
   const names = SCENARIOS.map(({ name }) => name);
