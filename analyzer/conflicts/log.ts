@@ -15,7 +15,7 @@ function baseOf(orders: Orders, task: TaskState): Sig {
 export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
   if (cell.groups.length >= cell.mergeAt) mergeGroups(orders, cell);
   const group = cell.groupOf(sig, orders.full !== null);
-  if (group.times !== null && group.times.isFull) group.times.compact(orders.mainKnows(cell.ctx));
+  if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
   return group;
 }
 

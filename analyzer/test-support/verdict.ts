@@ -1,0 +1,31 @@
+// What became of the one pair that a drawing is about, as a few words.
+
+import { analyze } from "../analysis.ts";
+import type { AnalyzeOptions } from "../input.ts";
+import { type DrawingOptions, traceFromText } from "./trace-from-text.ts";
+
+/**
+ * The outcome of the pairs of @reader and @editor: "covered by f", "ordered", "luck: lock", "race", joined by a comma where
+ * pairs differ; "no pair" when there is none.
+ */
+export function verdictOf(
+  text: string,
+  drawing: DrawingOptions = {},
+  options: AnalyzeOptions = {},
+): string {
+  const { coverage } = analyze(traceFromText(text, drawing), options);
+  const words = coverage
+    .filter((row) => row.reader.name === "reader" && row.editor.name === "editor")
+    .flatMap((row) => [
+      ...row.covered.map(({ site }) => `covered by ${site.name}`),
+      ...(row.orderedBySanction > 0 ? ["ordered"] : []),
+      ...row.luck.map(({ edge }) => `luck: ${edge.kind}`),
+      ...(row.uncovered > 0 ? ["race"] : []),
+    ]);
+  return words.length === 0 ? "no pair" : words.join(", ");
+}
+
+/** The rules of the findings of a drawing, one word each. */
+export function rulesOf(text: string, drawing: DrawingOptions = {}): string[] {
+  return analyze(traceFromText(text, drawing)).findings.map((finding) => finding.rule);
+}

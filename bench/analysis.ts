@@ -1,0 +1,151 @@
+// Analysis is fast: events a second and peak memory from trace file to findings, at 1, 10 and 50 million events;
+// bench/analysis.md. `npm run bench -- analysis -- 1 10` takes other sizes (millions of events).
+//
+// Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
+
+import { spawnSync } from "node:child_process";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { analyze } from "#analyzer";
+import {
+  type Codec,
+  FORMAT_VERSION,
+  fdSource,
+  type TraceHeader,
+  TraceReader,
+  TraceWriter,
+} from "#traces";
+import { WORKLOAD, WORKLOAD_SITES, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
+
+type Orders = "both" | "sanctioned";
+
+/** What one process reports. */
+interface Measured {
+  readonly events: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly rssMegabytes: number;
+  readonly findings: number;
+}
+
+const CASES: readonly { name: string; codec: Codec; orders: Orders }[] = [
+  { name: "default file, both orders", codec: "deflate", orders: "both" },
+  { name: "uncompressed, one order", codec: "none", orders: "sanctioned" },
+];
+
+const HEADER: TraceHeader = {
+  formatVersion: FORMAT_VERSION,
+  schedulerPolicy: 1,
+  coreVersion: "",
+  scenario: { name: "workload", params: {} },
+  seed: WORKLOAD.seed,
+  host: "simulated",
+  level: "full",
+  patchesOn: [],
+  lock: "none",
+  sites: WORKLOAD_SITES,
+  provenance: { createdAt: "", host: "", node: "", quiesce: "" },
+};
+
+const [mode, ...rest] = process.argv.slice(2).filter((arg) => arg !== "--json");
+if (mode === "--one") measureOne(rest[0] ?? "", rest[1] as Orders);
+else measureAll([mode, ...rest].filter((arg) => arg !== undefined).map(Number));
+
+function measureAll(sizes: readonly number[]): void {
+  const figures: Record<string, number> = {};
+  const folder = mkdtempSync(join(tmpdir(), "quiesce-analysis-"));
+  try {
+    for (const millions of sizes.length > 0 ? sizes : [1, 10, 50]) {
+      for (const { name, codec, orders } of CASES) {
+        const file = join(folder, `${codec}.trace`);
+        writeTrace(file, codec, millions * 1e6);
+        record(figures, `${millions} million events, ${name}`, file, inProcess(file, orders));
+        rmSync(file);
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  print(figures);
+}
+
+function writeTrace(file: string, codec: Codec, events: number): void {
+  const fd = openSync(file, "w");
+  const sink = {
+    write: (bytes: Uint8Array) => void writeSync(fd, bytes),
+    close: () => closeSync(fd),
+  };
+  const writer = new TraceWriter(HEADER, sink, { codec });
+  for (const batch of workload({ ...WORKLOAD, events })) writer.writeBatch(batch, WORKLOAD_STRINGS);
+  writer.finish();
+}
+
+function inProcess(file: string, orders: Orders): Measured {
+  const self = fileURLToPath(import.meta.url);
+  const child = spawnSync(process.execPath, [self, "--one", file, orders], { encoding: "utf8" });
+  if (child.status !== 0) throw new Error(child.stderr);
+  return JSON.parse(child.stdout) as Measured;
+}
+
+function measureOne(file: string, orders: Orders): void {
+  const fd = openSync(file, "r");
+  const from = process.hrtime.bigint();
+  const cpu = process.cpuUsage();
+  const reader = TraceReader.open(fdSource(fd));
+  const result = analyze(
+    { batches: reader.batches(), sites: reader.header.sites, strings: reader.strings },
+    { orders },
+  );
+  const { user, system } = process.cpuUsage(cpu);
+  const measured: Measured = {
+    events: result.events,
+    seconds: Number(process.hrtime.bigint() - from) / 1e9,
+    cpuSeconds: (user + system) / 1e6,
+    rssMegabytes: process.resourceUsage().maxRSS / 1024,
+    findings: result.findings.length,
+  };
+  closeSync(fd);
+  process.stdout.write(JSON.stringify(measured));
+}
+
+function record(
+  figures: Record<string, number>,
+  name: string,
+  file: string,
+  measured: Measured,
+): void {
+  if (measured.findings > 0) throw new Error("the workload is lawful");
+  figures[`${name}: million events a second`] = measured.events / measured.seconds / 1e6;
+  figures[`${name}: million events a processor second`] =
+    measured.events / measured.cpuSeconds / 1e6;
+  figures[`${name}: peak memory, MB`] = measured.rssMegabytes;
+  figures[`${name}: bytes an event`] = statSync(file).size / measured.events;
+}
+
+function print(figures: Readonly<Record<string, number>>): void {
+  const stored = JSON.parse(readFileSync("bench/baseline/analysis.json", "utf8")) as Record<
+    string,
+    number
+  >;
+  const width = Math.max(...Object.keys(figures).map((name) => name.length));
+  for (const [name, value] of Object.entries(figures)) {
+    process.stdout.write(
+      `${name.padEnd(width)} ${value.toFixed(2).padStart(8)}  stored ${stored[name]?.toFixed(2) ?? "none"}\n`,
+    );
+  }
+  const rounded = Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(2))]),
+  );
+  if (process.argv.includes("--json"))
+    process.stdout.write(`${JSON.stringify(rounded, null, 2)}\n`);
+}
