@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 // Sources import each other across folders as `#core/base`; the condition `source` in package.json
 // makes that the .ts file. Tests run in vite's server environment, which has conditions of its own.
-const conditions = ["source", "module", "node", "development|production"];
+const conditions = ["source", "node", "development|production"];
 
 export default defineConfig({
   resolve: { conditions },
