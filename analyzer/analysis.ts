@@ -21,6 +21,7 @@ import { Drafts } from "./drafts.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
+import { ANALYZER_LIMITS, type AnalyzerLimits } from "./limits.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";
@@ -111,7 +112,7 @@ export class Analysis {
   #events = 0;
   #complete = false;
 
-  constructor(options: AnalyzeOptions = {}) {
+  constructor(options: AnalyzeOptions = {}, limits: AnalyzerLimits = ANALYZER_LIMITS) {
     const disabled: ReadonlySet<EdgeKind> = options.disableEdges ?? new Set();
     const full = options.orders === "sanctioned" ? null : new FullOrder();
     const now = this.#now;
@@ -122,6 +123,7 @@ export class Analysis {
       now,
       full,
       sections,
+      limits,
       join,
       taskOrder: !disabled.has("task-order"),
     });

@@ -138,8 +138,14 @@ export class Names {
     if (request === null || request.type === 0) return `task ${task}`;
     const word = REQUEST_TYPES[request.type] ?? "request";
     const size = request.bytes > 0 ? ` of ${request.bytes} bytes at ${request.offset}` : "";
-    const on = request.blk === 0 ? "" : ` on ${this.objectText(this.#graph.blk(request.blk))}`;
+    const on = request.blk === 0 ? "" : ` on ${this.#blkText(request.blk)}`;
     return `${word}${size}${on} (task ${task})`;
+  }
+
+  /** A BlockBackend that may be gone. */
+  #blkText(id: number): string {
+    const name = this.string(this.#graph.blkNames.get(id) ?? 0);
+    return name === "" ? `BlockBackend ${id}` : `BlockBackend '${name}'`;
   }
 
   taskText(access: AccessDraft): string {

@@ -1,17 +1,15 @@
 // The most important test: on thousands of random traces the engine judges every adjacent pair as the brute-force oracle does.
 
 import { describe, expect, it } from "vitest";
-import type { EdgeKind } from "./edge-kinds.ts";
 import { ACCIDENTAL_EDGES, SANCTIONED_EDGES } from "./edge-kinds.ts";
-import { compareWithOracle } from "./test-support/compare.ts";
+import { type CompareOptions, compareWithOracle } from "./test-support/compare.ts";
 import type { RandomTraceOptions } from "./test-support/random-trace.ts";
 
-function compare(
-  options: RandomTraceOptions,
-  disableEdges: ReadonlySet<EdgeKind> = new Set(),
-): void {
-  const { engine, expected } = compareWithOracle(options, disableEdges);
-  expect(engine, `seed ${options.seed}`).toEqual(expected);
+const ALL = [...SANCTIONED_EDGES, ...ACCIDENTAL_EDGES].filter((edge) => edge !== "same-thread");
+
+function compare(options: RandomTraceOptions, engine: CompareOptions = {}): void {
+  const { engine: found, expected } = compareWithOracle(options, engine);
+  expect(found, `seed ${options.seed}`).toEqual(expected);
 }
 
 describe("engine and oracle agree on every pair", () => {
@@ -25,11 +23,24 @@ describe("engine and oracle agree on every pair", () => {
       compare({ seed, events: 120, uniqueSites: seed % 2 === 0, exotic: true });
   });
 
-  it.each([...SANCTIONED_EDGES, ...ACCIDENTAL_EDGES].filter((edge) => edge !== "same-thread"))(
-    "with %s switched off",
-    (edge) => {
-      for (let seed = 1; seed <= 30; seed++)
-        compare({ seed, events: 100, uniqueSites: true, exotic: seed % 2 === 0 }, new Set([edge]));
-    },
-  );
+  it("when the logs of tasks are folded at every turn", () => {
+    const limits = { logEntriesMax: 2, groupsMax: 1000 };
+    for (let seed = 1; seed <= 300; seed++)
+      compare(
+        { seed, events: 200, uniqueSites: seed % 2 === 0, exotic: seed % 3 === 0 },
+        { limits },
+      );
+  });
+
+  it("when reads that main's edits cannot tell apart are merged at every turn", () => {
+    const limits = { logEntriesMax: 512, groupsMax: 2 };
+    for (let seed = 1; seed <= 100; seed++)
+      compare({ seed, events: 300, uniqueSites: false, exotic: false, narrow: true }, { limits });
+  });
+
+  it.each(ALL)("with %s switched off", (edge) => {
+    const disableEdges = new Set([edge]);
+    for (let seed = 1; seed <= 30; seed++)
+      compare({ seed, events: 100, uniqueSites: true, exotic: seed % 2 === 0 }, { disableEdges });
+  });
 });

@@ -13,7 +13,8 @@ function baseOf(orders: Orders, task: TaskState): Sig {
 
 /** The group of `sig` in `cell`, with room for one more. */
 export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
-  if (cell.groups.length >= cell.mergeAt) mergeGroups(orders, cell);
+  const { groupsMax } = orders.limits;
+  if (cell.groups.length >= Math.max(groupsMax, cell.mergeAt)) mergeGroups(orders, cell);
   const group = cell.groupOf(sig, orders.full !== null);
   if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
   return group;
@@ -147,7 +148,7 @@ function mergeGroups(orders: Orders, cell: Cell): void {
     if (into.times?.isFull === true) into.times.compact(orders.mainKnows(cell.ctx));
   }
   cell.groups = [...main, ...merged.values()];
-  cell.mergeAt = Math.max(48, cell.groups.length * 2);
+  cell.mergeAt = cell.groups.length * 2;
 }
 
 function representative(orders: Orders, sig: Sig, known: Map<number, Sig>): Sig {

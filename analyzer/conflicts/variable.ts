@@ -114,8 +114,8 @@ export class Cell {
     return group;
   }
 
-  /** Groups at which they are next merged where that loses nothing. */
-  mergeAt = 48;
+  /** Groups at which they are merged next; 0 before the first time. */
+  mergeAt = 0;
 }
 
 /** Reads in a task's log that became one entry. */

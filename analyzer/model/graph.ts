@@ -106,7 +106,8 @@ export class Graph {
   readonly blks = new IdMap<Holdable>();
   readonly jobs = new IdMap<Holdable>();
   readonly edges = new IdMap<EdgeInfo>();
-  /** Names of contexts and locks, as indices into the string table. */
+  /** Names of contexts, BlockBackends (those that are gone too) and locks, as indices into the string table. */
+  readonly blkNames = new Map<number, number>();
   readonly ctxNames: number[] = [];
   readonly lockNames = new Map<number, { readonly kind: number; readonly name: number }>();
 
@@ -135,6 +136,7 @@ export class Graph {
   born(object: Holdable, name: number): void {
     object.name = name;
     object.isPrivate = true;
+    if (object.kind === "blk") this.blkNames.set(object.id, name);
   }
 
   edgeBorn(edge: EdgeInfo, klass: number, parent: number, name: number): void {

@@ -6,6 +6,7 @@
 // handler, the gate that let that handler run.
 
 import { WORLD_CTX } from "#core/probe";
+import type { AnalyzerLimits } from "../limits.ts";
 import type { Sections } from "../model/sections.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, KEEP, type Label } from "./full.ts";
@@ -36,6 +37,7 @@ export interface OrdersOptions {
   readonly now: Now;
   readonly full: FullOrder | null;
   readonly sections: Sections;
+  readonly limits: AnalyzerLimits;
   /** Whether ctx_join is an edge, and whether tasks have program order. */
   readonly join: boolean;
   readonly taskOrder: boolean;
@@ -47,6 +49,7 @@ export class Orders {
   readonly tasks = new IdMap<TaskState>();
   /** The signature of what nobody will ever hear of. */
   readonly nothing = new Sig(null, null);
+  readonly limits: AnalyzerLimits;
   readonly #sections: Sections;
   readonly #join: boolean;
   readonly #taskOrder: boolean;
@@ -59,6 +62,7 @@ export class Orders {
     this.now = options.now;
     this.full = options.full;
     this.#sections = options.sections;
+    this.limits = options.limits;
     this.#join = options.join;
     this.#taskOrder = options.taskOrder;
   }
@@ -100,7 +104,7 @@ export class Orders {
     let task = this.tasks.get(taskId);
     if (task === undefined) {
       task = this.#pool.pop() ?? new TaskState();
-      task.reset(taskId);
+      task.reset(taskId, this.limits.logEntriesMax);
       this.tasks.set(taskId, task);
       // What an external handler begins goes on from what let that handler run.
       if (ctx !== 0) learn(task, context.loose);

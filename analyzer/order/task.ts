@@ -8,9 +8,6 @@ import type { Cell, Folded } from "../conflicts/variable.ts";
 import { type Extra, Gen, type Knowledge, type Mark, NEVER } from "./knowledge.ts";
 import { SyncPoint } from "./sync-point.ts";
 
-/** Entries of a log before it is folded: far above a request's, small enough to stay in the cache. */
-export const LOG_MAX = 512;
-
 /** The task numbers of coroutines that a drainer waits for are above this: it plus the coroutine's number. */
 export const WRAPPER_TASK = 0x4000_0000;
 
@@ -44,7 +41,7 @@ export class TaskState implements Knowledge {
   ints = new Int32Array(32 * INTS);
   length = 0;
   /** Entries at which the log is folded next. */
-  foldAt = LOG_MAX;
+  foldAt = 0;
 
   /** BlockBackend whose in-flight counter it holds, how often; others in `heldMore`. */
   heldBlk = 0;
@@ -59,15 +56,15 @@ export class TaskState implements Knowledge {
   /** Moments of this task that may be asked about later (edits and section ends off the main context). */
   marks: Mark[] | null = null;
 
-  reset(id: number): void {
+  reset(id: number, foldAt: number): void {
     this.id = id;
+    this.foldAt = foldAt;
     this.p = -1;
     this.extra = null;
     this.lastCtx = -1;
     this.co = 0;
     this.begin = -1;
     this.length = 0;
-    this.foldAt = LOG_MAX;
     this.heldBlk = 0;
     this.heldCount = 0;
     this.heldMore = null;
@@ -95,7 +92,7 @@ export class TaskState implements Knowledge {
       if (entry instanceof Gen) this.#push(entry, RELEASE, 0);
       else this.#push(entry, FOLDED, 0);
     }
-    this.foldAt = Math.max(LOG_MAX, this.length * 2);
+    this.foldAt = Math.max(this.foldAt, this.length * 2);
   }
 
   #push(ref: Cell | Folded | Gen, first: number, second: number): void {

@@ -1,21 +1,32 @@
 // Engine against oracle, in words that both can say: list, sites and outcome, with the number of pairs.
 
 import { Ev, LIST_KINDS } from "#core/probe";
-import { analyze } from "../analysis.ts";
+import { Analysis } from "../analysis.ts";
 import type { EdgeKind } from "../edge-kinds.ts";
 import type { AnalysisResult } from "../findings.ts";
+import { ANALYZER_LIMITS, type AnalyzerLimits } from "../limits.ts";
 import { type OraclePair, oracle } from "../oracle.ts";
 import { RandomTrace, type RandomTraceOptions } from "./random-trace.ts";
 
+/** How the engine is set up for a comparison. */
+export interface CompareOptions {
+  readonly disableEdges?: ReadonlySet<EdgeKind>;
+  readonly limits?: AnalyzerLimits;
+}
+
 /** Both verdicts on a random trace; they must be equal. */
 export function compareWithOracle(
-  options: RandomTraceOptions,
-  disableEdges: ReadonlySet<EdgeKind> = new Set(),
+  trace: RandomTraceOptions,
+  { disableEdges = new Set(), limits = ANALYZER_LIMITS }: CompareOptions = {},
 ): { engine: string[]; expected: string[] } {
-  const trace = new RandomTrace(options);
-  const { batches } = trace.writer;
-  const result = analyze({ batches, sites: trace.sites, strings: [""] }, { disableEdges });
-  return { engine: ofEngine(result), expected: ofOracle(oracle(batches, disableEdges), trace) };
+  const random = new RandomTrace(trace);
+  const { batches } = random.writer;
+  const analysis = new Analysis({ disableEdges }, limits);
+  for (const batch of batches) analysis.feed(batch);
+  return {
+    engine: ofEngine(analysis.finish(random.sites, [""])),
+    expected: ofOracle(oracle(batches, disableEdges), random),
+  };
 }
 
 function ofEngine(result: AnalysisResult): string[] {

@@ -17,6 +17,8 @@ export interface RandomTraceOptions {
   readonly uniqueSites: boolean;
   /** Whether anything but main edits, and tasks drain. */
   readonly exotic: boolean;
+  /** One list, two sites, few edits: much is known of each reader before it meets an edit. */
+  readonly narrow?: boolean;
 }
 
 interface Section {
@@ -184,7 +186,8 @@ export class RandomTrace {
   }
 
   #site(): number {
-    const id = this.#options.uniqueSites ? this.sites.length + 1 : 1 + this.#prng.below(5);
+    const few = this.#options.narrow === true ? 2 : 5;
+    const id = this.#options.uniqueSites ? this.sites.length + 1 : 1 + this.#prng.below(few);
     while (this.sites.length < id)
       this.sites.push({ name: `s${this.sites.length + 1}`, file: "f.c", line: 1 });
     return id;
@@ -192,6 +195,7 @@ export class RandomTrace {
 
   #access(): [list: number, owner: number] {
     const prng = this.#prng;
+    if (this.#options.narrow === true) return [List.children, 1];
     const list = prng.pick([
       List.children,
       List.parents,
@@ -211,6 +215,7 @@ export class RandomTrace {
 
   #edit(): void {
     const prng = this.#prng;
+    if (this.#options.narrow === true && prng.chance(4, 5)) return;
     if (!this.#options.exotic) this.#as(0, prng.chance(3, 4) ? 0 : this.#mainTask());
     const [list, owner] = this.#access();
     if (list === List.children || list === List.parents) {

@@ -1,0 +1,16 @@
+// How much the analyzer keeps apart before it merges (house rule 17). Merging loses nothing that main's edits are judged by;
+// tests set the limits low to show that.
+
+import { assert } from "#core/base";
+
+export interface AnalyzerLimits {
+  /** Entries of a task's log before it is folded: far above a request's twenty, small enough to stay in the cache. */
+  readonly logEntriesMax: number;
+  /** Groups of a cell before they are merged: some patterns of requests times the drains since the last merge. */
+  readonly groupsMax: number;
+}
+
+export const ANALYZER_LIMITS: AnalyzerLimits = { logEntriesMax: 512, groupsMax: 48 };
+
+assert(ANALYZER_LIMITS.logEntriesMax > 1, "a log holds a read and a release");
+assert(ANALYZER_LIMITS.groupsMax > 1, "there is something to merge");
