@@ -171,7 +171,9 @@ export class Analysis {
     const { ints, floats, count } = batch;
     const now = this.#now;
     const uses = this.#uses;
-    if (this.#events + count >= NEVER)
+    const first = this.#events;
+    this.#events += count;
+    if (first + count >= NEVER)
       throw new QuiesceError(
         "limit",
         "The trace has more events than the analyzer can number (2,147,483,646).",
@@ -182,10 +184,10 @@ export class Analysis {
       const head = ints[at] as number;
       const kind = head & 0xff;
       const ctx = (head >>> 8) & 0xff;
-      now.index = this.#events++;
       const use = uses[kind] as number;
       // What no context ran says something to the rules alone; it is in no order.
       if (ctx === WORLD_CTX && use !== USE_RULES) continue;
+      now.index = first + i;
       let task = ints[at + 1] as number;
       if (task === 0 && this.#edges.hasWrappers && ctx !== 0) task = this.#wrapperTask(ctx);
       if (ctx !== now.ctx || task !== now.taskId) {
@@ -347,7 +349,7 @@ export class Analysis {
         accidents.bhSchedule(a);
         return true;
       case 35: // co_create
-        accidents.coCreate(a);
+        accidents.coYield(a);
         return true;
       case 39: // co_schedule
       case 40: // co_wake

@@ -30,6 +30,11 @@ export class Buckets {
     }
   }
 
+  clear(): void {
+    this.#times.length = 0;
+    this.#counts.length = 0;
+  }
+
   /** Let all of them have happened at the latest time: for those that main knows, whose times nobody will ask for. */
   collapse(): void {
     if (this.#times.length < 2) return;

@@ -145,7 +145,7 @@ export class Conflicts {
     if (previous !== null) this.#editAfterEdit(variable, previous, edit);
     for (const cell of variable.cells) {
       for (const group of cell.groups) this.#groupBeforeEdit(variable, cell, group, edit);
-      cell.groups = [];
+      cell.forget();
     }
     this.#orders.tasks.forEach((task) => {
       // The log holds reads off the main context only.
@@ -210,7 +210,7 @@ export class Conflicts {
   }
 
   #groupBeforeEdit(variable: Variable, cell: Cell, group: Group, edit: EditRecord): void {
-    if (cell.ctx === 0 && edit.ctx === 0) return;
+    if (group.count === 0 || (cell.ctx === 0 && edit.ctx === 0)) return;
     const row = this.#pairs.row(variable, cell.site, false, edit);
     let left = group.count;
     for (const section of edit.cover) {

@@ -49,6 +49,14 @@ export class Group {
     this.lastRequest = request;
   }
 
+  clear(): void {
+    this.count = 0;
+    this.first = NEVER;
+    this.last = -1;
+    this.times?.clear();
+    this.mainTimes?.clear();
+  }
+
   addAll(from: Group): void {
     this.count += from.count;
     if (from.first < this.first) this.first = from.first;
@@ -112,6 +120,14 @@ export class Cell {
     const group = new Group(sig, timed);
     groups.push(group);
     return group;
+  }
+
+  /** What was read before the edit that happens now is judged. */
+  forget(): void {
+    const [only] = this.groups;
+    // Main reads the lists that it edits all the time: its one group is used again.
+    if (this.ctx === 0 && only !== undefined) only.clear();
+    else if (only !== undefined) this.groups = [];
   }
 
   /** Groups at which they are merged next; 0 before the first time. */

@@ -14,6 +14,12 @@ const LABEL_IO = labelOf("io");
 const LABEL_TIMER = labelOf("timer");
 const LABEL_WAIT = labelOf("wait");
 
+/** A coroutine: where it yielded (or was made), and who woke or scheduled it. */
+class CoPoints {
+  readonly yielded = new SyncPoint();
+  readonly woken = new SyncPoint();
+}
+
 export class Accidents {
   readonly #now: Now;
   readonly #full: FullOrder;
@@ -21,11 +27,11 @@ export class Accidents {
   readonly #timers = new IdMap<SyncPoint>();
   readonly #ops = new IdMap<SyncPoint>();
   readonly #locks = new IdMap<SyncPoint>();
-  /** Where a coroutine yielded, and who woke or scheduled it. */
-  readonly #yields = new IdMap<SyncPoint>();
-  readonly #wakes = new IdMap<SyncPoint>();
-  readonly #kicks = new SyncPoint();
+  readonly #coroutines = new IdMap<CoPoints>();
+  /** Kicks, by the context that kicked: they are many, and who waits takes them all. */
+  readonly #kicks: SyncPoint[] = [];
   readonly #pool: SyncPoint[] = [];
+  readonly #coPool: CoPoints[] = [];
   readonly #bh: boolean;
   readonly #coroutine: boolean;
   readonly #wake: boolean;
@@ -54,26 +60,32 @@ export class Accidents {
     this.#take(this.#bhs, bh, LABEL_BH);
   }
 
-  coCreate(co: number): void {
-    if (this.#coroutine) this.#release(this.#yields, co);
-  }
-
+  /** It was made or yields: whoever enters it next comes after that. */
   coYield(co: number): void {
-    if (this.#coroutine) this.#release(this.#yields, co);
+    if (this.#coroutine) this.#full.release(this.#co(co).yielded, this.#now.ctx);
   }
 
   coWake(co: number): void {
-    if (this.#wake) this.#release(this.#wakes, co);
+    if (this.#wake) this.#full.release(this.#co(co).woken, this.#now.ctx);
   }
 
   coEnter(co: number): void {
-    this.#take(this.#yields, co, LABEL_CO);
-    this.#take(this.#wakes, co, LABEL_WAKE);
+    const points = this.#coroutines.get(co);
+    if (points === undefined) return;
+    const { ctx } = this.#now;
+    this.#full.acquire(points.yielded, ctx, LABEL_CO);
+    this.#full.acquire(points.woken, ctx, LABEL_WAKE);
+    points.yielded.clear();
+    points.woken.clear();
   }
 
   coTerminate(co: number): void {
-    this.#drop(this.#wakes, co);
-    this.#drop(this.#yields, co);
+    const points = this.#coroutines.get(co);
+    if (points === undefined) return;
+    this.#coroutines.delete(co);
+    points.yielded.clear();
+    points.woken.clear();
+    this.#coPool.push(points);
   }
 
   ioSubmit(op: number): void {
@@ -93,11 +105,15 @@ export class Accidents {
   }
 
   kick(): void {
-    if (this.#wait) this.#full.release(this.#kicks, this.#now.ctx);
+    if (!this.#wait) return;
+    const { ctx } = this.#now;
+    for (let i = this.#kicks.length; i <= ctx; i++) this.#kicks.push(new SyncPoint());
+    this.#full.release(this.#kicks[ctx] as SyncPoint, ctx);
   }
 
   waitEnd(waited: number): void {
-    if (waited !== 0 && this.#wait) this.#full.acquire(this.#kicks, this.#now.ctx, LABEL_WAIT);
+    if (waited === 0) return;
+    for (const kicks of this.#kicks) this.#full.acquire(kicks, this.#now.ctx, LABEL_WAIT);
   }
 
   lockAcquire(lock: number, depth: number): void {
@@ -116,6 +132,15 @@ export class Accidents {
     this.#full.releaseAlone(point, this.#now.ctx);
   }
 
+  #co(co: number): CoPoints {
+    let points = this.#coroutines.get(co);
+    if (points === undefined) {
+      points = this.#coPool.pop() ?? new CoPoints();
+      this.#coroutines.set(co, points);
+    }
+    return points;
+  }
+
   #release(table: IdMap<SyncPoint>, id: number): void {
     let point = table.get(id);
     if (point === undefined) {
@@ -123,14 +148,6 @@ export class Accidents {
       table.set(id, point);
     }
     this.#full.release(point, this.#now.ctx);
-  }
-
-  #drop(table: IdMap<SyncPoint>, id: number): void {
-    const point = table.get(id);
-    if (point === undefined) return;
-    table.delete(id);
-    point.clear();
-    this.#pool.push(point);
   }
 
   /** Acquire what is there and forget it: it is for one taker. */

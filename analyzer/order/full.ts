@@ -120,16 +120,16 @@ export class FullOrder {
     }
   }
 
-  /** Join what the last releaser knew into `more`: somebody else is about to release. */
+  /** Join what the last releaser knew into `more`, which nobody shares: somebody else is about to release. */
   #keepOthers(point: SyncPoint): void {
     const last = point.snapshot as Snapshot;
-    const joined = new Snapshot(this.#size);
-    for (const part of point.more === null ? [last] : [point.more, last]) {
-      for (let i = 0; i < part.epochs.length; i++)
-        raise(joined, i, part.epochs[i] as number, part.labels[i] as number);
+    if (point.more === null || point.more.epochs.length < this.#size) {
+      const larger = new Snapshot(this.#size);
+      if (point.more !== null) raiseAll(larger, point.more);
+      point.more = larger;
     }
-    raise(joined, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
-    point.more = joined;
+    raiseAll(point.more, last);
+    raise(point.more, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
   }
 
   #snapshotOf(clock: ContextClock): Snapshot {
@@ -154,6 +154,12 @@ export class FullOrder {
     for (let i = this.#contexts.length; i <= id; i++)
       this.#contexts.push(new ContextClock(i, this.#size));
     return this.#contexts[id] as ContextClock;
+  }
+}
+
+function raiseAll(snapshot: Snapshot, from: Snapshot): void {
+  for (let i = 0; i < from.epochs.length; i++) {
+    raise(snapshot, i, from.epochs[i] as number, from.labels[i] as number);
   }
 }
 
