@@ -44,7 +44,7 @@ export class RandomTrace {
   readonly #locks: (number | null)[] = [null, null];
   readonly #stopped = new Set<number>();
   #ids = { task: 0, section: 0, co: 0, edge: 0 };
-  #wrapper: { co: number } | null = null;
+  #wrapper: { readonly co: number; over: boolean } | null = null;
   #ctx = 0;
   #task = 0;
   /** What an actor does next: tasks by number, main 0. */
@@ -445,7 +445,7 @@ export class RandomTrace {
 
   #wrap(): void {
     if (this.#wrapper === null) {
-      this.#wrapper = { co: 100 + ++this.#ids.co };
+      this.#wrapper = { co: 100 + ++this.#ids.co, over: false };
       this.#emit(Ev.wrapper_begin, this.#wrapper.co);
     } else {
       this.#emit(Ev.wrapper_end, this.#wrapper.co);
@@ -453,13 +453,13 @@ export class RandomTrace {
     }
   }
 
-  /** The coroutine of the open wrapper runs for a moment, outside of any request. */
+  /** The coroutine of the open wrapper runs for a moment, outside of any request; at last it ends. */
   #waitedFor(): void {
-    if (this.#wrapper === null || this.#ctx === 0 || this.#task !== 0) return;
-    const { co } = this.#wrapper;
-    this.#emit(Ev.co_enter, co);
+    if (this.#wrapper === null || this.#ctx === 0 || this.#task !== 0 || this.#wrapper.over) return;
+    this.#emit(Ev.co_enter, this.#wrapper.co);
     for (let reads = 1 + this.#prng.below(2); reads > 0; reads--) this.#read();
-    this.#emit(this.#prng.chance(1, 2) ? Ev.co_terminate : Ev.co_yield, co);
+    this.#wrapper.over = this.#prng.chance(1, 2);
+    this.#emit(this.#wrapper.over ? Ev.co_terminate : Ev.co_yield, this.#wrapper.co);
   }
 
   #stop(): void {

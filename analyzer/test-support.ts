@@ -1,0 +1,4 @@
+// What tests of other folders use of the analyzer's test support.
+
+export { type CompareOptions, compareWithOracle } from "./test-support/compare.ts";
+export { traceFromText } from "./test-support/trace-from-text.ts";
