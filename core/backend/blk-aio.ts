@@ -21,8 +21,9 @@ import type { BlockBackend } from "./block-backend.ts";
 import { blkGetAioContext } from "./context.ts";
 import {
   blkDecInFlight,
+  blkDecInFlightAlone,
   blkDecInFlightFor,
-  blkIncInFlight,
+  blkIncInFlightAlone,
   blkIncInFlightFor,
 } from "./in-flight.ts";
 import { blkCoDoFlush, blkCoDoPdiscard, blkCoDoPreadv, blkCoDoPwritev } from "./requests.ts";
@@ -106,9 +107,9 @@ export function blkAioFlush(blk: BlockBackend, cb: BlockCompletionFunc): void {
 export function blkAbortAioRequest(blk: BlockBackend, ret: number, cb: BlockCompletionFunc): void {
   ioCode();
   assert(ret < 0, "an aborted request has failed");
-  blkIncInFlight(blk);
+  const task = blkIncInFlightAlone(blk);
   aioBhScheduleOneshot(blkGetAioContext(blk), () => {
-    blkDecInFlight(blk);
+    blkDecInFlightAlone(blk, task);
     cb(ret);
     return undefined;
   });

@@ -2,10 +2,18 @@
 // at all. Raising it begins a request's task (core/io/in-flight.ts); a queued request gives its counter back meanwhile, but
 // stays the same task.
 
-import { assert, type SectionId } from "../base/index.ts";
+import { assert, type SectionId, type TaskId } from "../base/index.ts";
 import { runFor, taskLower, taskRaise } from "../io/in-flight.ts";
 import { Ev } from "../probe/index.ts";
-import { aioWaitKick, type Coroutine, ioCode, machine } from "../sched/index.ts";
+import {
+  aioWaitKick,
+  type Coroutine,
+  ioCode,
+  machine,
+  runAsTask,
+  taskBegin,
+  taskEnd,
+} from "../sched/index.ts";
 import type { BlockBackend } from "./block-backend.ts";
 
 /** blk_inc_in_flight (block-backend.c:1441): `blk` works on one request more. */
@@ -41,6 +49,27 @@ export function blkDecInFlightFor(blk: BlockBackend, co: Coroutine): void {
   runFor(co, () => {
     lower(blk);
     taskLower(co);
+  });
+}
+
+/** As blkIncInFlight, for a request that no coroutine runs: a task of its own, whose number is returned. */
+export function blkIncInFlightAlone(blk: BlockBackend): TaskId {
+  ioCode();
+  assert(blk.inFlight >= 0, "an in-flight counter is not negative");
+  return runAsTask(0 as TaskId, () => {
+    const task = taskBegin(null);
+    raise(blk);
+    return task;
+  });
+}
+
+/** Undo blkIncInFlightAlone: the task ends. */
+export function blkDecInFlightAlone(blk: BlockBackend, task: TaskId): void {
+  ioCode();
+  assert(blk.inFlight > 0, "an in-flight counter is lowered as often as it was raised");
+  runAsTask(task, () => {
+    lower(blk);
+    taskEnd(null, task);
   });
 }
 

@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { blkAioPreadv, blkCoPreadv, blkNew, blkNewWithBs } from "../backend/index.ts";
+import {
+  blkAbortAioRequest,
+  blkAioPreadv,
+  blkCoPreadv,
+  blkNew,
+  blkNewWithBs,
+} from "../backend/index.ts";
+import { EIO } from "../base/index.ts";
 import { Ev, ProbeBase } from "../probe/index.ts";
 import {
   type Co,
@@ -85,6 +92,29 @@ describe("a request's task", () => {
       });
     });
     expect(words).toBe("begin:1 blk+:1 req(:1 req):1 callback:1 blk-:1 end:1");
+  });
+
+  it("of an aborted request is its own, also when another request's coroutine aborts it", () => {
+    const words = tasksOf(function* ({ node }): Polls<void> {
+      const blk = blkNew(machine.mainContext);
+      let isDone = false;
+      yield* joinGuests(
+        guest(machine.mainContext, function* (): Co<void> {
+          bdrvIncInFlight(node("a"));
+          blkAbortAioRequest(blk, -EIO, () => {
+            isDone = true;
+            return undefined;
+          });
+          bdrvDecInFlight(node("a"));
+        }),
+      );
+      yield* joinGuests({
+        get done() {
+          return isDone;
+        },
+      });
+    });
+    expect(words).toBe("begin:1 bs+:1 begin:2 blk+:2 bs-:1 end:1 blk-:2 end:2");
   });
 
   it("straight at a node is a guest request of its own", () => {

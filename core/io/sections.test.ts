@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { blkNewWithBs } from "../backend/index.ts";
 import { EventLog } from "../graph/test-support.ts";
 import type { EventName } from "../probe/index.ts";
-import { iothreadCreate, type Polls } from "../sched/index.ts";
+import { type Co, iothreadCreate, type Polls, qemuCoSleepNs } from "../sched/index.ts";
 import {
   bdrvCoDrainedBegin,
   bdrvCoDrainedEnd,
@@ -11,7 +11,7 @@ import {
   bdrvSubtreeDrainedBegin,
   bdrvSubtreeDrainedEnd,
 } from "./index.ts";
-import { type DrainTest, guest, joinGuests, NO_SITE, runDrawn } from "./test-support.ts";
+import { type DrainTest, guest, joinGuests, NO_SITE, runDrawn, sleepMain } from "./test-support.ts";
 
 const SECTION_EVENTS: readonly EventName[] = [
   "drain_begin",
@@ -127,6 +127,31 @@ describe("drained_end finds the section that it ends:", () => {
       yield* joinGuests(guest(ctx, () => bdrvCoDrainedBegin(node("top"), NO_SITE)));
       yield* bdrvDrainedEnd(node("top"), NO_SITE);
       yield* joinGuests(guest(ctx, () => bdrvCoDrainedEnd(node("top"), NO_SITE)));
+    });
+    expect(events).toEqual([
+      "drain_begin section=2 node=1 kind=1 -",
+      "drain_begin section=3 node=1 kind=1 -",
+      "drain_end section=2 -",
+      "drain_end section=3 -",
+    ]);
+  });
+
+  it("its coroutine's before a newer one of another coroutine that belongs to no task either", () => {
+    const events = eventsOf("top", ENDS, function* ({ node }) {
+      const ctx = iothreadCreate("io");
+      const bs = node("top");
+      const older = guest(ctx, function* (): Co<void> {
+        yield* bdrvCoDrainedBegin(bs, NO_SITE);
+        yield* qemuCoSleepNs(1_000);
+        yield* bdrvCoDrainedEnd(bs, NO_SITE);
+      });
+      yield* sleepMain(500);
+      const newer = guest(ctx, function* (): Co<void> {
+        yield* bdrvCoDrainedBegin(bs, NO_SITE);
+        yield* qemuCoSleepNs(1_000);
+        yield* bdrvCoDrainedEnd(bs, NO_SITE);
+      });
+      yield* joinGuests(older, newer);
     });
     expect(events).toEqual([
       "drain_begin section=2 node=1 kind=1 -",

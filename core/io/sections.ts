@@ -1,8 +1,8 @@
 // Drained sections: one drained_begin with the drained_end that belongs to it (design D9).
 //
 // QEMU counts levels and knows no sections; here each level says on whose behalf it was raised. A drained_end does not name
-// its section in C, so it is found: the newest open one of this node and kind that the same context and task began, else the
-// newest of that kind. A ledger (`quiescedFor`) is a list of levels; which of them a drained_end lowers makes no difference
+// its section in C, so it is found: the newest open one of this node and kind that the same coroutine (or the same thread, at
+// thread level) began, else one that the same context and task began, else the newest of that kind. A ledger (`quiescedFor`) is a list of levels; which of them a drained_end lowers makes no difference
 // to the block layer, only to the report.
 
 import { assert, must, type NodeId, type SectionId, type SiteId } from "../base/index.ts";
@@ -10,6 +10,7 @@ import type { BlockDriverState } from "../graph/state.ts";
 import { type Drain, Ev } from "../probe/index.ts";
 import {
   type AioContext,
+  type Coroutine,
   currentTask,
   ioOrGsCode,
   machine,
@@ -28,6 +29,8 @@ interface OpenSection {
   readonly kind: DrainKind;
   readonly ctx: AioContext | null;
   readonly task: number;
+  /** Null at thread level. */
+  readonly co: Coroutine | null;
 }
 
 const openSections = perMachine((): OpenSection[] => []);
@@ -42,7 +45,8 @@ export function sectionBegin(
   assert(kind !== 0, "a section has a kind");
   const id = nextId(machine, "section") as SectionId;
   const node = bs === null ? 0 : bs.id;
-  openSections().push({ id, node, kind, ctx: machine.currentContext, task: currentTask() });
+  const { currentContext: ctx, currentCoroutine: co } = machine;
+  openSections().push({ id, node, kind, ctx, task: currentTask(), co });
   machine.probe.emit(Ev.drain_begin, id, node, kind, site);
   return id;
 }
@@ -88,12 +92,15 @@ export function removeLevel(ledger: SectionId[], section: SectionId): void {
 
 function takeOpen(node: NodeId | 0, kind: DrainKind): SectionId | null {
   const open = openSections();
-  const ctx = machine.currentContext;
+  const { currentContext: ctx, currentCoroutine: co } = machine;
   const task = currentTask();
   const matches = (entry: OpenSection): boolean => entry.node === node && entry.kind === kind;
-  let at = open.findLastIndex(
-    (entry) => matches(entry) && entry.ctx === ctx && entry.task === task,
-  );
+  const sameTask = (entry: OpenSection): boolean => entry.ctx === ctx && entry.task === task;
+  // Two coroutines of one context that both belong to no task are told apart by nothing else.
+  const sameActor = (entry: OpenSection): boolean =>
+    entry.co === co && (co !== null || sameTask(entry));
+  let at = open.findLastIndex((entry) => matches(entry) && sameActor(entry));
+  if (at < 0) at = open.findLastIndex((entry) => matches(entry) && sameTask(entry));
   if (at < 0) at = open.findLastIndex(matches);
   if (at < 0) return null;
   return must(open.splice(at, 1)[0], "the section is open").id;
