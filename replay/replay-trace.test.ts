@@ -106,6 +106,20 @@ describe("replay", () => {
     expect(report.divergence?.expected).not.toBe("");
   });
 
+  it.each(LEVELS)("of a %s recording names a failure where the recording goes on", (level) => {
+    const { divergence, identical } = replay(recorded.rows, level, "fails").report;
+    expect(identical).toBe(false);
+    expect(divergence?.expected).toMatch(/ \w+=/);
+    expect(divergence?.actual).toBe("(the replayed run failed: AssertionError: a planted bug)");
+  });
+
+  it("throws a failure where the recording ends, too", () => {
+    const { divergence } = replay(recorded.rows, "full", "fails").report;
+    const upToHere = recorded.rows.slice(0, divergence?.index);
+    for (const level of LEVELS)
+      expect(() => replay(upToHere, level, "fails")).toThrow("a planted bug");
+  });
+
   it("compares strings by their text", () => {
     const { divergence } = replay(recorded.rows, "full", "other string").report;
     expect(divergence?.expected).toContain("begin");

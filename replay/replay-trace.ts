@@ -2,9 +2,10 @@
 //
 // The world is built by a function that the caller passes (scenarios live in a higher folder). A run that goes as recorded
 // ends as it ended then, its assertion or deadlock included: that is "identical". Otherwise the first difference is named:
-// both events, up to a hundred before, and the graph as it stood.
+// both events, up to a hundred before, and the graph as it stood. A run that fails by a bug where the recording goes on has
+// left the recording as well; only where the recording ends, too, is the failure thrown: then it is what was recorded.
 
-import { assert } from "#core/base";
+import { assert, QuiesceError } from "#core/base";
 import { type EventBatch, type ProbeBase, siteTable } from "#core/probe";
 import { type Host, type Machine, type Scheduler, withMachine } from "#core/sched";
 import { formatEvent, type TraceHeader } from "#traces";
@@ -65,7 +66,8 @@ export function replayTrace(trace: RecordedTrace, options: ReplayOptions): Repla
   let ran: RunEnd;
   try {
     const machine = options.buildWorld(trace.header, { host, scheduler: host, probe });
-    ran = run(machine, () => {
+    ran = run(machine, (error) => {
+      if (!(error instanceof DivergenceSignal)) stop.failed(error, compare);
       graph = withMachine(machine, () => options.describeGraph?.() ?? "");
     });
   } catch (error) {
@@ -82,21 +84,27 @@ export function replayTrace(trace: RecordedTrace, options: ReplayOptions): Repla
 
 type RunEnd = "ended" | "diverged";
 
-function run(machine: Machine, onDivergence: () => void): RunEnd {
+function run(machine: Machine, onDivergence: (error: unknown) => void): RunEnd {
   try {
     const outcome = machine.run();
     assert(outcome !== "wait", "a replayed host never waits");
     return "ended";
   } catch (error) {
-    if (!(error instanceof DivergenceSignal)) throw error;
-    onDivergence();
+    onDivergence(error);
     return "diverged";
   }
 }
 
-/** Why the replayed host could not go on, for the report. */
+/** Why the replayed run could not go on, for the report. */
 class Stop {
   why = "";
+
+  /** The run failed, and not by a difference: that is one if the recording goes on here, else the failure is thrown. */
+  failed(error: unknown, recorded: EventCursor): void {
+    if (recorded.done || error instanceof QuiesceError) throw error;
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    this.why = `the replayed run failed: ${text}`;
+  }
 
   throwBecause(why: string): never {
     this.why = why;

@@ -1,7 +1,7 @@
 // A small world for the tests of replay: two iothreads with coroutines that do I/O, sleep and take decisions, run on the
 // simulated time of a test host, recorded into memory.
 
-import { must } from "#core/base";
+import { assert, must } from "#core/base";
 import { EventBatch, IS_INPUT, ProbeBase, siteTable } from "#core/probe";
 import {
   type AioContext,
@@ -135,6 +135,7 @@ function* main(mutation: Mutation): Polls<void> {
         yield* hostSubmit("write", 1 as never, (guest * 4096) as never, 512 as never, null, 0);
         if (hostDecide(0 as never, () => (guest + turn) % 2) === 1)
           yield* qemuCoSleepNs(100 * guest);
+        assert(mutation !== "fails" || guest !== 3 || turn !== 2, "a planted bug");
         if (mutation === "one more flush" && guest === 3 && turn === 2) {
           yield* hostSubmit("flush", 1 as never, 0 as never, 0 as never, null, 0);
         }
