@@ -45,7 +45,9 @@ describe("replay", () => {
       Ev.sched_choice,
       Ev.io_complete,
       Ev.timer_expire,
+      Ev.fd_ready,
       Ev.clock_read,
+      Ev.host_call,
       Ev.data_decision,
       Ev.run_end,
     ]);
@@ -118,6 +120,12 @@ describe("replay", () => {
     const upToHere = recorded.rows.slice(0, divergence?.index);
     for (const level of LEVELS)
       expect(() => replay(upToHere, level, "fails")).toThrow("a planted bug");
+  });
+
+  it.each(LEVELS)("of a %s recording names a host call that asks for something else", (level) => {
+    const { divergence } = replay(recorded.rows, level, "other size").report;
+    expect(divergence?.expected).toMatch(/host_call call=truncate .*value=512/);
+    expect(divergence?.actual).toMatch(/host_call call=truncate .*value=4096/);
   });
 
   it("compares strings by their text", () => {

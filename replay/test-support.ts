@@ -6,10 +6,12 @@ import { EventBatch, IS_INPUT, ProbeBase, siteTable } from "#core/probe";
 import {
   type AioContext,
   aioCoEnter,
+  aioSetFdHandler,
   aioWaitKick,
   aioWaitWhile,
   type Co,
   type Host,
+  hostCall,
   hostDecide,
   hostSubmit,
   iothreadCreate,
@@ -113,21 +115,29 @@ class ThirdTime implements Scheduler {
 }
 
 /** A small change of the code under replay. */
-export type Mutation = "none" | "one more flush" | "other string" | "fails";
+export type Mutation = "none" | "one more flush" | "other string" | "other size" | "fails";
 
 export function buildTestWorld(
   parts: { host: Host; scheduler: Scheduler; probe: ProbeBase },
   mutation: Mutation = "none",
 ): Machine {
   const owner = new Machine({ ...parts, series: seriesWithout(), lock: "none" });
-  owner.start(main(mutation));
+  owner.start(main(mutation, parts.host));
   return owner;
 }
 
-function* main(mutation: Mutation): Polls<void> {
+function* main(mutation: Mutation, host: Host): Polls<void> {
   machine.probe.emit(142, machine.probe.intern(mutation === "other string" ? "begin!" : "begin"));
   const contexts = [iothreadCreate("io0"), iothreadCreate("io1")];
+  const size = (mutation === "other size" ? 4096 : 512) as never;
+  hostCall({ call: "truncate", handle: 1 as never, size });
   let left = 6;
+  const fd = aioSetFdHandler(machine.mainContext, true, () => {
+    left--;
+    return undefined;
+  });
+  left++;
+  if (host instanceof TestHost) host.kickFd(fd.id);
   for (let guest = 0; guest < 6; guest++) {
     const ctx = must(contexts[guest % 2], "two iothreads");
     const co = qemuCoroutineCreate(function* (): Co<void> {

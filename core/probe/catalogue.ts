@@ -116,7 +116,7 @@ export const CATALOGUE = {
   fd_ready: input(4, { bh: "bh", steps: "steps" }),
   /** The core read the clock (context set: mid-step). */
   clock_read: input(5, { steps: "steps", now: "ns" }),
-  /** A synchronous host call returned (context set: mid-step); `value` is e.g. the size. */
+  /** A synchronous host call returned (context set: mid-step); `value` is the handle, size or alignment, or the size asked for. */
   host_call: input(6, {
     call: "call",
     handle: "handle",

@@ -39,7 +39,7 @@ export class AioContext {
   bhList: BottomHalf[] = [];
   /** Slices being run, outermost first (C: bh_slice_list). They live here, never in a frame of aio_poll. */
   readonly bhSlices: BottomHalf[][] = [];
-  /** Coroutines given by aio_co_schedule, newest first (C: scheduled_coroutines). */
+  /** Coroutines given by aio_co_schedule, oldest first (C: scheduled_coroutines, which is reversed before it is run). */
   scheduledCoroutines: Coroutine[] = [];
   readonly completions: IoOperation[] = [];
   readonly expiredTimers: Timer[] = [];

@@ -7,7 +7,7 @@
 import type { ByteCount, ByteOffset, HostHandle, OpId, VirtualNs } from "../base/index.ts";
 import type { AioContext } from "./aio-context.ts";
 
-/** What a host call returned: `ret` >= 0 or a negated errno; `value` is the size, alignment or handle asked for. */
+/** What a host call returned: `ret` >= 0 or a negated errno; `value` is the size, alignment or handle asked for, else 0. */
 export interface HostResult {
   readonly ret: number;
   readonly value: number;
@@ -53,7 +53,7 @@ export interface Inbox {
   readonly stepsSinceInput: number;
 }
 
-/** What `Host.deliver` says when nothing can run: `delivered`/`nothing` (more may come), `wait` (the rim must wait), `never`. */
+/** What `Host.deliver` says: see there. */
 export type Delivery = "go" | "wait" | "never";
 
 export interface Host {
