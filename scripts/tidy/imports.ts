@@ -93,7 +93,8 @@ function judge(project: Project, source: SourceFile, specifier: string): string 
 
 function judgeRelative(source: SourceFile, own: string, specifier: string): string | null {
   const target = join(dirname(source.path), specifier);
-  if (source.isTest && TEST_SUPPORT.test(target)) return null;
+  const isTesting = source.isTest || source.path.startsWith("tests/");
+  if (isTesting && TEST_SUPPORT.test(target)) return null;
   if (topOf(target) !== topOf(source.path)) {
     return `"${specifier}" leaves the folder ${topOf(source.path)}/; import "#${dirname(target)}" instead`;
   }

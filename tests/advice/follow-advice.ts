@@ -1,12 +1,13 @@
 // Following a report's advice: the run of a scenario again, with the advised drained section put around the operation that
 // the report names, or with less than that.
 
-import { type AnalysisResult, analyze, type Finding } from "#analyzer";
+import { type Advice, type AnalysisResult, analyze, type Finding } from "#analyzer";
 import type { SiteId } from "#core/base";
 import { type BlockDriverState, bdrvFindNode } from "#core/graph";
 import {
   bdrvDrain,
   bdrvDrainedBegin,
+  bdrvDrainedBeginNoPoll,
   bdrvDrainedEnd,
   bdrvSubtreeDrainedBegin,
   bdrvSubtreeDrainedEnd,
@@ -16,8 +17,16 @@ import type { AroundGraphOp, Polls } from "#core/sched";
 import { type RecordOptions, recordScenario, type Scenario } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
 
-/** The advised section, or the next smaller one: a single drain for a subtree, an instant for a single one. */
-export type Dose = "advised" | "smaller";
+/** The advised section, or less: half of it, or a single drain for a subtree. */
+export type Dose = "advised" | "single" | "instant" | "not waited for";
+
+/**
+ * What is next smaller than the advised section. A single drain has two halves: it waits for the requests in flight (so does an
+ * instant drain before the operation), and it holds back the next ones (so does one that is begun and not waited for).
+ */
+export function smallerThan(advice: Advice): readonly Dose[] {
+  return advice.kind === "subtree" ? ["single"] : ["instant", "not waited for"];
+}
 
 type DrainFunction = (bs: BlockDriverState, site: SiteId) => Polls<void>;
 
@@ -39,6 +48,18 @@ export function runAnd(
   });
 }
 
+/** Whether `finding` is still there with something less than its advice. */
+export function staysWithLess(
+  scenario: Scenario,
+  options: RecordOptions,
+  finding: Finding,
+): boolean {
+  if (finding.advice === null) throw new Error("the finding comes with advice");
+  return smallerThan(finding.advice).some((dose) =>
+    stillThere(runAnd(scenario, options, { finding, dose }), finding),
+  );
+}
+
 /** Whether `result` still has `finding`: the same functions on the same list of the same owner. */
 export function stillThere(result: AnalysisResult, finding: Finding): boolean {
   return result.findings.some(
@@ -54,25 +75,36 @@ function aroundOf(finding: Finding, dose: Dose): AroundGraphOp {
   if (advice === null) throw new Error("the finding comes with advice");
   const site = (siteTable.findIndex(({ name }) => name === advice.around.name) + 1) as SiteId;
   if (site === 0) throw new Error(`no operation is called ${advice.around.name}`);
-  const kind = dose === "advised" ? advice.kind : advice.kind === "subtree" ? "single" : "instant";
+  const drains = drainsOf(dose === "advised" ? advice.kind : dose);
+  const begin: DrainFunction = drains[0];
+  const end: DrainFunction = drains[1];
   return function* <T>(operation: SiteId, body: () => Polls<T>): Polls<T> {
     const bs = operation === site ? bdrvFindNode(advice.node.name) : null;
     if (bs === null) return yield* body();
-    if (kind === "instant") {
-      yield* bdrvDrain(bs, site);
-      return yield* body();
-    }
-    const begin: DrainFunction = kind === "single" ? bdrvDrainedBegin : bdrvSubtreeDrainedBegin;
-    const end: DrainFunction = kind === "single" ? bdrvDrainedEnd : bdrvSubtreeDrainedEnd;
     bs.refcnt++;
     yield* begin(bs, site);
     const result = yield* body();
     yield* end(bs, site);
-    yield* dropReference(bs);
+    bs.refcnt--;
     return result;
   };
 }
 
-function* dropReference(bs: { refcnt: number }): Polls<void> {
-  bs.refcnt--;
+function drainsOf(dose: Exclude<Dose, "advised"> | "subtree"): [DrainFunction, DrainFunction] {
+  switch (dose) {
+    case "subtree":
+      return [bdrvSubtreeDrainedBegin, bdrvSubtreeDrainedEnd];
+    case "single":
+      return [bdrvDrainedBegin, bdrvDrainedEnd];
+    case "instant":
+      return [bdrvDrain, nothing];
+    case "not waited for":
+      return [beginOnly, bdrvDrainedEnd];
+  }
+}
+
+function* nothing(): Polls<void> {}
+
+function* beginOnly(bs: BlockDriverState, site: SiteId): Polls<void> {
+  bdrvDrainedBeginNoPoll(bs, site);
 }

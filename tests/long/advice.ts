@@ -4,7 +4,7 @@
 
 import { must } from "#core/base";
 import { SCENARIOS } from "#explorer";
-import { runAnd, stillThere } from "../advice/follow-advice.ts";
+import { runAnd, staysWithLess, stillThere } from "../advice/follow-advice.ts";
 
 export const title =
   "The advice is right: each finding of the patch-off runs of 10 seeds, with the advised section and with less (about 15 min).";
@@ -34,7 +34,7 @@ export async function run(
         wrong.push(`seed ${seed}: ${what}`);
       const tally = stays.get(finding.fingerprint) ?? { found: 0, stayed: 0, what };
       tally.found++;
-      if (stillThere(runAnd(demo, options, { finding, dose: "smaller" }), finding)) tally.stayed++;
+      if (staysWithLess(demo, options, finding)) tally.stayed++;
       stays.set(finding.fingerprint, tally);
     }
     say(`seed ${seed}: ${followed} pieces of advice followed, ${wrong.length} wrong`);
