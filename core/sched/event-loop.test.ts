@@ -24,6 +24,7 @@ import {
   iothreadCreate,
   iothreadStopJoin,
   machine,
+  modelAssert,
   type Polls,
   qemuBhCancel,
   qemuBhDelete,
@@ -239,6 +240,18 @@ describe("waiting", () => {
         return undefined;
       });
       yield* aioWaitWhile(ctx, () => busy, NO_SITE);
+    });
+    expect(outcome).toBe("deadlock");
+  });
+
+  it("whose condition itself fails an assertion when a deadlock is explained ends as that deadlock", () => {
+    const { outcome } = runMain(function* (): Polls<void> {
+      let asked = 0;
+      const busy = (): boolean => {
+        modelAssert(++asked === 1, "asked once");
+        return true;
+      };
+      yield* aioWaitWhile(machine.mainContext, busy, NO_SITE);
     });
     expect(outcome).toBe("deadlock");
   });
