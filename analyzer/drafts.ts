@@ -52,6 +52,7 @@ export type Why =
   | { readonly code: "not-held" }
   | { readonly code: "not-waited"; readonly section: Section }
   | { readonly code: "ended-before"; readonly section: Section }
+  | { readonly code: "let-go"; readonly section: Section }
   | { readonly code: "foreign-section"; readonly section: Section }
   | { readonly code: "other-node"; readonly section: Section }
   | { readonly code: "no-task"; readonly section: Section | null }

@@ -93,26 +93,20 @@ export class Names {
     return {
       id: section.id,
       kind: kind === undefined || kind === "none" ? "single" : kind,
-      node: section.owner === 0 ? null : this.holdable(this.sectionNode(section)),
+      node: section.node === null ? null : this.holdable(section.node),
       site: this.site(section.site),
       state,
       begin: section.begin,
     };
   }
 
-  sectionNode(section: Section): Holdable {
-    return DRAIN_KINDS[section.kind] === "blk"
-      ? this.#graph.blk(section.owner)
-      : this.#graph.node(section.owner);
-  }
-
   /** "the subtree drain of node 'top' by bdrv_append". */
   sectionText(section: Section): string {
     const kind = DRAIN_KINDS[section.kind] ?? "none";
     const by = this.site(section.site).name;
-    if (section.owner === 0) return `the drain of everything by ${by}`;
+    if (section.node === null) return `the drain of everything by ${by}`;
     const what = kind === "subtree" ? "subtree drain" : "drain";
-    return `the ${what} of ${this.objectText(this.sectionNode(section))} by ${by}`;
+    return `the ${what} of ${this.objectText(section.node)} by ${by}`;
   }
 
   /** "node 'top'" or "BlockBackend 3". */

@@ -13,9 +13,12 @@ export function titleOf(draft: FindingDraft, names: Names): string {
     case "race":
     case "covered-by-luck": {
       const verb = first?.what === "read" || second?.what === "read" ? "read" : "edit";
-      const [reader, editor] = first?.what === "edit" && second?.what === "read" ? [1, 0] : [0, 1];
-      const how = draft.rule === "race" ? "can overlap" : "does not overlap only by luck";
-      return `The ${verb} of ${list} in ${siteName(reader as 0 | 1)} ${how}${draft.rule === "race" ? "" : " with"} its edit in ${siteName(editor as 0 | 1)}.`;
+      const swapped = first?.what === "edit" && second?.what === "read";
+      const [reader, editor] = swapped ? [siteName(1), siteName(0)] : [siteName(0), siteName(1)];
+      const what = `The ${verb} of ${list} in ${reader}`;
+      return draft.rule === "race"
+        ? `${what} can overlap its edit in ${editor}.`
+        : `${what} is kept apart from its edit in ${editor} by luck only.`;
     }
     case "edit-outside-drain":
       return `${siteName(0)} edits ${list} outside a drain of its own.`;
@@ -65,6 +68,8 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
       return `${capital(name(why.section))} holds ${held} at the edit, but its poll phase has not ended: it has not waited for the requests in flight.`;
     case "ended-before":
       return `${capital(name(why.section))} had ended before the edit.`;
+    case "let-go":
+      return `${capital(name(why.section))} had let ${held} go before the edit: it held it through the edge that is moved.`;
     case "foreign-section":
       return `${capital(name(why.section))} holds ${held} at the edit, but this operation did not open it.`;
     case "other-node":

@@ -10,7 +10,8 @@
 // order, else it is a race like any other. A section counts as ended when drained_end is entered, and covers an edit when the
 // editor itself is inside it: what main drains covers what main edits.
 
-import type { Graph } from "../model/graph.ts";
+import { List } from "#core/probe";
+import type { EdgeInfo, Graph } from "../model/graph.ts";
 import type { Operations } from "../model/operations.ts";
 import type { Section } from "../model/sections.ts";
 import type { Now } from "../now.ts";
@@ -162,6 +163,11 @@ export class Conflicts {
     for (const section of edit.cover) this.#covers(section, variable);
   }
 
+  #edgeOf(variable: Variable, value: number): EdgeInfo | null {
+    const id = variable.list === List.edge_bs ? variable.owner : value;
+    return id === 0 ? null : (this.#graph.edges.get(id) ?? null);
+  }
+
   #covers(section: Section, variable: Variable): void {
     const variables = this.#covering.get(section);
     if (variables === undefined) this.#covering.set(section, new Set([variable]));
@@ -172,6 +178,7 @@ export class Conflicts {
     const { index, ctx, taskId, actor, task } = this.#now;
     const orders = this.#orders;
     variable.guard ??= this.#graph.guard(variable.list, variable.owner);
+    const past = variable.guard?.past ?? [];
     const holders = (variable.guard?.holds ?? [])
       .map((hold) => hold.section)
       .sort((a, b) => a.id - b.id);
@@ -185,9 +192,11 @@ export class Conflicts {
       chain: this.#operations.chain(ctx),
       kind,
       value,
+      edge: this.#edgeOf(variable, value),
       epoch: orders.full === null ? 0 : orders.full.epochNow(ctx),
       isPrivate: this.#graph.isPrivate(variable.list, variable.owner),
       mark: ctx === 0 ? null : orders.mark(),
+      lapsed: past.findLast((hold) => this.#operations.opened(hold.section))?.section ?? null,
       cover: holders.filter((section) => section.isInside(ctx, actor)),
       holders,
     };

@@ -2,7 +2,7 @@
 
 import { Ev, List } from "#core/probe";
 import type { AccessDraft, Drafts, FindingDraft, SectionDraft } from "../drafts.ts";
-import type { EdgeInfo, Graph, Holdable } from "../model/graph.ts";
+import type { Graph, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Now } from "../now.ts";
 import type { Label } from "../order/full.ts";
@@ -72,7 +72,7 @@ export class Pairs {
     return this.#drafts.note(key, index, 0, () => ({
       rule,
       ...subject(this.#graph, variable),
-      accesses: [this.#editAccess(variable, edit), this.#readNow(variable, cell)],
+      accesses: [editAccess(edit), this.#readNow(variable, cell)],
       why: whyAfterEdit(edit, task, index),
       advice: adviceFor({ graph: this.#graph, variable, edit, sig: null, task }),
       luck,
@@ -136,8 +136,8 @@ export class Pairs {
       rule,
       ...subject(this.#graph, variable),
       accesses: [
-        "cell" in earlier ? this.#readPast(variable, earlier) : this.#editAccess(variable, earlier),
-        this.#editAccess(variable, edit),
+        "cell" in earlier ? this.#readPast(variable, earlier) : editAccess(earlier),
+        editAccess(edit),
       ],
       why: whyBeforeEdit({ graph: this.#graph, variable, edit, sig, loose }),
       advice: loose ? null : adviceFor({ graph: this.#graph, variable, edit, sig, task: null }),
@@ -160,14 +160,10 @@ export class Pairs {
       sections: sectionsAt(variable.guard, group.last),
     };
   }
-
-  #editAccess(variable: Variable, edit: EditRecord): AccessDraft {
-    return editAccess(this.#graph, variable, edit);
-  }
 }
 
 /** An edit as an access of a finding. */
-export function editAccess(graph: Graph, variable: Variable, edit: EditRecord): AccessDraft {
+export function editAccess(edit: EditRecord): AccessDraft {
   return {
     what: "edit",
     index: edit.index,
@@ -178,15 +174,11 @@ export function editAccess(graph: Graph, variable: Variable, edit: EditRecord): 
     chain: edit.chain,
     kind: edit.kind,
     value: edit.value,
-    edge: edgeOf(graph, variable, edit),
-    sections: edit.holders.map((section) => sectionAt(section, edit.index)),
+    edge: edit.edge,
+    sections: edit.holders
+      .filter((section) => section.end > edit.index)
+      .map((section) => sectionAt(section, edit.index)),
   };
-}
-
-/** The edge that an edit is about. */
-export function edgeOf(graph: Graph, variable: Variable, edit: EditRecord): EdgeInfo | null {
-  const id = variable.list === List.edge_bs ? variable.owner : edit.value;
-  return id === 0 ? null : (graph.edges.get(id) ?? null);
 }
 
 /** What a finding about a list says it is about. */
@@ -210,8 +202,11 @@ function siteOf(earlier: ReadRef | EditRecord): number {
 /** Sections that held `guard` at event `index`, as far back as is remembered. */
 function sectionsAt(guard: Holdable | null, index: number): SectionDraft[] {
   if (guard === null) return [];
-  const held = guard.holds.filter((hold) => hold.since < index);
-  const past = guard.past.filter((hold) => hold.since < index && hold.until > index);
+  const isOpen = (section: Section): boolean => section.end > index;
+  const held = guard.holds.filter((hold) => hold.since < index && isOpen(hold.section));
+  const past = guard.past.filter(
+    (hold) => hold.since < index && hold.until > index && isOpen(hold.section),
+  );
   return [...new Set([...past, ...held].map((hold) => hold.section))]
     .sort((a, b) => a.id - b.id)
     .map((section) => sectionAt(section, index));

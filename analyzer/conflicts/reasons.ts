@@ -3,11 +3,13 @@
 // A section on node b stops and awaits what works above b: requests that hold a counter of b or of anything that b's drain
 // reaches upwards. So a section of kind single on the list's node is enough whenever the reader's request holds such a
 // counter. A reader that holds only counters below b (a request straight at a child) is awaited by a subtree drain alone. A
-// reader that belongs to no task is awaited by none: then there is no advice.
+// reader that belongs to no task is awaited by none, and one that does not queue at its gate is held back by none: then there
+// is no advice.
 
 import { List } from "#core/probe";
 import type { AdviceDraft, Why } from "../drafts.ts";
 import type { Graph, Holdable } from "../model/graph.ts";
+import type { Section } from "../model/sections.ts";
 import { type Channel, NEVER, type Sig } from "../order/knowledge.ts";
 import type { TaskState } from "../order/task.ts";
 import type { EditRecord, Variable } from "./variable.ts";
@@ -39,20 +41,31 @@ export function whyAfterEdit(edit: EditRecord, task: TaskState | null, index: nu
   return task === null ? { code: "no-task", section } : { code: "no-gate", section };
 }
 
+/** A section that held the node has ended, or has let the node alone go: an edge was detached that it had come through. */
+export function whyLapsed(section: Section, index: number): Why {
+  return { code: section.end < index ? "ended-before" : "let-go", section };
+}
+
 function whyNotInside(edit: EditRecord): Why {
   const waiting = edit.holders.find((section) => section.pollEnd === NEVER);
   if (waiting !== undefined) return { code: "not-waited", section: waiting };
+  if (edit.lapsed !== null) return whyLapsed(edit.lapsed, edit.index);
   const other = edit.holders[0];
   return other === undefined ? { code: "not-held" } : { code: "foreign-section", section: other };
 }
 
-/** The smallest section that would cover the pair; null when none would. */
+/**
+ * The smallest section that would cover the pair; null when none would: a reader of no task, and one that a section around
+ * the edit neither held back nor awaited although it could have.
+ */
 export function adviceFor(facts: PairFacts): AdviceDraft | null {
-  const { graph, variable, edit } = facts;
+  const { graph, variable, edit, sig, task } = facts;
+  if (sig === null && task === null) return null;
   const node = drainNode(graph, variable, edit);
   if (node === null) return null;
-  const kind = reachedFromAbove(facts, node) ? "single" : "subtree";
-  return { kind, node, chain: edit.chain, site: edit.site };
+  const reached = reachedFromAbove(facts, node);
+  if (edit.cover.length > 0 && (reached || sig === null)) return null;
+  return { kind: reached ? "single" : "subtree", node, chain: edit.chain, site: edit.site };
 }
 
 /** The node on which to begin a section that holds the variable's guard. */

@@ -3,7 +3,7 @@
 
 import { List } from "#core/probe";
 import type { FindingDraft } from "../drafts.ts";
-import type { Holdable } from "../model/graph.ts";
+import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
 import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
@@ -157,8 +157,9 @@ export interface EditRecord {
   readonly site: number;
   readonly chain: number;
   readonly kind: number;
-  /** Edge inserted or removed, or value set. */
+  /** Edge inserted or removed, or value set; and the edge that this is about, which may be gone later. */
   readonly value: number;
+  readonly edge: EdgeInfo | null;
   /** Time in its context, for the full order. */
   readonly epoch: number;
   /** Nobody but its creator could have seen the owner. */
@@ -167,6 +168,8 @@ export interface EditRecord {
   readonly mark: Mark | null;
   /** Drained sections inside which it was made and that held the list's guard. */
   readonly cover: readonly Section[];
+  /** A section of the same operation that held the guard before and no longer does; null for none. */
+  readonly lapsed: Section | null;
   /** Everything that held the guard. */
   readonly holders: readonly Section[];
 }

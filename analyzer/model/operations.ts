@@ -56,6 +56,19 @@ export class Operations {
     return this.#open.get(this.activity(ctx))?.serials[0] ?? 0;
   }
 
+  /**
+   * Whether `section` was opened by the operation that runs in the main context: by the same call stack, within the outermost
+   * operation that is under way, or by its caller before that.
+   */
+  opened(section: {
+    readonly ctx: number;
+    readonly activity: number;
+    readonly outermost: number;
+  }): boolean {
+    if (section.ctx !== 0 || section.activity !== this.activity(0)) return false;
+    return section.outermost === 0 || section.outermost === this.outermost(0);
+  }
+
   /** A bottom half or fd handler begins in `ctx`. */
   handlerBegin(ctx: number): void {
     this.#push(ctx, Operations.#FIRST + this.#activities++);

@@ -2,12 +2,13 @@
 
 import { IdMap } from "../order/id-map.ts";
 import { type Knowledge, type Mark, NEVER } from "../order/knowledge.ts";
+import type { Holdable } from "./graph.ts";
 
 /** One drained_begin with its drained_end. */
 export class Section {
   readonly id: number;
-  /** Node (or BlockBackend) it was begun on, kind of drain, and site of drained_begin. */
-  owner = 0;
+  /** Node (or BlockBackend) that it was begun on, null for a drain of everything; kind of drain, and site of drained_begin. */
+  node: Holdable | null = null;
   kind = 0;
   site = 0;
   /** Event of drained_begin; -1 when the trace began later. */

@@ -66,13 +66,7 @@ export class DrainRules implements Pass {
   }
 
   #note(section: Section, text: string): void {
-    const { graph } = this.#context;
-    const node =
-      section.owner === 0
-        ? null
-        : section.kind === 4
-          ? graph.blk(section.owner)
-          : graph.node(section.owner);
+    const { node } = section;
     this.#draft("unfinished-drain", `${section.site} ${text}`, node, {
       code: "section",
       section,

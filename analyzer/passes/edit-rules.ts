@@ -7,9 +7,9 @@
 
 import { Ev, List } from "#core/probe";
 import { editAccess, subject } from "../conflicts/pairs.ts";
+import { whyLapsed } from "../conflicts/reasons.ts";
 import type { EditRecord, Variable } from "../conflicts/variable.ts";
 import type { Why } from "../drafts.ts";
-import type { Section } from "../model/sections.ts";
 import { NEVER } from "../order/knowledge.ts";
 import type { RuleId } from "../rules.ts";
 import type { Pass, PassContext } from "./pass.ts";
@@ -44,28 +44,24 @@ export class EditRules implements Pass {
     }
     if (variable.list !== List.children && variable.list !== List.parents) return;
     if (edit.isPrivate) return;
-    const own = edit.holders.filter((section) => this.#isOwn(section) && section.end === NEVER);
+    const { operations } = this.#context;
+    const own = edit.holders.filter(
+      (section) => operations.opened(section) && section.end === NEVER,
+    );
     if (own.some((section) => section.pollEnd !== NEVER)) return;
     const waiting = own[own.length - 1];
     if (waiting !== undefined)
       this.#note("edit-before-poll-end", variable, edit, { code: "not-waited", section: waiting });
-    else this.#note("edit-outside-drain", variable, edit, this.#whyOutside(variable, edit));
+    else this.#note("edit-outside-drain", variable, edit, this.#whyOutside(edit));
   }
 
-  /** Whether the operation that edits now opened `section`. */
-  #isOwn(section: Section): boolean {
-    const { operations } = this.#context;
-    if (section.ctx !== 0 || section.activity !== operations.activity(0)) return false;
-    return section.outermost === 0 || section.outermost === operations.outermost(0);
-  }
-
-  #whyOutside(variable: Variable, edit: EditRecord): Why {
-    const past = variable.guard?.past ?? [];
-    const ended = past.findLast(({ section }) => this.#isOwn(section));
-    if (ended !== undefined) return { code: "ended-before", section: ended.section };
+  #whyOutside(edit: EditRecord): Why {
+    const { operations, sections } = this.#context;
+    const { lapsed } = edit;
+    if (lapsed !== null) return whyLapsed(lapsed, edit.index);
     const foreign = edit.holders[edit.holders.length - 1];
     if (foreign !== undefined) return { code: "foreign-section", section: foreign };
-    const other = this.#context.sections.open.findLast((section) => this.#isOwn(section));
+    const other = sections.open.findLast((section) => operations.opened(section));
     return other === undefined ? { code: "not-held" } : { code: "other-node", section: other };
   }
 
@@ -75,7 +71,7 @@ export class EditRules implements Pass {
     drafts.note(key, edit.index, 1, () => ({
       rule,
       ...subject(graph, variable),
-      accesses: [editAccess(graph, variable, edit)],
+      accesses: [editAccess(edit)],
       why,
       advice:
         rule === "wrong-thread" || variable.guard === null

@@ -94,7 +94,7 @@ export class IterationRule implements Pass {
               edge: null,
               sections: [],
             },
-            editAccess(this.#context.graph, variable, edit),
+            editAccess(edit),
           ],
           why: {
             code: "text",
