@@ -403,10 +403,10 @@ export class Analysis {
         this.#edges.reqResumed(b);
         break;
       case 101: // graph_op_begin
-        this.#operations.begin(ctx, a, -1);
+        this.#operations.begin(ctx, a, -1, this.#now.index);
         break;
       case 105: // tran_action_begin
-        this.#operations.begin(ctx, c, b);
+        this.#operations.begin(ctx, c, b, this.#now.index);
         break;
       case 102: // graph_op_end
       case 106: // tran_action_end

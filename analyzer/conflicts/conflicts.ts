@@ -163,6 +163,15 @@ export class Conflicts {
     for (const section of edit.cover) this.#covers(section, variable);
   }
 
+  /** A section of the operation under way that held the guard, and let it go since that operation began. */
+  #lapsed(variable: Variable): Section | null {
+    const since = this.#operations.outermostSince(0);
+    const hold = variable.guard?.past.findLast(
+      ({ section, until }) => until > since && this.#operations.opened(section),
+    );
+    return hold?.section ?? null;
+  }
+
   #edgeOf(variable: Variable, value: number): EdgeInfo | null {
     const id = variable.list === List.edge_bs ? variable.owner : value;
     return id === 0 ? null : (this.#graph.edges.get(id) ?? null);
@@ -178,7 +187,6 @@ export class Conflicts {
     const { index, ctx, taskId, actor, task } = this.#now;
     const orders = this.#orders;
     variable.guard ??= this.#graph.guard(variable.list, variable.owner);
-    const past = variable.guard?.past ?? [];
     const holders = (variable.guard?.holds ?? [])
       .map((hold) => hold.section)
       .sort((a, b) => a.id - b.id);
@@ -196,7 +204,7 @@ export class Conflicts {
       epoch: orders.full === null ? 0 : orders.full.epochNow(ctx),
       isPrivate: this.#graph.isPrivate(variable.list, variable.owner),
       mark: ctx === 0 ? null : orders.mark(),
-      lapsed: past.findLast((hold) => this.#operations.opened(hold.section))?.section ?? null,
+      lapsed: this.#lapsed(variable),
       cover: holders.filter((section) => section.isInside(ctx, actor)),
       holders,
     };

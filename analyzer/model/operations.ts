@@ -24,6 +24,8 @@ interface Frames {
   chain: number;
   /** Distinguishes two runs of one operation. */
   readonly serials: number[];
+  /** Event at which the outermost one began. */
+  readonly since: number;
 }
 
 /** Call stacks of the contexts, as far as operations on the graph go. */
@@ -95,12 +97,17 @@ export class Operations {
     this.#refresh(ctx);
   }
 
-  /** A frame begins in `ctx`. */
-  begin(ctx: number, ref: number, phase: number): void {
+  /** Event at which the outermost operation under way in `ctx` began; 0 for none. */
+  outermostSince(ctx: number): number {
+    return this.#open.get(this.activity(ctx))?.since ?? 0;
+  }
+
+  /** A frame begins in `ctx`, at event `index`. */
+  begin(ctx: number, ref: number, phase: number, index: number): void {
     const activity = this.activity(ctx);
     let frames = this.#open.get(activity);
     if (frames === undefined) {
-      frames = { chain: 0, serials: [] };
+      frames = { chain: 0, serials: [], since: index };
       this.#open.set(activity, frames);
     }
     frames.chain = this.#extend(frames.chain, ref, phase);
