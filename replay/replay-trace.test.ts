@@ -64,6 +64,15 @@ describe("replay", () => {
     expect(report).toMatchObject({ identical: true, complete: false });
   });
 
+  it("says of a recording that diverges whether it breaks off as well", () => {
+    const cut = recorded.rows.slice(0, -1);
+    expect(replay(recorded.rows, "full", "one more flush").report.complete).toBe(true);
+    expect(replay(cut, "full", "one more flush").report).toMatchObject({
+      identical: false,
+      complete: false,
+    });
+  });
+
   it("names the first event that a flipped result changes", () => {
     const at = indexOfKind(Ev.io_complete, 7);
     const rows = planted((copy) => {

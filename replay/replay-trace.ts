@@ -6,7 +6,7 @@
 // left the recording as well; only where the recording ends, too, is the failure thrown: then it is what was recorded.
 
 import { assert, QuiesceError } from "#core/base";
-import { type EventBatch, type ProbeBase, siteTable } from "#core/probe";
+import { Ev, type EventBatch, type ProbeBase, siteTable } from "#core/probe";
 import { type Host, type Machine, type Scheduler, withMachine } from "#core/sched";
 import { formatEvent, type TraceHeader } from "#traces";
 import { CheckingProbe, DivergenceSignal } from "./checking-probe.ts";
@@ -47,7 +47,7 @@ export interface ReplayReport {
   readonly events: number;
   /** Recorded events that were compared and found equal. */
   readonly compared: number;
-  /** False when the recording breaks off: it is identical as far as it goes. */
+  /** False when the recording breaks off: without a divergence it is identical as far as it goes. */
   readonly complete: boolean;
   readonly divergence?: Divergence;
 }
@@ -79,7 +79,14 @@ export function replayTrace(trace: RecordedTrace, options: ReplayOptions): Repla
   if (brokeOff) return { identical: true, ...ended, complete: false };
   if (ran === "ended" && compare.done) return { identical: true, ...ended, complete: true };
   const divergence = describe(trace, compare, probe, stop.why, ran, graph);
-  return { identical: false, ...ended, complete: true, divergence };
+  return { identical: false, ...ended, complete: endsWithRunEnd(trace), divergence };
+}
+
+/** Whether the recording is of a whole run. */
+function endsWithRunEnd(trace: RecordedTrace): boolean {
+  let last = 0;
+  for (const batch of trace.batches()) if (batch.count > 0) last = batch.kind(batch.count - 1);
+  return last === Ev.run_end;
 }
 
 type RunEnd = "ended" | "diverged";
