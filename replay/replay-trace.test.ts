@@ -31,6 +31,10 @@ function planted(change: (rows: Row[]) => void): Row[] {
   return rows;
 }
 
+function buildNothing(): never {
+  throw new Error("a refused recording builds no world");
+}
+
 function indexOfKind(kind: number, which = 0): number {
   let seen = 0;
   return recorded.rows.findIndex((row) => row[0] === kind && seen++ === which);
@@ -141,6 +145,14 @@ describe("replay", () => {
     const { divergence } = replay(recorded.rows, "full", "other string").report;
     expect(divergence?.expected).toContain("begin");
     expect(divergence?.actual).toContain("begin!");
+  });
+
+  it("refuses a recording that another scheduling policy made", () => {
+    const trace = traceOf(recorded.rows, recorded.strings, "full");
+    const header = { ...trace.header, schedulerPolicy: 2 };
+    expect(() => replayTrace({ ...trace, header }, { buildWorld: buildNothing })).toThrow(
+      "scheduled by policy 2",
+    );
   });
 
   it("says so when the recording is longer than the run, or shorter", () => {

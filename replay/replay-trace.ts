@@ -7,7 +7,13 @@
 
 import { assert, QuiesceError } from "#core/base";
 import { Ev, type EventBatch, type ProbeBase, siteTable } from "#core/probe";
-import { type Host, type Machine, type Scheduler, withMachine } from "#core/sched";
+import {
+  type Host,
+  type Machine,
+  SCHEDULER_POLICY,
+  type Scheduler,
+  withMachine,
+} from "#core/sched";
 import { formatEvent, type TraceHeader } from "#traces";
 import { CheckingProbe, DivergenceSignal } from "./checking-probe.ts";
 import { EventCursor } from "./event-cursor.ts";
@@ -55,8 +61,9 @@ export interface ReplayReport {
 /** How many events before a divergence its report shows. */
 const BEFORE_MAX = 100;
 
-/** Re-execute `trace`; see the file comment. */
+/** Re-execute `trace`; see the file comment. QuiesceError for one that was scheduled by another policy. */
 export function replayTrace(trace: RecordedTrace, options: ReplayOptions): ReplayReport {
+  refuseOtherPolicy(trace.header);
   const full = trace.header.level === "full";
   const compare = new EventCursor(trace, !full);
   const stop = new Stop();
@@ -80,6 +87,15 @@ export function replayTrace(trace: RecordedTrace, options: ReplayOptions): Repla
   if (ran === "ended" && compare.done) return { identical: true, ...ended, complete: true };
   const divergence = describe(trace, compare, probe, stop.why, ran, graph);
   return { identical: false, ...ended, complete: endsWithRunEnd(trace), divergence };
+}
+
+/** Only choices that differ from the default policy were recorded: under another one they say nothing. */
+function refuseOtherPolicy({ schedulerPolicy }: TraceHeader): void {
+  if (schedulerPolicy === SCHEDULER_POLICY) return;
+  throw new QuiesceError(
+    "input",
+    `The recording was scheduled by policy ${schedulerPolicy} and this quiesce knows policy ${SCHEDULER_POLICY} only: replay it with the version that recorded it.`,
+  );
 }
 
 /** Whether the recording is of a whole run. */
