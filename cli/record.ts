@@ -28,6 +28,9 @@ export async function record(
   const found = await findScenario(name);
   const progress = new Progress(terminal);
   const imagesDir = mkdtempSync(join(tmpdir(), "quiesce-images-"));
+  const removeImages = (): void => rmSync(imagesDir, { recursive: true, force: true });
+  // A signal ends the process without coming back here.
+  process.once("exit", removeImages);
   try {
     const { seed, host, level, lock, output, withoutPatch } = options;
     const recorded = await recordRun({
@@ -51,7 +54,8 @@ export async function record(
     return ExitCode.limit;
   } finally {
     progress.clear();
-    rmSync(imagesDir, { recursive: true, force: true });
+    removeImages();
+    process.removeListener("exit", removeImages);
   }
 }
 
