@@ -27,7 +27,10 @@ export const SANCTIONED_EDGES = [
   "wrapper-end",
 ] as const;
 
-/** Edges that only the full order has: accidents, as far as the protocol is concerned. */
+/**
+ * Edges that only the full order has: accidents, as far as the protocol is concerned. "same-thread" cannot be switched off:
+ * the clocks of the full order are those of contexts.
+ */
 export const ACCIDENTAL_EDGES = [
   "same-thread",
   "lock",
@@ -38,7 +41,6 @@ export const ACCIDENTAL_EDGES = [
   "timer",
   "wait",
   "counter",
-  "fd",
 ] as const;
 
 export type SanctionedEdge = (typeof SANCTIONED_EDGES)[number];

@@ -79,9 +79,7 @@ export type LuckKind =
   | "io"
   | "timer"
   | "wait"
-  | "counter"
-  | "fd"
-  | "other";
+  | "counter";
 
 /** The accidental edge that orders two accesses; `name` is that of the lock or context, "" when there is none. */
 export interface LuckyEdge {

@@ -200,8 +200,6 @@ export function luckText({ kind, name }: LuckyEdge): string {
     timer: "a timer",
     wait: "a wait that was kicked",
     counter: "a counter that was read without the right to rely on it",
-    fd: "an event handler",
-    other: "something else",
   };
   return name === "" ? words[kind] : `${words[kind]} '${name}'`;
 }

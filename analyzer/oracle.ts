@@ -398,7 +398,7 @@ class Oracle {
   #unsanctionedReads(i: number): number[] {
     const { kind, args } = this.#event(i);
     const [id, value] = args;
-    if (value !== 0) return [];
+    if (value !== 0 || this.#off.has("counter")) return [];
     const of = (k: number) => this.#all(i, (e) => e.kind === k && e.args[0] === id);
     if (kind === Ev.bs_in_flight_read && !this.#off.has("node-counter"))
       return of(Ev.bs_in_flight_dec);

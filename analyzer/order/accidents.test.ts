@@ -61,6 +61,14 @@ const TABLE: readonly {
                                    | fire t1; r1: begin; read children n1 @reader; end`,
   },
   {
+    kind: "counter",
+    what: "a counter is read as zero by who holds no level",
+    drawing: `
+      main                         | io1
+                                   | r1: begin; inc n1; read children n1 @reader; dec n1; end
+      ~zero n1; remove children n1 e1 @editor |`,
+  },
+  {
     kind: "wait",
     what: "a waiter is kicked",
     drawing: `

@@ -137,6 +137,27 @@ const TABLE: readonly Row[] = [
       ~wrapped c1; remove children n1 e1 @editor; release s1 n1 |`,
   },
   {
+    what: "the walk of a coroutine that a drainer starts, before it raises a counter",
+    kind: "wrapper-begin",
+    verdict: "ordered",
+    drawing: `
+      main                         | io1
+      drained s1 n1 @drainer       |
+      remove children n1 e1 @editor; ~wrap c1 |
+                                   | enter c1; read children n1 @reader; terminate c1
+      wrapped c1; release s1 n1    |`,
+  },
+  {
+    what: "the walk of a coroutine that a drainer waits for",
+    kind: "wrapper-end",
+    verdict: "ordered",
+    drawing: `
+      main                         | io1
+      drained s1 n1 @drainer; wrap c1 |
+                                   | enter c1; read children n1 @reader; terminate c1
+      ~wrapped c1; remove children n1 e1 @editor; release s1 n1 |`,
+  },
+  {
     what: "a context is started",
     kind: "context-start",
     verdict: "ordered",
@@ -188,6 +209,14 @@ describe("program order of tasks", () => {
 
 /** What looks like an edge and is none: the statement with `~` is there, and the accesses race all the same. */
 const NO_EDGE: readonly { readonly what: string; readonly drawing: string }[] = [
+  {
+    what: "waiting for a coroutine in a section that was begun only after it was started",
+    drawing: `
+      main                         | io1
+      wrap c1                      |
+                                   | r1: begin c1; inc n1; read children n1 @reader; dec n1; end c1
+      drain s1 n2 @drainer; up n2 s1; waited s1; ~wrapped c1; remove children n1 e1 @editor |`,
+  },
   {
     what: "raising a counter",
     drawing: `

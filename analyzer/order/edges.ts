@@ -86,7 +86,7 @@ export class Edges {
   #counterRead(owner: Holdable, value: number, section: number): void {
     if (value !== 0) return;
     if (section !== 0 && owner.heldBy(section) > 0) this.#orders.acquire(owner.counter);
-    else this.#orders.acquireByLuck(owner.counter, LABEL_COUNTER);
+    else this.#byLuck(owner.counter);
   }
 
   // ---- Gates -------------------------------------------------------------------------------------------------------
@@ -99,7 +99,12 @@ export class Edges {
     if (value !== 0 || !this.#gate) return;
     const task = this.#now.task;
     if (task?.holds(blk.id) === true) this.#orders.acquire(blk.gate);
-    else this.#orders.acquireByLuck(blk.gate, LABEL_COUNTER);
+    else this.#byLuck(blk.gate);
+  }
+
+  /** A counter that was read without the right to rely on it. */
+  #byLuck(channel: Channel): void {
+    if (!this.#off.has("counter")) this.#orders.acquireByLuck(channel, LABEL_COUNTER);
   }
 
   reqWake(co: number): void {
