@@ -181,10 +181,10 @@ function seedNumber(text: string): number {
   throw new InvalidArgumentError(`A seed is a whole number from 0 to ${SEED_MAX}.`);
 }
 
-function patchNumbers(text: string): number[] {
+function patchNumbers(text: string, before: readonly number[] = []): number[] {
   const numbers = text.split(",").map((part) => Number(part.trim() || Number.NaN));
   if (numbers.every((number) => Number.isInteger(number) && number >= 1 && number <= PATCHES)) {
-    return [...new Set(numbers)].sort((a, b) => a - b);
+    return [...new Set([...before, ...numbers])].sort((a, b) => a - b);
   }
   throw new InvalidArgumentError(`Patches are numbered 1 to ${PATCHES}, separated by commas.`);
 }

@@ -1,6 +1,5 @@
 // quiesce races FILE...: find accesses that no drain covers, and what else breaks the protocol.
 
-import { writeFileSync } from "node:fs";
 import {
   counted,
   coverageText,
@@ -12,6 +11,7 @@ import {
 } from "#analyzer/reports";
 import { ExitCode, endingOf } from "./exit-codes.ts";
 import { type FailOn, type Judged, judge, ReplayDiverged, reaches } from "./judge.ts";
+import { refuseOverwriting, writeReport } from "./output-file.ts";
 import { Progress } from "./progress.ts";
 import { columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
@@ -29,6 +29,8 @@ export async function races(
   options: RacesOptions,
   terminal: Terminal,
 ): Promise<number> {
+  refuseOverwriting("--html", options.html, [...paths, options.sarif]);
+  refuseOverwriting("--sarif", options.sarif, paths);
   const started = process.hrtime.bigint();
   const { judged, code: failed } = await judgeAll(paths, options, terminal);
   const report: Report = {
@@ -37,13 +39,6 @@ export async function races(
   };
   const code = Math.max(failed, verdict(judged, options.failOn));
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
-  if (options.html !== undefined) writeFileSync(options.html, htmlReport(report));
-  if (options.sarif !== undefined) {
-    writeFileSync(
-      options.sarif,
-      `${JSON.stringify(sarifReport(report, { exitCode: code }), null, 1)}\n`,
-    );
-  }
   if (options.json === true)
     await writeAll(
       terminal.stdout,
@@ -52,7 +47,21 @@ export async function races(
   else if (judged.length > 0) await writeAll(terminal.stdout, asText(report, options, terminal));
   for (const { incomplete } of judged)
     if (incomplete !== null) terminal.stderr.write(`quiesce: ${incomplete}\n`);
-  return code;
+  return Math.max(code, writeReports(report, code, options, terminal));
+}
+
+/** After the findings are on stdout: a report that cannot be written must not take them along. */
+function writeReports(
+  report: Report,
+  exitCode: number,
+  { html, sarif }: RacesOptions,
+  terminal: Terminal,
+): number {
+  let code: number = ExitCode.ok;
+  if (html !== undefined) code = writeReport(html, htmlReport(report), terminal);
+  if (sarif === undefined) return code;
+  const text = `${JSON.stringify(sarifReport(report, { exitCode }), null, 1)}\n`;
+  return Math.max(code, writeReport(sarif, text, terminal));
 }
 
 /** Judges every file; one that cannot be read is complained about and does not keep the others from being judged. */

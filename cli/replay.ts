@@ -3,6 +3,7 @@
 import { counted, grouped } from "#analyzer/reports";
 import type { Divergence } from "#replay";
 import { ExitCode } from "./exit-codes.ts";
+import { refuseOverwriting } from "./output-file.ts";
 import { Progress } from "./progress.ts";
 import { type Rerun, rerun } from "./rerun.ts";
 import { painterFor, type Terminal } from "./terminal.ts";
@@ -20,6 +21,7 @@ export async function replay(
   options: ReplayOptions,
   terminal: Terminal,
 ): Promise<number> {
+  refuseOverwriting("-o", options.output, [path]);
   const progress = new Progress(terminal);
   return withTrace(path, async (reader) => {
     const result = await rerun({

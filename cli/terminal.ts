@@ -64,11 +64,15 @@ export async function writeAll(stream: TextStream, text: string): Promise<void> 
   await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-/** A reader that goes away ends the process quietly. */
+/** A reader that goes away ends the process quietly; output that cannot be written ends it with one sentence. */
 export function endQuietlyOnClosedPipe(terminal: Terminal): void {
   for (const stream of [terminal.stdout, terminal.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
+      if (error.code !== "EPIPE") {
+        if (stream !== terminal.stderr)
+          terminal.stderr.write(`quiesce: the output cannot be written: ${error.message}.\n`);
+        process.exit(ExitCode.input);
+      }
       process.exit(ExitCode.signal + constants.signals.SIGPIPE);
     });
   }

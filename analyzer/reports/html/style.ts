@@ -109,6 +109,6 @@ table { border-collapse: collapse; width: 100%; } th { text-align: left; font-we
 .key.ordered { background: var(--read); } .key.luck { background: var(--luck); } .key.uncovered { background: var(--bad); }
 .clean { padding: 40px 0; grid-column: 1 / -1; text-align: center; color: var(--soft); } .big { font-size: 24px; color: var(--drain); margin: 0; }
 footer { color: var(--soft); font-size: 12px; padding: 18px 24px; }
-@media (max-width: 880px) { .panel.findings { grid-template-columns: 1fr; } .list { position: static; max-height: 300px; } }
+@media (max-width: 880px) { .panel.findings { grid-template-columns: minmax(0, 1fr); } .list { position: static; max-height: 300px; } }
 @media print { .js .run-view:not(.current), .js .finding:not(.current) { display: block; } .list, .tools, .filter, .severities { display: none; } .scroll { max-height: none; overflow: visible; } }
 `;

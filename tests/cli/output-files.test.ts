@@ -1,0 +1,60 @@
+// Outputs that must not cost anything: written over an input, or where nothing can be written.
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { ONE_SENTENCE, quiesce, temporaryFolder } from "./test-support.ts";
+
+const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const { path, remove } = temporaryFolder();
+const trace = path("good.trace");
+let bytes: Buffer;
+
+beforeAll(async () => {
+  const argv = ["record", "luck-timer", "-o", trace, "--without-patch", "10"];
+  await quiesce([...argv, "--without-patch", "11"]);
+  bytes = readFileSync(trace);
+});
+afterAll(remove);
+
+it("an option that is given twice adds up", async () => {
+  const { stdout } = await quiesce(["info", trace, "--json"]);
+  expect(stdout).toMatch(/10,\s*11/);
+});
+
+it.each([
+  [["replay", trace, "-o", trace]],
+  [["races", trace, "--html", trace]],
+  [["races", trace, "--sarif", trace]],
+  [["races", trace, "--html", path("same"), "--sarif", path("same")]],
+])("%j is refused, and the trace stays as it was", async (argv) => {
+  const { code, stderr } = await quiesce(argv);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(ONE_SENTENCE);
+  expect(readFileSync(trace).equals(bytes)).toBe(true);
+});
+
+it("a report that cannot be written does not take the findings or the other report along", async () => {
+  const sarif = path("kept.sarif");
+  const { code, stdout, stderr } = await quiesce([
+    ...["races", trace, "--html", path("missing/report.html")],
+    ...["--sarif", sarif, "--fail-on", "none"],
+  ]);
+  expect(code).toBe(3);
+  expect(stdout).toContain("good.trace: ");
+  expect(stderr).toContain("report.html");
+  expect(existsSync(sarif)).toBe(true);
+});
+
+it.runIf(existsSync("/dev/full"))("a full disk behind stdout is one sentence and 3", () => {
+  const bin = join(ROOT, "bin", "quiesce");
+  const { status, stderr } = spawnSync(
+    "sh",
+    ["-c", `exec "${process.execPath}" "${bin}" dump "${trace}" > /dev/full`],
+    { encoding: "utf8" },
+  );
+  expect(status).toBe(3);
+  expect(stderr.trim().split("\n").at(-1)).toMatch(/^quiesce: the output cannot be written: .*\.$/);
+});
