@@ -1,7 +1,7 @@
 // quiesce scenarios: what can be recorded, with what the analyzer then says.
 
 import { wrap } from "#analyzer/reports";
-import type { Scenario } from "#explorer";
+import type { Expectation, Scenario } from "#explorer";
 import { ExitCode } from "./exit-codes.ts";
 import { allScenarios } from "./find-scenario.ts";
 import { columnsOf, painterFor, type Terminal } from "./terminal.ts";
@@ -37,9 +37,22 @@ function asText(known: readonly Scenario[], { stdout }: Terminal): string {
   const width = Math.max(...known.map(({ name }) => name.length));
   const columns = columnsOf(stdout);
   return known
-    .map(({ name, title }) => {
-      const line = wrap(`${name.padEnd(width)}  `, title, columns);
+    .map(({ name, title, expected }) => {
+      const line = wrap(`${name.padEnd(width)}  `, `${title}${hintOf(expected)}`, columns);
       return `${paint("name", line.slice(0, width))}${line.slice(width)}\n`;
     })
     .join("");
+}
+
+/** How to record a scenario that has nothing to show as it is. */
+function hintOf(expected: Scenario["expected"]): string {
+  if (expected === undefined || expected.some(isShownPlainly)) return "";
+  const shows = expected.find(({ finds }) => finds.length > 0);
+  if (shows?.without === undefined) return "";
+  const lock = shows.lock === "aio" ? " --lock aio" : "";
+  return ` (try --without-patch ${shows.without.join(",")}${lock})`;
+}
+
+function isShownPlainly({ without, lock, finds }: Expectation): boolean {
+  return (without ?? []).length === 0 && lock !== "aio" && finds.length > 0;
 }
