@@ -130,6 +130,13 @@ async function finish(
     }
     const refused = refusal(error);
     if (refused !== null) throw new QuiesceError("input", refused);
+    const { file } = request.found;
+    if (file !== undefined && error instanceof Error && error.name !== "AssertionError") {
+      throw new QuiesceError(
+        "usage",
+        `${file} threw after ${recorder.events} events, which ${request.output} holds: ${error.message.split("\n")[0]}`,
+      );
+    }
     throw new RunFailure(error, {
       scenario: request.found.argument,
       seed: request.seed,

@@ -11,6 +11,7 @@ import {
   type LockRegime,
   Machine,
   type PatchNumber,
+  type Polls,
   type RunOutcome,
   SCHEDULER_POLICY,
   type Scheduler,
@@ -66,7 +67,14 @@ export function prepareRun(scenario: Scenario, options: RunOptions, parts: RunPa
     imagesDir: options.imagesDir ?? "images",
     clients: parts.clients,
   });
-  machine.start(scenario.main(world));
+  const main: Polls<void> = scenario.main(world);
+  // A user's file is not type-checked.
+  if (typeof main?.next !== "function")
+    throw new QuiesceError(
+      "usage",
+      `main of the scenario ${scenario.name} is no generator: write *main(world) { … }.`,
+    );
+  machine.start(main);
   return machine;
 }
 

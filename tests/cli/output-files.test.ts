@@ -1,7 +1,7 @@
-// Outputs that must not cost anything: written over an input, or where nothing can be written.
+// What must not cost anything: outputs over an input or where nothing can be written, and mistakes in a user's scenario.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -18,6 +18,18 @@ beforeAll(async () => {
   bytes = readFileSync(trace);
 });
 afterAll(remove);
+
+it.each([
+  ['*main() { throw new Error("boom"); }', "boom"],
+  ["main() {}", "is no generator"],
+])("a scenario of the user's that fails is the user's: %s", async (main, words) => {
+  const file = path("broken.ts");
+  writeFileSync(file, `export default { name: "broken", title: "It fails.", ${main} };\n`);
+  const { code, stderr } = await quiesce(["record", file, "-o", path("broken.trace")]);
+  expect(code).toBe(2);
+  expect(stderr).toContain(words);
+  expect(stderr.trim().split("\n")).toHaveLength(1);
+});
 
 it("an option that is given twice adds up", async () => {
   const { stdout } = await quiesce(["info", trace, "--json"]);
