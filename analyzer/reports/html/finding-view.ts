@@ -99,7 +99,7 @@ function graphFigure(finding: Finding, material: FindingMaterial, id: string): M
   const { graph } = material;
   if (graph === null) return null;
   const left = graph.leftOut > 0 ? ` ${graph.leftOut} more nodes are not drawn.` : "";
-  return html`<figure class="graph-figure"><figcaption>The graph just before event ${grouped(graph.event)}.${left}</figcaption>
+  return html`<figure class="graph-figure"><figcaption>The graph around event ${grouped(graph.event)}, what it edits marked.${left}</figcaption>
 <div class="scroll" tabindex="0" role="region" aria-label="Graph">${graphSvg(finding, graph, `${id}-graph`)}</div></figure>`;
 }
 
