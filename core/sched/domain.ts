@@ -2,7 +2,7 @@
 //
 // A check that passes leaves no event: that it passed follows from the context that every event carries. Global-state code
 // off the main context leaves `wrong_thread`, and with patch 12 on is QEMU's assertion. I/O code may run in any thread, so its
-// check is that some thread runs at all.
+// check is only that a machine runs.
 
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
@@ -17,7 +17,7 @@ export function globalStateCode(site: SiteId = 0 as SiteId): void {
   modelAssert(!patchOn(12), "qemu_in_main_thread()", site);
 }
 
-/** IO_CODE: any thread; the caller is inside a step. */
+/** IO_CODE: any thread of a running machine. */
 export function ioCode(): void {
   assert(machine !== undefined, "core code runs inside a machine");
 }
