@@ -52,12 +52,15 @@ export {
 } from "./replace-node.ts";
 export * from "./state.ts";
 export {
+  type FaultInjector,
+  faultInjector,
   inTransaction,
   Transaction,
   type TransactionAction,
   tranAbort,
   tranAdd,
   tranCommit,
+  tranFaultPoint,
   tranNew,
 } from "./transaction.ts";
 export { assertBdrvGraphWritable } from "./writable.ts";

@@ -6,7 +6,7 @@
 
 import { assert, type TranId } from "../base/index.ts";
 import { Ev, Phase } from "../probe/index.ts";
-import { type Handler, machine, nextId, type Polls } from "../sched/index.ts";
+import { type Handler, machine, nextId, type Polls, perMachine } from "../sched/index.ts";
 import { settle, unwrap } from "./block-error.ts";
 
 /** One thing done (C: TransactionActionDrv with its opaque). `name` is the C name without its phase, e.g. bdrv_replace_child. */
@@ -46,6 +46,19 @@ export function tranAdd(tran: Transaction, action: TransactionAction): void {
   machine.probe.emit(Ev.tran_add, tran.id, machine.probe.intern(action.name));
 }
 
+/** Called where a transaction may fail; it may throw a BlockError. Set by tests and scenarios that inject failures. */
+export interface FaultInjector {
+  reached: ((where: string) => void) | null;
+}
+
+/** The fault injector of the running machine. */
+export const faultInjector = perMachine((): FaultInjector => ({ reached: null }));
+
+/** A place where the transaction may fail with all that was done so far in its actions; `where` is the C function. */
+export function tranFaultPoint(where: string): void {
+  faultInjector().reached?.(where);
+}
+
 /** tran_commit: keep what was done. Polls. */
 export function* tranCommit(tran: Transaction): Polls<void> {
   yield* finalise(tran, "commit");
@@ -59,7 +72,11 @@ export function* tranAbort(tran: Transaction): Polls<void> {
 /** tran_new to tran_finalize: run `body` in a transaction, commit it, or abort it when `body` throws a BlockError. Polls. */
 export function* inTransaction<T>(body: (tran: Transaction) => Polls<T>): Polls<T> {
   const tran = tranNew();
-  const outcome = yield* settle(() => body(tran));
+  const outcome = yield* settle(function* (): Polls<T> {
+    const value = yield* body(tran);
+    tranFaultPoint("tran_finalize");
+    return value;
+  });
   if (outcome.ok) yield* tranCommit(tran);
   else yield* tranAbort(tran);
   return unwrap(outcome);

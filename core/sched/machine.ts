@@ -45,6 +45,8 @@ export interface MachineOptions {
   readonly stepsMax?: number;
   /** Runs around every operation on the graph, e.g. to try out a drained section that a report advises. */
   readonly aroundGraphOp?: AroundGraphOp;
+  /** Called after every step: a checker of what must hold between two steps, which throws when it does not. */
+  readonly afterStep?: () => void;
 }
 
 /** Called in place of `body`, which it must run once; `site` names the operation. Polls. */
@@ -74,6 +76,7 @@ export class Machine {
   steps = 0;
   readonly stepsMax: number;
   readonly aroundGraphOp: AroundGraphOp | null;
+  readonly #afterStep: (() => void) | null;
   outcome: RunOutcome | null = null;
   /** The modelled assertion that ended the run. */
   assertion: ModelAssertion | null = null;
@@ -104,6 +107,7 @@ export class Machine {
     this.lockRegime = options.lock;
     this.stepsMax = options.stepsMax ?? STEPS_MAX;
     this.aroundGraphOp = options.aroundGraphOp ?? null;
+    this.#afterStep = options.afterStep ?? null;
     this.probe.ctx = 0;
     this.mainContext = this.#addContext("main");
     const bql = nextId(this, "lock");
@@ -152,6 +156,7 @@ export class Machine {
         return this.#end("deadlock");
       }
       this.#step(this.#pick(runnable));
+      if (this.#afterStep !== null) this.#afterStep();
       if (this.outcome !== null) return this.outcome;
       if (this.steps >= this.stepsMax) return this.#end("limit");
     }
