@@ -23,6 +23,7 @@ export {
   bdrvRecurseHasChild,
 } from "./chain.ts";
 export { childOfBds } from "./child-of-bds.ts";
+export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
 export { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 export { graphOp } from "./graph-op.ts";
@@ -42,6 +43,17 @@ export {
   type InsertOptions,
   type OpenOptions,
 } from "./open-node.ts";
+export * from "./permission-bits.ts";
+export {
+  bdrvChildPerm,
+  bdrvChildRefreshPerms,
+  bdrvChildSetPerm,
+  bdrvChildTrySetPerm,
+  bdrvGetCumulativePerm,
+  bdrvListRefreshPerms,
+  bdrvRefreshPerms,
+  bdrvTopologicalDfs,
+} from "./permissions.ts";
 export { bdrvAddChild, bdrvDelChild, quorumAddChild, quorumDelChild } from "./quorum-children.ts";
 export {
   bdrvAppend,

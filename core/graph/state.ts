@@ -14,6 +14,7 @@ import type {
   GuestBuffer,
   Polls,
 } from "../sched/index.ts";
+import { BLK_PERM_ALL, type Permissions } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
@@ -27,6 +28,12 @@ export const BDRV_CHILD_IMAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHI
 /** Flags of a request (C: BdrvRequestFlags). */
 export const BDRV_REQ_FUA = 0x10;
 export const BDRV_REQ_MAY_UNMAP = 0x4;
+
+/** The write does not change what is visible (copy-on-read); WRITE_UNCHANGED is permission enough. */
+export const BDRV_REQ_WRITE_UNCHANGED = 0x40;
+
+/** Nodes that are being reopened, and whether each will be writable then (C: what permissions ask a BlockReopenQueue). */
+export type WritableAfterReopen = ReadonlyMap<BlockDriverState, boolean>;
 
 /** What a request moves: `bytes` of `buffer` from `start` on (C: QEMUIOVector with one element). */
 export interface Qiov {
@@ -84,6 +91,22 @@ export interface BlockDriver {
   readonly attachAioContext?: (bs: BlockDriverState, ctx: AioContext) => void;
   readonly ioPlug?: (bs: BlockDriverState) => void;
   readonly ioUnplug?: (bs: BlockDriverState) => void;
+  /**
+   * What the node asks of a child, or of a child to be (`child` is null), when its own parents ask `parent`. Missing: the
+   * default for the role. Called again whenever something above changes; must not edit anything.
+   */
+  readonly childPerm?: (
+    bs: BlockDriverState,
+    child: BdrvChild | null,
+    role: number,
+    reopen: WritableAfterReopen | null,
+    parent: Permissions,
+  ) => Permissions;
+  /** The node's parents will ask `asked` of it: prepare, or refuse with a BlockError. May poll. */
+  readonly checkPerm?: (bs: BlockDriverState, asked: Permissions) => undefined | Polls<void>;
+  /** They ask it now (after checkPerm), or the update is off. May poll. */
+  readonly setPerm?: (bs: BlockDriverState, asked: Permissions) => undefined | Polls<void>;
+  readonly abortPermUpdate?: (bs: BlockDriverState) => undefined | Polls<void>;
   /** Hot add and removal of a child (quorum-children.ts has both). Poll. Missing: the driver's children are fixed. */
   readonly addChild?: (bs: BlockDriverState, childBs: BlockDriverState) => Polls<void>;
   readonly delChild?: (bs: BlockDriverState, child: BdrvChild) => Polls<void>;
@@ -145,6 +168,10 @@ export class BdrvChild {
   /** Node that this edge points at; null while detached. Written in the main context only. */
   rawBs: BlockDriverState | null = null;
   frozen = false;
+  /** What the parent may do with the node (BLK_PERM_*). Written by permissions.ts, in the main context. */
+  perm = 0;
+  /** What the node's other parents may do meanwhile. As perm. */
+  sharedPerm = BLK_PERM_ALL;
   /** How often this edge has quiesced its parent (C: parent_quiesce_counter); one entry a level: on whose behalf. */
   readonly quiescedFor: SectionId[] = [];
   /** Links of the two lists. */
@@ -272,6 +299,10 @@ export class BlockDriverState {
   aioContext: AioContext;
   refcnt = 1;
   readOnly: boolean;
+  /** The image was handed over to another machine (C: BDRV_O_INACTIVE): nothing writes to it. */
+  inactive = false;
+  /** Every parent shares everything (C: force_share). Set when the node is opened. */
+  forceShare = false;
   /** bdrv_close ran: the node is no longer usable. */
   closed = false;
 
