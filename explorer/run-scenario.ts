@@ -20,6 +20,7 @@ import {
 import type { WorldBuilder } from "#replay";
 import type { TraceHeader, TraceProvenance } from "#traces";
 import { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
+import { InvariantChecker } from "./invariants/index.ts";
 import type { Scenario } from "./scenario.ts";
 import { type SchedulerName, schedulerNamed } from "./schedulers/index.ts";
 import type { DiskOptions } from "./simulated-disk.ts";
@@ -40,6 +41,8 @@ export interface RunOptions {
   readonly imagesDir?: string;
   /** Runs around every operation on the graph: to try out what a report advises. */
   readonly aroundGraphOp?: AroundGraphOp;
+  /** Checks what must hold after every step; its probe is put before the run's own. */
+  readonly checkInvariants?: boolean;
 }
 
 /** The parts that a host's owner provides. */
@@ -52,10 +55,12 @@ export interface RunParts {
 
 /** A machine that runs `scenario`, started: call its `run`. */
 export function prepareRun(scenario: Scenario, options: RunOptions, parts: RunParts): Machine {
-  const machine = new Machine({
+  const checker = options.checkInvariants === true ? new InvariantChecker(parts.probe) : null;
+  const machine: Machine = new Machine({
     host: parts.host,
     scheduler: parts.scheduler,
-    probe: parts.probe,
+    probe: checker?.probe ?? parts.probe,
+    ...(checker === null ? {} : { afterStep: () => checker.check(machine) }),
     series: seriesWithout(options.without),
     lock: options.lock ?? "none",
     stepsMax: scenario.stepsMax ?? STEPS_MAX,
@@ -66,6 +71,7 @@ export function prepareRun(scenario: Scenario, options: RunOptions, parts: RunPa
     params: paramsOf(scenario, options.params ?? {}),
     imagesDir: options.imagesDir ?? "images",
     clients: parts.clients,
+    checker,
   });
   const main: Polls<void> = scenario.main(world);
   // A user's file is not type-checked.

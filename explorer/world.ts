@@ -22,6 +22,7 @@ import {
   timerNew,
 } from "#core/sched";
 import type { ExternalClients } from "./external-clients.ts";
+import type { InvariantChecker } from "./invariants/index.ts";
 import { streamOf } from "./streams.ts";
 
 const JOIN = site("world_join");
@@ -34,6 +35,8 @@ export interface WorldParts {
   /** Folder of the images; it may be anything in a simulation, and nothing is read from it in replay. */
   readonly imagesDir: string;
   readonly clients: ExternalClients;
+  /** The checker of this run; null when nobody checks. */
+  readonly checker?: InvariantChecker | null;
 }
 
 export class World {
@@ -41,6 +44,7 @@ export class World {
   /** For the scenario to draw from. Fork it for each guest, so that guests do not move one another's numbers. */
   readonly prng: Prng;
   readonly clients: ExternalClients;
+  readonly checker: InvariantChecker | null;
   readonly #params: Readonly<Record<string, string>>;
   readonly #imagesDir: string;
   readonly #iothreads: AioContext[] = [];
@@ -50,6 +54,7 @@ export class World {
     this.seed = parts.seed;
     this.prng = streamOf(parts.seed, "scenario");
     this.clients = parts.clients;
+    this.checker = parts.checker ?? null;
     this.#params = parts.params;
     this.#imagesDir = parts.imagesDir;
   }

@@ -1,0 +1,1 @@
+export { type Holders, InvariantChecker, InvariantViolation } from "./checker.ts";

@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import type { SectionId } from "#core/base";
+import { must } from "#core/base";
+import { type BlockDriverState, bdrvAllStates, bdrvFindNode } from "#core/graph";
+import type { Polls } from "#core/sched";
+import { recordScenario } from "../record-scenario.ts";
+import type { Scenario } from "../scenario.ts";
+import { closeChain, openChain, PAUSE_NS } from "../scenarios/hole-chain.ts";
+import { SCENARIOS } from "../scenarios/index.ts";
+
+/** The holes of QEMU's protocol that break an invariant, and how. All others are races that break none. */
+const BREAKS: Readonly<Record<string, RegExp>> = {
+  "hole-attach-polls": /a parent is quiesced no more often than its child/,
+  "hole-edge-request": /starts a request at node 2/,
+  "hole-no-queuing": /starts a request at node 2/,
+  "hole-unqueued-copy-range": /starts a request at node 2/,
+  "hole-unqueued-truncate": /starts a request at node 2/,
+};
+
+describe("the invariants of every step", () => {
+  for (const scenario of SCENARIOS) {
+    const breaks = BREAKS[scenario.name];
+    it(`${scenario.name} ${breaks === undefined ? "keeps them" : "breaks one"}`, () => {
+      const run = (): unknown => recordScenario(scenario, { seed: 1, checkInvariants: true });
+      if (breaks === undefined) run();
+      else expect(run).toThrow(breaks);
+    });
+  }
+
+  it("checking changes nothing in the trace", () => {
+    const demo = must(
+      SCENARIOS.find(({ name }) => name === "demo"),
+      "the demo is built in",
+    );
+    const plain = recordScenario(demo, { seed: 3 });
+    const checked = recordScenario(demo, { seed: 3, checkInvariants: true });
+    expect(checked.bytes).toEqual(plain.bytes);
+  });
+});
+
+describe("what the checker sees", () => {
+  const broken: readonly (readonly [string, RegExp, (top: BlockDriverState) => void])[] = [
+    [
+      "a level that no begin raised",
+      /node 'top': quiesce_counter is 1, and should be 0/,
+      (top) => top.quiescedFor.push(77 as SectionId),
+    ],
+    [
+      "an in-flight counter that no request raised",
+      /node 'top': in_flight is 1, and should be 0/,
+      (top) => top.inFlight++,
+    ],
+    ["a reference that nobody took", /node 'top': refcnt is 3/, (top) => top.refcnt++],
+    [
+      "an edge that only its parent knows",
+      /'backing' is not among its node's parents/,
+      (top) => {
+        const edge = must(top.rawBacking, "the overlay has a backing file");
+        must(edge.rawBs, "the edge points at a node").rawParents.remove(edge);
+      },
+    ],
+    [
+      "an alias of an edge that is no child",
+      /backing is one of the children/,
+      (top) => {
+        const base = must(bdrvFindNode("base"), "the chain has a base");
+        top.rawBacking = must(top.rawParents.first, "the overlay has a parent");
+        expect(base.closed).toBe(false);
+      },
+    ],
+  ];
+  for (const [what, text, breakIt] of broken) {
+    it(what, () => {
+      const scenario = chainThat(breakIt);
+      expect(() => recordScenario(scenario, { seed: 1, checkInvariants: true })).toThrow(text);
+    });
+  }
+
+  it("a reference that the holders do not account for", () => {
+    const scenario: Scenario = {
+      ...chainThat(() => undefined),
+      *main(world): Polls<void> {
+        must(world.checker, "this run is checked").holders = { referencesTo: () => 0 };
+        yield* openChain(world);
+        yield* world.sleep(PAUSE_NS);
+      },
+    };
+    expect(() => recordScenario(scenario, { seed: 1, checkInvariants: true })).toThrow(
+      /refcnt as edges and holders say is \d, and should be \d/,
+    );
+  });
+});
+
+/** drive, top, base under guests; `breakIt` does something to `top` that no operation would. */
+function chainThat(breakIt: (top: BlockDriverState) => void): Scenario {
+  return {
+    name: "broken",
+    title: "A graph that is broken on purpose.",
+    *main(world): Polls<void> {
+      const chain = yield* openChain(world);
+      yield* world.sleep(PAUSE_NS);
+      breakIt(chain.top);
+      // The alias is looked at when an operation has ended.
+      if (world.checker !== null) world.checker.probe.changed = true;
+      yield* world.sleep(PAUSE_NS);
+      if (bdrvAllStates().length > 0) yield* closeChain(world, chain);
+    },
+  };
+}
