@@ -1,4 +1,5 @@
 export { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
+export { expectedLine, findingFits, findingLine } from "./finding-line.ts";
 export {
   inputsOf,
   type RecordedRun,

@@ -2,10 +2,11 @@
 // the analyzer, whose findings must be exactly those that the scenario promises.
 
 import { expect } from "vitest";
-import { type AnalysisResult, type AnalyzeOptions, analyze, type Finding } from "#analyzer";
+import { type AnalysisResult, type AnalyzeOptions, analyze } from "#analyzer";
 import { Ev, type EventName, siteTable } from "#core/probe";
 import { replayTrace } from "#replay";
 import { bytesSource, TraceReader } from "#traces";
+import { expectedLine, findingFits, findingLine } from "../finding-line.ts";
 import {
   inputsOf,
   type RecordedRun,
@@ -14,7 +15,7 @@ import {
   recordTwice,
 } from "../record-scenario.ts";
 import { worldBuilder } from "../run-scenario.ts";
-import type { Expectation, ExpectedFinding, Scenario } from "../scenario.ts";
+import type { Expectation, Scenario } from "../scenario.ts";
 
 /** A recorded run with what happened in it. */
 export interface CheckedRun extends RecordedRun {
@@ -65,31 +66,6 @@ export function judge(bytes: Uint8Array, options: AnalyzeOptions = {}): Analysis
   return analyze({ batches: reader.batches(), sites, strings: reader.strings }, options);
 }
 
-/** A finding in a line of the words that a promise has. */
-export function findingLine(finding: Finding): string {
-  const edit = finding.accesses.filter(({ what }) => what === "edit").at(-1);
-  const other = finding.accesses.find((access) => access !== edit);
-  return wordsOf({
-    rule: finding.rule,
-    ...(finding.list === null ? {} : { list: finding.list }),
-    ...(finding.node === null ? {} : { node: finding.node.name }),
-    ...(other === undefined ? {} : { reader: functionOf(other.site.name) }),
-    ...(edit === undefined ? {} : { editor: functionOf(edit.site.name) }),
-    ...((edit ?? other)?.operations[0] === undefined
-      ? {}
-      : { operation: (edit ?? other)?.operations[0]?.name ?? "" }),
-  });
-}
-
-/** `race | children | top | bdrv_io_plug | bdrv_child_cb_detach | bdrv_set_backing_hd`; "*" is what was left out. */
-function wordsOf({ rule, list, node, reader, editor, operation }: ExpectedFinding): string {
-  return [rule, list, node, reader, editor, operation].map((word) => word ?? "*").join(" | ");
-}
-
-function functionOf(site: string): string {
-  return site.split("/")[0] ?? site;
-}
-
 /** Run the scenario as `expectation` says and expect what it says, in each of `seeds`. */
 export function checkExpectation(
   scenario: Scenario,
@@ -103,9 +79,12 @@ export function checkExpectation(
     const found = judge(run.bytes).findings.map(findingLine);
     const unexpected = others
       ? []
-      : found.filter((line) => !finds.some((promise) => fits(promise, line)));
-    const missing = finds.filter((promise) => !found.some((line) => fits(promise, line)));
-    expect({ unexpected, missing: missing.map(wordsOf) }).toEqual({ unexpected: [], missing: [] });
+      : found.filter((line) => !finds.some((promise) => findingFits(promise, line)));
+    const missing = finds.filter((promise) => !found.some((line) => findingFits(promise, line)));
+    expect({ unexpected, missing: missing.map(expectedLine) }).toEqual({
+      unexpected: [],
+      missing: [],
+    });
   }
 }
 
@@ -125,13 +104,6 @@ export function checkRestsOn(scenario: Scenario, expectation: Expectation): void
     );
     expect(isNeeded, `the verdict rests on ${edge}`).toBe(true);
   }
-}
-
-function fits(promise: ExpectedFinding, line: string): boolean {
-  const found = line.split(" | ");
-  return wordsOf(promise)
-    .split(" | ")
-    .every((word, index) => word === "*" || word === found[index]);
 }
 
 /** What a run of `expectation` is called in a test's title. */

@@ -1,0 +1,6 @@
+// All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
+
+import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
+import type { QemuFamily } from "./support/index.ts";
+
+export const FAMILIES: readonly QemuFamily[] = [bdrvDrainCounters];

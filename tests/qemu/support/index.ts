@@ -1,0 +1,2 @@
+export type { DeclaredFinding, QemuCase, QemuFamily } from "./case.ts";
+export { CaseFailure, CaseTest } from "./case-test.ts";

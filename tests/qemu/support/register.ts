@@ -1,0 +1,22 @@
+// Registers the cases of a family with vitest: one test a case, titled with QEMU's name for it.
+//
+// `npm test` runs each under its own schedule and SCHEDULES random ones; `npm run long -- qemu-tests` has the full form.
+
+import { describe, expect, it } from "vitest";
+import type { QemuFamily } from "./case.ts";
+import { runCase } from "./run-case.ts";
+
+/** Random schedules for each case in `npm test`. */
+const SCHEDULES = 100;
+
+/** One test for each case of `family`; see the file comment. */
+export function qemuCases(family: QemuFamily): void {
+  describe(family.qemuFile, () => {
+    for (const qemuCase of family.cases) {
+      if (qemuCase.notApplicable !== undefined) continue;
+      it(qemuCase.name, () => {
+        expect(runCase(qemuCase, { schedules: SCHEDULES }).problems).toEqual([]);
+      });
+    }
+  });
+}
