@@ -291,7 +291,7 @@ export const CATALOGUE = {
   // ---- Verdicts of the run itself -------------------------------------------------------------------------------
   /** QEMU's own assertion failed: the run ends here. */
   model_assert: observation(140, { site: "site", text: "string" }),
-  /** Global-state code ran outside the main context, or I/O code where it must not. */
+  /** Global-state code ran outside the main context. */
   wrong_thread: observation(141, { site: "site" }),
   /** A scenario's or demo's remark, for people. */
   note: observation(142, { text: "string" }),
@@ -299,6 +299,8 @@ export const CATALOGUE = {
   stuck: observation(143, { id: "ctx", depth: "count", site: "site" }),
   /** The last event of a complete recording; an input, so that every level has it. */
   run_end: input(144, { status: "status", steps: "steps" }),
+  /** Code of a node whose thread is that of `home` ran in a thread that may not run it; `polls`: it is I/O-or-GS code. */
+  wrong_home: observation(145, { site: "site", home: "ctx", polls: "bool" }),
 } as const satisfies Readonly<Record<string, Kind>>;
 
 export type EventName = keyof typeof CATALOGUE;
