@@ -227,7 +227,11 @@ describe("a BlockBackend's context", () => {
   });
 
   it.each([
-    ["refuses to be taken along by another", {}, /^Cannot move node/],
+    [
+      "refuses to be taken along by another",
+      {},
+      /^Cannot change iothread of active block backend$/,
+    ],
     ["is taken along when it allows that", { allowAioContextChange: true }, /^io$/],
     ["is taken along when it has a name and no user", { name: "drive" }, /^io$/],
   ])("%s", (_name, options, expected) => {

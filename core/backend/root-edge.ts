@@ -1,6 +1,7 @@
 // The class of root edges (C: child_root): how a BlockBackend answers when the node below it is drained, resized or moved.
 
-import { assert, type SectionId } from "../base/index.ts";
+import { assert, EPERM, type SectionId } from "../base/index.ts";
+import { BlockError } from "../graph/block-error.ts";
 import type { BdrvChild, BdrvChildClass, DrainedEndCounter } from "../graph/state.ts";
 import { type Transaction, tranAdd } from "../graph/transaction.ts";
 import { levelFor, removeLevel } from "../io/sections.ts";
@@ -59,10 +60,11 @@ function blkRootDrainedEnd(
 }
 
 /** blk_root_change_aio_ctx (block-backend.c:2206): one with a user that does not expect it stays, and so does its graph. */
-function blkRootChangeAioCtx(child: BdrvChild, ctx: AioContext, tran: Transaction): boolean {
+function blkRootChangeAioCtx(child: BdrvChild, ctx: AioContext, tran: Transaction): undefined {
   const blk = parentOf(child);
   const idle = blk.name !== "" && blk.devOps === null;
-  if (!blk.allowAioContextChange && !idle) return false;
+  if (!blk.allowAioContextChange && !idle)
+    throw new BlockError(EPERM, "Cannot change iothread of active block backend");
   tranAdd(tran, {
     name: "blk_root_set_aio_ctx",
     commit: () => {
@@ -70,7 +72,6 @@ function blkRootChangeAioCtx(child: BdrvChild, ctx: AioContext, tran: Transactio
       return undefined;
     },
   });
-  return true;
 }
 
 /** blk_root_get_parent_desc (block-backend.c:141). */

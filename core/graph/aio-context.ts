@@ -19,7 +19,7 @@ import {
   type Polls,
 } from "../sched/index.ts";
 import { childrenOf, edgeBs, parentsOf } from "./access.ts";
-import { BlockError } from "./block-error.ts";
+import { BlockError, settle, unwrap } from "./block-error.ts";
 import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
 import { type Transaction, tranAbort, tranAdd, tranCommit, tranNew } from "./transaction.ts";
 import { assertBdrvGraphWritable } from "./writable.ts";
@@ -45,9 +45,10 @@ export function* bdrvTryChangeAioContext(
   const oldContext = bs.aioContext;
   const visited = new Set<BdrvChild>(ignoreChild === null ? [] : [ignoreChild]);
   const tran = tranNew();
-  if (!(yield* bdrvChangeAioContext(bs, ctx, visited, tran))) {
+  const asked = yield* settle(() => bdrvChangeAioContext(bs, ctx, visited, tran));
+  if (!asked.ok) {
     yield* tranAbort(tran);
-    throw new BlockError(EPERM, `Cannot move node '${bs.nodeName}' to another iothread`);
+    throw asked.error;
   }
   // The drains have begun under the old lock and end under the new one.
   const main = machine.mainContext;
@@ -61,46 +62,42 @@ export function* bdrvTryChangeAioContext(
 
 /**
  * bdrv_change_aio_context (block.c:7315): queue in `tran` the move of `bs` and of all that is connected to it; each node is
- * drained from here until `tran` is finalised. False when a parent refuses. Polls.
+ * drained from here until `tran` is finalised. BlockError when a parent refuses. Polls.
  */
 export function* bdrvChangeAioContext(
   bs: BlockDriverState,
   ctx: AioContext,
   visited: Set<BdrvChild>,
   tran: Transaction,
-): Polls<boolean> {
+): Polls<void> {
   globalStateCode(SITE_CHANGE);
   assert(!tran.finalised, "moves are queued before they are made");
-  if (bs.aioContext === ctx) return true;
+  if (bs.aioContext === ctx) return;
   const above = parentsOf(bs, SITE_CHANGE);
-  const parentFollows = (edge: BdrvChild): Polls<boolean> =>
-    bdrvParentChangeAioContext(edge, ctx, visited, tran);
-  if (!(yield* everyEdge(bs, above, parentFollows))) return false;
+  yield* everyEdge(bs, above, (edge) => bdrvParentChangeAioContext(edge, ctx, visited, tran));
   const below = childrenOf(bs, SITE_CHANGE);
-  const childFollows = (edge: BdrvChild): Polls<boolean> =>
-    bdrvChildChangeAioContext(edge, ctx, visited, tran);
-  if (!(yield* everyEdge(bs, below, childFollows))) return false;
+  yield* everyEdge(bs, below, (edge) => bdrvChildChangeAioContext(edge, ctx, visited, tran));
   yield* bdrvDrainedBegin(bs, SITE_CHANGE);
   tranAdd(tran, {
     name: "bdrv_set_aio_context",
     commit: () => setAioContextCommit(bs, ctx),
     clean: () => bdrvDrainedEnd(bs, SITE_CLEAN),
   });
-  return true;
 }
 
-/** Ask `follows` for each edge of `list` until one says no (C: QLIST_FOREACH, not safe, over a body that polls). Polls. */
+/** Let `follow` act on each edge of `list` until one refuses (C: QLIST_FOREACH, not safe, over a body that polls). Polls. */
 function* everyEdge(
   bs: BlockDriverState,
   list: EdgeList,
-  follows: (edge: BdrvChild) => Polls<boolean>,
-): Polls<boolean> {
+  follow: (edge: BdrvChild) => Polls<void>,
+): Polls<void> {
   const which = List[list.which];
   machine.probe.emit(Ev.iter_begin, which, bs.id, SITE_CHANGE);
-  let edge = list.first;
-  while (edge !== null && (yield* follows(edge))) edge = list.next(edge);
+  const outcome = yield* settle(function* (): Polls<void> {
+    for (let edge = list.first; edge !== null; edge = list.next(edge)) yield* follow(edge);
+  });
   machine.probe.emit(Ev.iter_end, which, bs.id, SITE_CHANGE);
-  return edge === null;
+  unwrap(outcome);
 }
 
 /** bdrv_child_change_aio_context (block.c:7266): the node below `edge` follows. Polls. */
@@ -109,14 +106,14 @@ export function* bdrvChildChangeAioContext(
   ctx: AioContext,
   visited: Set<BdrvChild>,
   tran: Transaction,
-): Polls<boolean> {
+): Polls<void> {
   globalStateCode(SITE_CHILD);
-  if (visited.has(edge)) return true;
+  if (visited.has(edge)) return;
   visited.add(edge);
   const bs = edgeBs(edge, SITE_CHILD);
   assert(bs !== null, "an edge in a list points at a node");
   assert(visited.size > 0, "what was visited is remembered");
-  return yield* bdrvChangeAioContext(bs, ctx, visited, tran);
+  yield* bdrvChangeAioContext(bs, ctx, visited, tran);
 }
 
 /** The parent of `edge`, which is not attached, moves to `ctx` alone, or says that it cannot (false). Polls. */
@@ -124,14 +121,14 @@ export function* changeParentAioContext(edge: BdrvChild, ctx: AioContext): Polls
   globalStateCode(SITE_PARENT);
   assert(edge.rawBs === null, "the edge is not attached");
   const tran = tranNew();
-  const follows = yield* askParent(edge, ctx, new Set([edge]), tran);
-  if (follows) yield* tranCommit(tran);
+  const asked = yield* settle(() => askParent(edge, ctx, new Set([edge]), tran));
+  if (asked.ok) yield* tranCommit(tran);
   else yield* tranAbort(tran);
   assert(
-    !follows || edge.klass.getParentAioContext(edge) === ctx,
+    !asked.ok || edge.klass.getParentAioContext(edge) === ctx,
     "a parent that follows is there",
   );
-  return follows;
+  return asked.ok;
 }
 
 /** bdrv_parent_change_aio_context (block.c:7224): the parent above `edge` follows. Polls. */
@@ -140,11 +137,11 @@ function* bdrvParentChangeAioContext(
   ctx: AioContext,
   visited: Set<BdrvChild>,
   tran: Transaction,
-): Polls<boolean> {
+): Polls<void> {
   globalStateCode(SITE_PARENT);
-  if (visited.has(edge)) return true;
+  if (visited.has(edge)) return;
   visited.add(edge);
-  return yield* askParent(edge, ctx, visited, tran);
+  yield* askParent(edge, ctx, visited, tran);
 }
 
 function* askParent(
@@ -152,9 +149,14 @@ function* askParent(
   ctx: AioContext,
   visited: Set<BdrvChild>,
   tran: Transaction,
-): Polls<boolean> {
-  const answer = edge.klass.changeAioContext(edge, ctx, visited, tran);
-  return typeof answer === "boolean" ? answer : yield* answer;
+): Polls<void> {
+  const { changeAioContext, getParentDesc } = edge.klass;
+  if (changeAioContext === undefined) {
+    const user = getParentDesc(edge);
+    throw new BlockError(EPERM, `Changing iothreads is not supported by ${user}`);
+  }
+  const polls = changeAioContext(edge, ctx, visited, tran);
+  if (polls !== undefined) yield* polls;
 }
 
 /**

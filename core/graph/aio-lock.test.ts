@@ -32,7 +32,6 @@ function fixedRoot(ctx: AioContext) {
     parentIsBds: false,
     getParentDesc: () => "a test's root",
     getParentAioContext: () => ctx,
-    changeAioContext: () => false,
     drainedBegin: (child, section) =>
       void (child.opaque as { quiescedFor: number[] }).quiescedFor.push(section) as undefined,
     drainedEnd: (child) =>

@@ -126,15 +126,15 @@ export interface BdrvChildClass {
   readonly detach?: (child: BdrvChild) => Polls<void>;
   readonly getParentAioContext: (child: BdrvChild) => AioContext;
   /**
-   * The parent follows its child into `ctx` when `tran` is committed; false says that it cannot. `visited` holds the edges
-   * that need no look any more. May poll: a node drains itself first.
+   * The parent follows its child into `ctx` when `tran` is committed; throws a BlockError when it cannot. `visited` holds the
+   * edges that need no look any more. May poll: a node drains itself first. Missing: such a parent never moves.
    */
-  readonly changeAioContext: (
+  readonly changeAioContext?: (
     child: BdrvChild,
     ctx: AioContext,
     visited: Set<BdrvChild>,
     tran: Transaction,
-  ) => boolean | Polls<boolean>;
+  ) => undefined | Polls<void>;
   readonly resize?: (child: BdrvChild) => void;
   readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined;
   readonly drainedPoll?: (child: BdrvChild, section: SectionId) => boolean;

@@ -62,11 +62,9 @@ function* childJobChangeAioContext(
   ctx: AioContext,
   visited: Set<BdrvChild>,
   tran: Transaction,
-): Polls<boolean> {
+): Polls<void> {
   const job = jobOf(child);
-  for (const sibling of job.nodes) {
-    if (!(yield* bdrvChildChangeAioContext(sibling, ctx, visited, tran))) return false;
-  }
+  for (const sibling of job.nodes) yield* bdrvChildChangeAioContext(sibling, ctx, visited, tran);
   tranAdd(tran, {
     name: "child_job_set_aio_ctx",
     commit: () => {
@@ -74,7 +72,6 @@ function* childJobChangeAioContext(
       return undefined;
     },
   });
-  return true;
 }
 
 /** block_job_create (blockjob.c:471): a job in the context of `bs`, with an edge to it, "main node". Polls. */
