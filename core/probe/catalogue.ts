@@ -37,6 +37,7 @@ export type FieldType =
   | "lockkind" // LockKind
   | "call" // HostCall
   | "status" // RunStatus
+  | "jobstatus" // JobStatus
   | "count" // a number, may be negative
   | "bool" // 0 or 1
   | "ret" // >= 0, or a negated errno
@@ -80,8 +81,22 @@ export const LOCK_KINDS = [
   "co_mutex",
   "co_rwlock_read",
   "co_rwlock_write",
+  "mutex",
 ] as const;
 export const HOST_CALLS = ["none", "open", "close", "size", "alignment", "truncate"] as const;
+export const JOB_STATUSES = [
+  "undefined",
+  "created",
+  "running",
+  "paused",
+  "ready",
+  "standby",
+  "waiting",
+  "pending",
+  "aborting",
+  "concluded",
+  "null",
+] as const;
 export const RUN_STATUSES = ["none", "ok", "assertion", "deadlock", "limit"] as const;
 
 interface Kind {
@@ -301,6 +316,14 @@ export const CATALOGUE = {
   run_end: input(144, { status: "status", steps: "steps" }),
   /** Code of a node whose thread is that of `home` ran in a thread that may not run it; `polls`: it is I/O-or-GS code. */
   wrong_home: observation(145, { site: "site", home: "ctx", polls: "bool" }),
+
+  // ---- Jobs, beside what drains do to them ---------------------------------------------------------------------------
+  /** job_state_transition_locked. */
+  job_status: observation(150, { job: "job", from: "jobstatus", to: "jobstatus" }),
+  /** job_sleep_ns: the job is to sleep until `deadline`. */
+  job_sleep: observation(151, { job: "job", deadline: "ns" }),
+  /** The job goes on, `left` nanoseconds before the deadline of its sleep (0: it slept in full). */
+  job_sleep_end: observation(152, { job: "job", cancelled: "bool", left: "ns" }),
 } as const satisfies Readonly<Record<string, Kind>>;
 
 export type EventName = keyof typeof CATALOGUE;
@@ -411,6 +434,7 @@ export const ENUM_WORDS: Readonly<Partial<Record<FieldType, readonly string[]>>>
   lockkind: LOCK_KINDS,
   call: HOST_CALLS,
   status: RUN_STATUSES,
+  jobstatus: JOB_STATUSES,
 };
 
 function numbers<const W extends readonly string[]>(
@@ -430,3 +454,4 @@ export const Phase = numbers(TRAN_PHASES);
 export const LockKindOf = numbers(LOCK_KINDS);
 export const Call = numbers(HOST_CALLS);
 export const Status = numbers(RUN_STATUSES);
+export const JobStatusOf = numbers(JOB_STATUSES);
