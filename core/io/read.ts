@@ -68,7 +68,8 @@ export function* bdrvAlignedPreadv(
   if (total < 0) return total;
   const there = alignUp(Math.max(0, total - offset), bs.requestAlignment);
   const inside = Math.min(bytes, there);
-  if (inside > 0) {
+  // A request for nothing goes to the driver as well.
+  if (inside > 0 || bytes === 0) {
     const ret = yield* bdrvDriverPreadv(bs, offset, inside, qiov, flags);
     if (ret < 0) return ret;
   }

@@ -13,6 +13,7 @@ import {
   BDRV_CHILD_FILTERED,
   BDRV_CHILD_PRIMARY,
   BDRV_REQ_FUA,
+  BLK_PERM_ALL,
   type BdrvChild,
   type BlockDriver,
   type BlockDriverState,
@@ -61,7 +62,12 @@ const slowFilter: BlockDriver = {
   },
 };
 
-const TOP: BlockDriver = { formatName: "top", isFilter: false };
+/** May do everything with its child, and shares everything. */
+const TOP: BlockDriver = {
+  formatName: "top",
+  isFilter: false,
+  childPerm: () => ({ perm: BLK_PERM_ALL, sharedPerm: BLK_PERM_ALL }),
+};
 
 /** A disk of 64 KiB in memory below an edge; alignment as asked for. */
 interface Disk {
@@ -372,6 +378,26 @@ describe("a node", () => {
     expect(log).toBe("plug last unplug");
     expect(outcome).toBe("ok");
   });
+});
+
+it("a read of nothing goes to the driver, too, even at the end of the node", () => {
+  const { log } = runMain(function* (log): Polls<void> {
+    const drv: BlockDriver = {
+      formatName: "counts",
+      isFilter: false,
+      coPreadv: function* (_bs, offset, bytes): Co<number> {
+        log.push(`${bytes} at ${offset}`);
+        return 0;
+      },
+    };
+    const bs = yield* bdrvOpenDriver(drv, "disk", { totalBytes: 0 });
+    const top = yield* bdrvOpenDriver(TOP, "top", {
+      children: [{ name: "x", role: BDRV_CHILD_DATA, bs }],
+    });
+    const child = must(top.rawChildren.first, "the child is attached");
+    expect(yield* bdrvPreadv(child, 0, 0, qiovOf(hostAllocate(0)))).toBe(0);
+  });
+  expect(log).toBe("0 at 0");
 });
 
 describe("an error below", () => {

@@ -1,6 +1,7 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
+import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import type { QemuFamily } from "./support/index.ts";
 
-export const FAMILIES: readonly QemuFamily[] = [bdrvDrainCounters];
+export const FAMILIES: readonly QemuFamily[] = [bdrvDrainCounters, bdrvDrainGraphChange];

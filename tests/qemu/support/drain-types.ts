@@ -53,3 +53,15 @@ export function* coDoDrainEnd(type: DrainType, bs: BlockDriverState): Co<void> {
   else if (type === "drain") yield* bdrvCoDrainedEnd(bs, SITE_DRAIN);
   else yield* bdrvCoSubtreeDrainedEnd(bs, SITE_DRAIN);
 }
+
+/** Begin and end of a drain in one of the two colours: `Stop` is what such a generator yields. */
+export interface Drains<Stop> {
+  readonly doBegin: (type: DrainType, bs: BlockDriverState) => Generator<Stop, void, void>;
+  readonly doEnd: (type: DrainType, bs: BlockDriverState) => Generator<Stop, void, void>;
+}
+
+/** For code at thread level. */
+export const THREAD_DRAINS = { doBegin: doDrainBegin, doEnd: doDrainEnd } as const;
+
+/** For code in a coroutine. */
+export const CO_DRAINS = { doBegin: coDoDrainBegin, doEnd: coDoDrainEnd } as const;
