@@ -232,6 +232,9 @@ export const CATALOGUE = {
   }),
   tracked_end: observation(70, { node: "node", type: "request" }),
   tracked_wait: observation(71, { node: "node", type: "request" }),
+  /** The I/O limits of a BlockBackend or node (`owner`) make the request that runs in `co` wait, and let it go on. */
+  throttle_wait: observation(72, { owner: "owner", id: "id", co: "co", write: "bool" }),
+  throttle_resumed: observation(73, { owner: "owner", id: "id", co: "co", write: "bool" }),
 
   // ---- Graph: life of nodes, edges, backends ------------------------------------------------------------------------
   bs_new: observation(80, { node: "node", name: "string", driver: "string" }),
