@@ -126,6 +126,7 @@ function identityOf({ why }: FindingDraft, names: Names): string[] {
     case "assertion":
       return [names.site(why.site).name, names.string(why.text)];
     case "thread":
+    case "home":
       return [names.site(why.site).name];
     case "stuck":
       return why.frames.map(({ site }) => names.site(site).name);

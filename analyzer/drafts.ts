@@ -42,6 +42,13 @@ export type Why =
   | { readonly code: "assertion"; readonly site: number; readonly text: number }
   | { readonly code: "thread"; readonly site: number; readonly ctx: number }
   | {
+      readonly code: "home";
+      readonly site: number;
+      readonly ctx: number;
+      readonly home: number;
+      readonly polls: boolean;
+    }
+  | {
       readonly code: "stuck";
       readonly frames: readonly {
         readonly ctx: number;

@@ -40,8 +40,8 @@ export const RULES = {
   },
   "wrong-thread": {
     severity: "error",
-    title: "Global-state code outside the main context",
-    help: "Code that only the main context may run (a graph edit, or a function that begins with GLOBAL_STATE_CODE) ran in an iothread, or I/O code ran where it must not. Move the call to a bottom half of the main context.",
+    title: "Code in a thread that may not run it",
+    help: "Code that only the main context may run (a graph edit, or a function that begins with GLOBAL_STATE_CODE) ran in an iothread, or I/O code of a node ran in a thread that is not the node's and has no right to it. Move the call to a bottom half of the context that the finding names.",
   },
   "modelled-assertion": {
     severity: "error",

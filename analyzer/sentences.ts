@@ -39,7 +39,8 @@ function titleWithoutList(draft: FindingDraft, names: Names): string {
   if (why.code === "request") return `A request began inside ${names.sectionText(why.section)}.`;
   if (why.code === "assertion")
     return `Assertion failed in ${names.site(why.site).name}: ${names.string(why.text)}.`;
-  if (why.code === "thread") return `${names.site(why.site).name} ran in ${names.ctx(why.ctx)}.`;
+  if (why.code === "thread" || why.code === "home")
+    return `${names.site(why.site).name} ran in ${names.ctx(why.ctx)}.`;
   if (why.code === "stuck") return "Nothing can ever run again.";
   const first = draft.accesses[0];
   if (draft.rule === "wrong-thread" && first !== undefined) {
@@ -88,6 +89,10 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
       return `The run stopped there, as QEMU would have: ${names.string(why.text)}.`;
     case "thread":
       return `Only the main context may run it; it ran in ${names.ctx(why.ctx)}.`;
+    case "home":
+      return why.polls
+        ? `Only ${names.ctx(why.home)}, where the node is at home, and the main context may run it, because it polls.`
+        : `The node is at home in ${names.ctx(why.home)}; another thread needs that context's lock to run this, and no iothread does without.`;
     case "stuck":
       return stuckText(why, names);
   }

@@ -76,6 +76,18 @@ describe("verdicts of the run", () => {
     expect(linesOf(text)[0]).toContain("wrong-thread: bdrv_append ran in context 1.");
   });
 
+  it("I/O code in an iothread that is not the node's", () => {
+    const text = `
+      main         | io1                                      | io2
+      context main |                                          |
+                   | wrong-home io2 @bdrv_co_flush            |
+                   | wrong-home io2 polls @bdrv_drained_begin |`;
+    const lines = linesOf(text);
+    expect(lines[0]).toContain("wrong-thread: bdrv_co_flush ran in context 1.");
+    expect(lines[0]).toContain("at home in context 2");
+    expect(lines[1]).toContain("because it polls");
+  });
+
   it("a deadlock, with what each context waits for", () => {
     const text = `
       main         | io1

@@ -14,7 +14,7 @@ export interface StuckFrame {
 }
 
 export class VerdictRules implements Pass {
-  readonly kinds = [Ev.model_assert, Ev.wrong_thread, Ev.stuck, Ev.run_end] as const;
+  readonly kinds = [Ev.model_assert, Ev.wrong_thread, Ev.wrong_home, Ev.stuck, Ev.run_end] as const;
   readonly #context: PassContext;
   readonly #stuck: StuckFrame[] = [];
   /** How the run ended; null before its last event. */
@@ -33,6 +33,14 @@ export class VerdictRules implements Pass {
         code: "thread",
         site: a,
         ctx: this.#context.now.ctx,
+      });
+    else if (kind === Ev.wrong_home)
+      this.#note("wrong-thread", `site ${a} home ${b}`, {
+        code: "home",
+        site: a,
+        ctx: this.#context.now.ctx,
+        home: b,
+        polls: c !== 0,
       });
     else {
       const word = RUN_STATUSES[a];

@@ -318,6 +318,7 @@ const VERBS = {
   // Verdicts.
   assertion: (s) => s.emit(Ev.model_assert, s.site, s.string(0)),
   "wrong-thread": (s) => s.emit(Ev.wrong_thread, s.site),
+  "wrong-home": (s) => s.emit(Ev.wrong_home, s.site, s.context(0), s.has("polls") ? 1 : 0),
   stuck: (s) => s.emit(Ev.stuck, s.context(0), 0, s.site),
   "run-end": (s) => s.emit(Ev.run_end, Status[s.word(0) as keyof typeof Status]),
 } satisfies Readonly<Record<string, Verb>>;

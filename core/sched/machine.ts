@@ -233,6 +233,7 @@ export class Machine {
   #explainDeadlock(): void {
     for (const ctx of this.contexts) {
       this.probe.ctx = ctx.id;
+      this.currentContext = ctx;
       for (const [depth, frame] of ctx.waitFrames.entries()) {
         this.probe.emit(Ev.stuck, ctx.id, depth, frame.site);
       }
@@ -241,6 +242,7 @@ export class Machine {
         this.probe.emit(Ev.model_assert, innermost.site, this.probe.intern(LOST_WAKE_UP));
       }
     }
+    this.currentContext = null;
     this.probe.ctx = WORLD_CTX;
   }
 
