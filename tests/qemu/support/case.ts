@@ -40,6 +40,8 @@ export interface QemuCase {
   readonly ends?: Exclude<RunOutcome, "wait">;
   /** Why nodes or BlockBackends are left at the end; without it there must be none. */
   readonly leaves?: string;
+  /** Why the invariants that are checked after every step do not all hold; without it they must. */
+  readonly breaksInvariants?: string;
   /** How the modelled disk behaves. */
   readonly disk?: DiskOptions;
   /** Not one of QEMU's: a variant of ours beside it, e.g. with a patch the other way. */

@@ -129,8 +129,9 @@ function runRandom(qemuCase: QemuCase, seed: number, judge: Judge): void {
 }
 
 /** What a run of `qemuCase` is asked for. */
-export function optionsOf({ without = [], lock = "none" }: QemuCase, seed: number): RunOptions {
-  return { seed, without, lock };
+export function optionsOf(qemuCase: QemuCase, seed: number): RunOptions {
+  const { without = [], lock = "none", breaksInvariants } = qemuCase;
+  return { seed, without, lock, checkInvariants: breaksInvariants === undefined };
 }
 
 /** Keeps all batches. */
