@@ -19,6 +19,7 @@ export const childRoot: BdrvChildClass = {
   stayAtNode: false,
   parentIsBds: false,
   getParentDesc: blkRootGetParentDesc,
+  getName: (child) => parentOf(child).name,
   getParentAioContext: (child) => blkGetAioContext(parentOf(child)),
   changeAioContext: (child, ctx, _visited, tran) => blkRootChangeAioCtx(child, ctx, tran),
   resize: (child) => parentOf(child).devOps?.resizeCb?.(),

@@ -3,6 +3,7 @@
 //
 // `attach` runs when the edge already points at its node, `detach` while it still does. Both may poll.
 
+import { assert, type SiteId } from "../base/index.ts";
 import {
   bdrvApplySubtreeDrain,
   bdrvChildCbDrainedBegin,
@@ -12,9 +13,10 @@ import {
 } from "../io/index.ts";
 import { Klass, site } from "../probe/index.ts";
 import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
-import { backingOf, fileOf } from "./access.ts";
+import { backingOf, edgeBs, fileOf } from "./access.ts";
 import { bdrvChangeAioContext } from "./aio-context.ts";
 import { insertIntoChildren, removeFromChildren, setBacking, setFile } from "./edge-lists.ts";
+import { bdrvBackingAttach, bdrvBackingDetach } from "./op-blockers.ts";
 import {
   BDRV_CHILD_COW,
   BDRV_CHILD_FILTERED,
@@ -60,6 +62,7 @@ function* bdrvChildCbAttach(child: BdrvChild): Polls<void> {
 function* bdrvChildCbDetach(child: BdrvChild): Polls<void> {
   globalStateCode(SITE_DETACH);
   const bs = parentOf(child);
+  if ((child.role & BDRV_CHILD_COW) !== 0) bdrvBackingDetach(child, nodeOf(child, SITE_DETACH));
   yield* bdrvUnapplySubtreeDrain(child, bs);
   assertBdrvGraphWritable(bs, SITE_DETACH);
   removeFromChildren(bs, child, SITE_DETACH);
@@ -94,10 +97,17 @@ function attachToFormat(bs: BlockDriverState, child: BdrvChild): void {
     modelAssert(!primary, "!(child->role & BDRV_CHILD_PRIMARY)", SITE_ATTACH);
     modelAssert(backingOf(bs, SITE_ATTACH) === null, "!bs->backing", SITE_ATTACH);
     setBacking(bs, child, SITE_ATTACH);
+    bdrvBackingAttach(child, nodeOf(child, SITE_ATTACH));
   } else if (primary) {
     modelAssert(fileOf(bs, SITE_ATTACH) === null, "!bs->file", SITE_ATTACH);
     setFile(bs, child, SITE_ATTACH);
   }
+}
+
+function nodeOf(child: BdrvChild, siteId: SiteId): BlockDriverState {
+  const bs = edgeBs(child, siteId);
+  assert(bs !== null, "an edge that comes or goes points at its node");
+  return bs;
 }
 
 function parentOf(child: BdrvChild): BlockDriverState {

@@ -13,6 +13,7 @@ export {
   bdrvSetFileOrBackingNoperm,
 } from "./backing.ts";
 export { BlockError, type Outcome, settle, unwrap } from "./block-error.ts";
+export type { BlockOptions, BlockOptionValue, ReopenState } from "./block-options.ts";
 export {
   bdrvChainContains,
   bdrvCowChild,
@@ -26,6 +27,11 @@ export { childOfBds } from "./child-of-bds.ts";
 export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
 export { withDrained, withSubtreeDrained } from "./edit-drains.ts";
+export {
+  bdrvFreezeBackingChain,
+  bdrvIsBackingChainFrozen,
+  bdrvUnfreezeBackingChain,
+} from "./freeze.ts";
 export { graphOp } from "./graph-op.ts";
 export {
   type DrawnGraph,
@@ -34,8 +40,21 @@ export {
   graphFromText,
   graphToText,
 } from "./graph-text.ts";
+export { bdrvInheritsFromRecursive } from "./inherits-from.ts";
 export { assertGraphInvariants } from "./invariants.ts";
+export { bdrvGetDeviceName, bdrvGetDeviceOrNodeName, bdrvGetParentName } from "./names.ts";
 export { bdrvFindNode, bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";
+export {
+  BLOCK_OP_TYPES,
+  type BlockOpType,
+  bdrvOpBlock,
+  bdrvOpBlockAll,
+  bdrvOpBlockerIsEmpty,
+  bdrvOpIsBlocked,
+  bdrvOpUnblock,
+  bdrvOpUnblockAll,
+  type OpBlockReason,
+} from "./op-blockers.ts";
 export {
   bdrvInsertNode,
   bdrvOpenDriver,

@@ -14,6 +14,8 @@ import type {
   GuestBuffer,
   Polls,
 } from "../sched/index.ts";
+import type { BlockOptions, ReopenState } from "./block-options.ts";
+import type { BlockOpType, OpBlockReason } from "./op-blockers.ts";
 import { BLK_PERM_ALL, type Permissions } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -40,6 +42,15 @@ export interface Qiov {
   readonly buffer: GuestBuffer;
   readonly start: number;
 }
+
+/** C: bdrv_child_perm of a BlockDriver. */
+export type ChildPerm = (
+  bs: BlockDriverState,
+  child: BdrvChild | null,
+  role: number,
+  reopen: WritableAfterReopen | null,
+  parent: Permissions,
+) => Permissions;
 
 /** A driver (C: BlockDriver): a table of functions, as in QEMU. `opaque` of the node is the driver's own state. */
 export interface BlockDriver {
@@ -95,18 +106,29 @@ export interface BlockDriver {
    * What the node asks of a child, or of a child to be (`child` is null), when its own parents ask `parent`. Missing: the
    * default for the role. Called again whenever something above changes; must not edit anything.
    */
-  readonly childPerm?: (
-    bs: BlockDriverState,
-    child: BdrvChild | null,
-    role: number,
-    reopen: WritableAfterReopen | null,
-    parent: Permissions,
-  ) => Permissions;
+  readonly childPerm?: ChildPerm;
   /** The node's parents will ask `asked` of it: prepare, or refuse with a BlockError. May poll. */
   readonly checkPerm?: (bs: BlockDriverState, asked: Permissions) => undefined | Polls<void>;
   /** They ask it now (after checkPerm), or the update is off. May poll. */
   readonly setPerm?: (bs: BlockDriverState, asked: Permissions) => undefined | Polls<void>;
   readonly abortPermUpdate?: (bs: BlockDriverState) => undefined | Polls<void>;
+  /**
+   * A reopen (reopen.ts): stage the new options, or refuse with a BlockError; then make them true, or drop them. The node is
+   * drained. `reopenCommitPost` runs when the whole queue is committed. May poll. Without `reopenPrepare` a node of this
+   * driver cannot be reopened.
+   */
+  readonly reopenPrepare?: (state: ReopenState) => undefined | Polls<void>;
+  readonly reopenCommit?: (state: ReopenState) => undefined | Polls<void>;
+  readonly reopenCommitPost?: (state: ReopenState) => undefined | Polls<void>;
+  readonly reopenAbort?: (state: ReopenState) => undefined | Polls<void>;
+  /** Options of its own that a reopen may leave out, and so reset (C: mutable_opts). */
+  readonly mutableOptions?: readonly string[];
+  /** Write the name of the backing file into the image: 0 or a negated errno. May poll. Missing: there is no place for it. */
+  readonly changeBackingFile?: (
+    bs: BlockDriverState,
+    backingFile: string,
+    backingFormat: string,
+  ) => Polls<number>;
   /** Hot add and removal of a child (quorum-children.ts has both). Poll. Missing: the driver's children are fixed. */
   readonly addChild?: (bs: BlockDriverState, childBs: BlockDriverState) => Polls<void>;
   readonly delChild?: (bs: BlockDriverState, child: BdrvChild) => Polls<void>;
@@ -121,6 +143,8 @@ export interface BdrvChildClass {
   readonly stayAtNode: boolean;
   readonly parentIsBds: boolean;
   readonly getParentDesc: (child: BdrvChild) => string;
+  /** The name by which users know the parent, "" for none; missing where parents have none but a node-name. */
+  readonly getName?: (child: BdrvChild) => string;
   /** May poll (it applies the parent's subtree drain to the child). */
   readonly attach?: (child: BdrvChild) => Polls<void>;
   readonly detach?: (child: BdrvChild) => Polls<void>;
@@ -136,6 +160,15 @@ export interface BdrvChildClass {
     tran: Transaction,
   ) => undefined | Polls<void>;
   readonly resize?: (child: BdrvChild) => void;
+  /**
+   * The node below is now `base`, called `filename` (bdrv_drop_intermediate): write that down. BlockError when it cannot be.
+   * May poll.
+   */
+  readonly updateFilename?: (
+    child: BdrvChild,
+    base: BlockDriverState,
+    filename: string,
+  ) => undefined | Polls<void>;
   readonly drainedBegin?: (child: BdrvChild, section: SectionId) => undefined;
   readonly drainedPoll?: (child: BdrvChild, section: SectionId) => boolean;
   readonly drainedEnd?: (
@@ -303,6 +336,21 @@ export class BlockDriverState {
   inactive = false;
   /** Every parent shares everything (C: force_share). Set when the node is opened. */
   forceShare = false;
+  /** No link to this node is ever frozen: the filter of a job that wants to leave when it likes. */
+  neverFreeze = false;
+  /** A filter that nobody asked for; users take the node below it for this one. */
+  implicit = false;
+  /** The node whose options made this one, and whose reopen reopens it, too. Main context only. */
+  inheritsFrom: BlockDriverState | null = null;
+  /** What may not be done to the node, and why; newest reason first. Main context only (op-blockers.ts). */
+  readonly opBlockers = new Map<BlockOpType, OpBlockReason[]>();
+  /** Why the backing file of this node is blocked; null without one. */
+  backingBlocker: OpBlockReason | null = null;
+  /** What the node was opened with, and which of that the user gave (the rest is inherited). Replaced by a reopen. */
+  options: BlockOptions = {};
+  explicitOptions: BlockOptions = {};
+  /** What the image says its backing file is called, "" for nothing. */
+  backingFile = "";
   /** bdrv_close ran: the node is no longer usable. */
   closed = false;
 

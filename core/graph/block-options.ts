@@ -1,0 +1,59 @@
+// What a node is opened with, as QEMU keeps it (C: a flattened QDict): dotted names, simple values.
+//
+// Options of a child that was made for its parent alone carry the child's name in front (`backing.read-only`); a child that
+// is a node of its own is named by its node-name (`backing: "other"`), and null says that there shall be none. State only:
+// what a reopen does with options is in reopen-queue.ts and the files beside it.
+
+import { assert } from "../base/index.ts";
+import type { BlockDriverState, WritableAfterReopen } from "./state.ts";
+
+/** The value of an option. */
+export type BlockOptionValue = string | number | boolean | null;
+
+/** Options by name; a new object for each change. */
+export type BlockOptions = Readonly<Record<string, BlockOptionValue>>;
+
+/** A node in a reopen queue (C: BDRVReopenState). */
+export interface ReopenState {
+  readonly bs: BlockDriverState;
+  /** All options that it will have, and those of them that were given. */
+  options: BlockOptions;
+  explicitOptions: BlockOptions;
+  /** It will not be written to. */
+  readOnly: boolean;
+  /** Options that are not given are to be reset, and `backing` is not given. */
+  backingMissing: boolean;
+  /** The children that the reopen takes away, for the permissions of what they leave behind. */
+  oldBackingBs: BlockDriverState | null;
+  oldFileBs: BlockDriverState | null;
+  /** The nodes of the queue, with what they will be. */
+  queue: WritableAfterReopen;
+  /** The driver's own staged state. */
+  opaque: unknown;
+}
+
+/** qdict_del: `options` without `name`. */
+export function withoutOption(options: BlockOptions, name: string): BlockOptions {
+  const { [name]: _gone, ...rest } = options;
+  return rest;
+}
+
+/** qdict_extract_subqdict: the options that start with `prefix`, without it, and the others. */
+export function splitOptions(
+  options: BlockOptions,
+  prefix: string,
+): { readonly inside: BlockOptions; readonly outside: BlockOptions } {
+  assert(prefix.endsWith("."), "a prefix of options ends with a dot");
+  const inside: Record<string, BlockOptionValue> = {};
+  const outside: Record<string, BlockOptionValue> = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (name.startsWith(prefix)) inside[name.slice(prefix.length)] = value;
+    else outside[name] = value;
+  }
+  return { inside, outside };
+}
+
+/** Whether `options` has `name`, be it null. */
+export function hasOption(options: BlockOptions, name: string): boolean {
+  return Object.hasOwn(options, name);
+}
