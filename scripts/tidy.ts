@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bans } from "./tidy/bans.ts";
 import { docComments } from "./tidy/doc-comments.ts";
+import { domains } from "./tidy/domains.ts";
 import { droppedYield } from "./tidy/dropped-yield.ts";
 import { imports } from "./tidy/imports.ts";
 import { type Check, type Problem, projectFromDisk } from "./tidy/project.ts";
@@ -22,6 +23,7 @@ const CHECKS: readonly Check[] = [
   ratchet,
   readmes,
   docComments,
+  domains,
 ];
 
 function main(names: readonly string[]): number {
