@@ -50,6 +50,7 @@ export { iothreadCreate, iothreadStopJoin } from "./iothread.ts";
 export * from "./machine.ts";
 export { ModelAssertion, modelAssert } from "./model-assert.ts";
 export { coRunOutside, runInCoroutine } from "./outside.ts";
+export { QemuEvent, qemuEventReset, qemuEventSet, qemuEventWait } from "./qemu-event.ts";
 export { qemuCoSleepNs, Timer, timerDel, timerMod, timerNew } from "./timer.ts";
 export {
   aioWaitBhOneshot,

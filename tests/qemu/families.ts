@@ -2,6 +2,11 @@
 
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
+import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import type { QemuFamily } from "./support/index.ts";
 
-export const FAMILIES: readonly QemuFamily[] = [bdrvDrainCounters, bdrvDrainGraphChange];
+export const FAMILIES: readonly QemuFamily[] = [
+  bdrvDrainCounters,
+  bdrvDrainGraphChange,
+  bdrvDrainIothread,
+];

@@ -209,11 +209,14 @@ class Judge {
   #compare(findings: readonly Finding[], schedule: ScheduleKind, seed: number): void {
     const declared = this.#case.findings ?? [];
     const lines = [...new Set(findings.map(findingLine))];
-    for (const line of lines) {
-      this.#runsOf.set(line, (this.#runsOf.get(line) ?? 0) + 1);
-      if (!declared.some((one) => findingFits(one, line)))
-        this.objectTo(`the analyzer finds what is not declared: ${line}`, schedule, seed);
-    }
+    for (const line of lines) this.#runsOf.set(line, (this.#runsOf.get(line) ?? 0) + 1);
+    const undeclared = lines.filter((line) => !declared.some((one) => findingFits(one, line)));
+    if (undeclared.length > 0)
+      this.objectTo(
+        `the analyzer finds what is not declared:\n  ${undeclared.join("\n  ")}\n`,
+        schedule,
+        seed,
+      );
     for (const one of declared) {
       if (one.when === "always" && !lines.some((line) => findingFits(one, line)))
         this.objectTo(`the analyzer does not find ${nameOf(one)}`, schedule, seed);
