@@ -31,10 +31,11 @@ export function retargetLevels(child: BdrvChild, newBs: BlockDriverState): void 
   const before = child.quiescedFor.length;
   for (let i = 0; i < moves; i++)
     transferLevel(child, stale[i] as SectionId, missing[i] as SectionId);
-  for (const section of stale.slice(moves)) {
+  const leftOver = stale.slice(moves);
+  // All out before any goes in: a section may be left over more than once.
+  for (const section of leftOver)
     child.quiescedFor.splice(child.quiescedFor.lastIndexOf(section), 1);
-    child.quiescedFor.push(section);
-  }
+  child.quiescedFor.push(...leftOver);
   assert(child.quiescedFor.length === before, "a transfer changes no counter");
 }
 

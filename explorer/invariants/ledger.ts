@@ -4,7 +4,7 @@
 // the events, adds and takes away by one, and complains when an event says another number. It passes every event on.
 
 import { AssertionError, type StringId } from "#core/base";
-import { Drain, Ev, ProbeBase } from "#core/probe";
+import { Drain, Ev, Owner, ProbeBase } from "#core/probe";
 
 const MAIN_CTX = 0;
 
@@ -58,7 +58,8 @@ export class Ledger extends ProbeBase {
     this.#forwardActor();
     this.#inner.emit(kind, a, b, c, d);
     this.#clock++;
-    this.#note(kind, a, b, c);
+    if (kind === Ev.quiesce_transfer) this.#transfer(a, b, c, d);
+    else this.#note(kind, a, b, c);
   }
 
   override emitWide(kind: number, wide: number, a = 0, b = 0, c = 0, d = 0): void {
@@ -177,6 +178,13 @@ export class Ledger extends ProbeBase {
     if (section === undefined || section.polled) return;
     section.polled = true;
     this.#pollEnds.set(id, this.#clock);
+  }
+
+  /** A level that node `id` had for section `from` is now for `to`. */
+  #transfer(owner: number, id: number, from: number, to: number): void {
+    if (owner !== Owner.node) return;
+    this.#level(from, id, -1);
+    this.#level(to, id, 1);
   }
 
   #level(section: number, node: number, by: number): void {
