@@ -12,14 +12,15 @@ import type { Polls } from "#core/sched";
 import {
   findingFits,
   findingLine,
+  headerOf,
   type RunOptions,
   recordTwice,
   runScenario,
   type Scenario,
   type SchedulerName,
 } from "#explorer";
-import { Recorder, type Sink } from "#tracer";
-import { bytesSource, TraceReader } from "#traces";
+import { MemorySink, Recorder, type Sink } from "#tracer";
+import { bytesSource, FORMAT_VERSION, TraceReader } from "#traces";
 import { roundTripOf } from "../../record-replay/round-trip.ts";
 import type { DeclaredFinding, QemuCase } from "./case.ts";
 import { CaseFailure, CaseTest } from "./case-test.ts";
@@ -126,6 +127,47 @@ function runRandom(qemuCase: QemuCase, seed: number, judge: Judge): void {
   } catch (error) {
     judge.failed(error, "random", seed);
   }
+}
+
+/**
+ * Record one run of `qemuCase`, under its own schedule or the random one of a seed, whether it passes or not: the trace, the
+ * problem ("" for none) and the lines of what the analyzer finds.
+ */
+export function recordCase(
+  qemuCase: QemuCase,
+  which: "own" | number,
+): { readonly bytes: Uint8Array; readonly problem: string; readonly findings: readonly string[] } {
+  const scenario = scenarioOf(qemuCase);
+  const isOwn = which === "own";
+  const params = { schedule: isOwn ? "own" : "random" };
+  const options = { ...optionsOf(qemuCase, isOwn ? OWN_SEED : which), params };
+  const sink = new MemorySink(
+    headerOf(scenario, options, {
+      host: "simulated",
+      level: "full",
+      coreVersion: "",
+      formatVersion: FORMAT_VERSION,
+      provenance: { createdAt: "", host: "", node: "", quiesce: "" },
+    }),
+  );
+  const probe = new Recorder(sink);
+  const scheduler = isOwn ? (qemuCase.schedule ?? "default") : schedulerOf(which);
+  let problem = "";
+  try {
+    const { outcome } = runScenario(scenario, { ...options, scheduler, probe });
+    if (outcome !== (qemuCase.ends ?? "ok")) problem = `the run ended with "${outcome}"`;
+  } catch (error) {
+    problem = error instanceof CaseFailure ? error.message : ((error as Error).stack ?? "");
+  }
+  probe.close();
+  const bytes = sink.bytes();
+  const reader = TraceReader.open(bytesSource(bytes));
+  const result = analyze({
+    batches: reader.batches(),
+    sites: siteTable,
+    strings: reader.strings,
+  });
+  return { bytes, problem, findings: result.findings.map(findingLine) };
 }
 
 /** What a run of `qemuCase` is asked for. */

@@ -1,0 +1,2 @@
+export { FAMILIES } from "./families.ts";
+export * from "./support/index.ts";
