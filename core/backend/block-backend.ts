@@ -4,6 +4,7 @@
 // (gate.ts) is `quiescedFor` and `queuedRequests`: while a drain of the root lasts, new requests wait there.
 
 import type { BlkId, SectionId } from "../base/index.ts";
+import { BLK_PERM_ALL } from "../graph/permission-bits.ts";
 import type { BdrvChild } from "../graph/state.ts";
 import { type AioContext, CoQueue, perMachine } from "../sched/index.ts";
 
@@ -22,6 +23,9 @@ export interface BlockDevOps {
 /** How a BlockBackend is made. */
 export interface BlkOptions {
   readonly name?: string;
+  /** What its user needs of the node, and lets the node's other parents have: BLK_PERM_*, default all and all. */
+  readonly perm?: number;
+  readonly sharedPerm?: number;
   /** Writes behind the end make the image longer. */
   readonly allowWriteBeyondEof?: boolean;
   /** The root node may take it along to another AioContext. */
@@ -48,6 +52,9 @@ export class BlockBackend {
   /** Set by jobs on their own BlockBackends and by exports: requests pass the gate although it is closed. */
   disableRequestQueuing = false;
   readonly waitsOnce: boolean;
+  /** What its root edge has, or will have once a node is inserted. Written by blk_set_perm. */
+  perm: number;
+  sharedPerm: number;
   /** Requests in flight, queued ones left out. */
   inFlight = 0;
   /** C: quiesce_counter; one entry a level: on whose behalf. */
@@ -62,6 +69,8 @@ export class BlockBackend {
     this.allowWriteBeyondEof = options.allowWriteBeyondEof ?? false;
     this.allowAioContextChange = options.allowAioContextChange ?? false;
     this.enableWriteCache = options.enableWriteCache ?? true;
+    this.perm = options.perm ?? BLK_PERM_ALL;
+    this.sharedPerm = options.sharedPerm ?? BLK_PERM_ALL;
     this.waitsOnce = options.waitsOnce ?? false;
   }
 

@@ -22,6 +22,7 @@ export {
   blkReplaceBs,
   blkUnref,
 } from "./life.ts";
+export { blkGetPerm, blkIsWritable, blkSetPerm, blkSupportsWritePerm } from "./permissions.ts";
 export {
   blkCoFlush,
   blkCoPdiscard,

@@ -3,8 +3,9 @@
 // Holding a node means a root edge, which holds a reference. blk_remove_bs drains for an instant, then forgets the root edge
 // and detaches it: between the instant and the detaching nothing keeps requests away (docs/known-findings.md).
 
-import { assert, type BlkId, must } from "../base/index.ts";
+import { assert, type BlkId, EPERM, must } from "../base/index.ts";
 import { bdrvRootAttachChild } from "../graph/attach.ts";
+import { BlockError, settle } from "../graph/block-error.ts";
 import { bdrvRootUnrefChild } from "../graph/detach.ts";
 import { graphOp } from "../graph/graph-op.ts";
 import { bdrvRef } from "../graph/node-life.ts";
@@ -43,11 +44,15 @@ export function blkNew(ctx: AioContext, options: BlkOptions = {}): BlockBackend 
   return blk;
 }
 
-/** blk_new_with_bs (block-backend.c:394): in the context of `bs`, with a root edge to it. Polls. */
+/** blk_new_with_bs (block-backend.c:394): in the context of `bs`, with a root edge to it. BlockError when refused. Polls. */
 export function* blkNewWithBs(bs: BlockDriverState, options: BlkOptions = {}): Polls<BlockBackend> {
   globalStateCode();
   const blk = blkNew(bs.aioContext, options);
-  yield* blkInsertBs(blk, bs);
+  const inserted = yield* settle(() => blkInsertBs(blk, bs));
+  if (!inserted.ok) {
+    yield* blkUnref(blk);
+    throw inserted.error;
+  }
   assert(blk.rawRoot !== null, "the node is inserted");
   return blk;
 }
@@ -92,14 +97,18 @@ export function* blkInsertBs(blk: BlockBackend, bs: BlockDriverState): Polls<voi
   assert(!bs.closed, "the node has a driver");
   yield* graphOp(SITE_INSERT, function* (): Polls<void> {
     bdrvRef(bs);
-    const root = yield* bdrvRootAttachChild(bs, {
+    const spec = {
       name: "root",
       klass: childRoot,
       role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY,
       opaque: blk,
       parentId: blk.id,
-    });
-    setBlkRoot(blk, root, SITE_INSERT);
+      perm: blk.perm,
+      sharedPerm: blk.sharedPerm,
+    };
+    const attached = yield* settle(() => bdrvRootAttachChild(bs, spec));
+    if (!attached.ok) throw new BlockError(EPERM, attached.error.message);
+    setBlkRoot(blk, attached.value, SITE_INSERT);
   });
 }
 

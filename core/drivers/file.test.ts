@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { SimulatedHost } from "#explorer";
 import { blkCoPdiscard, blkFlush, blkGetlength, blkTruncate, blkUnref } from "../backend/index.ts";
 import { ENOENT, ENOSPC } from "../base/index.ts";
-import { bdrvUnref, settle } from "../graph/index.ts";
+import { BLK_PERM_CONSISTENT_READ, bdrvUnref, settle } from "../graph/index.ts";
 import { iothreadCreate, iothreadStopJoin, type Polls } from "../sched/index.ts";
 import { fileOpen } from "./file.ts";
 import { inMain, runDisk, textDisk } from "./test-support.ts";
@@ -22,7 +22,7 @@ describe("file", () => {
       yield* blkUnref(blk);
       yield* bdrvUnref(bs);
       const again = yield* fileOpen({ nodeName: "again", path: "/a.img", readOnly: true });
-      const reread = yield* textDisk(again);
+      const reread = yield* textDisk(again, { perm: BLK_PERM_CONSISTENT_READ });
       expect(yield* reread.readText(600, 5)).toBe("hello");
       expect(yield* reread.writeText(0, "no")).toBe(-1);
     }, disk);

@@ -1,7 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { blkCoPdiscard, blkCoPwriteZeroes, blkFlush, blkGetlength } from "../backend/index.ts";
+import {
+  blkCoPdiscard,
+  blkCoPwriteZeroes,
+  blkFlush,
+  blkGetlength,
+  blkSetPerm,
+} from "../backend/index.ts";
 import { EIO } from "../base/index.ts";
-import { bdrvAddChild, bdrvDelChild, bdrvInsertNode, edgeOf, graphToText } from "../graph/index.ts";
+import {
+  BLK_PERM_ALL,
+  BLK_PERM_CONSISTENT_READ,
+  bdrvAddChild,
+  bdrvDelChild,
+  bdrvInsertNode,
+  edgeOf,
+  graphToText,
+} from "../graph/index.ts";
 import type { Polls } from "../sched/index.ts";
 import { InjectErrorState, injectErrorDriver } from "./inject-error.ts";
 import { overlayOpen } from "./overlay.ts";
@@ -16,6 +30,9 @@ describe("quorum", () => {
         yield* overlayOpen({ nodeName: "b", size: 4096 }),
       ];
       const direct = yield* textDisk(a);
+      yield* direct.writeText(600, "A");
+      // The quorum lets nobody else write to its children.
+      yield* blkSetPerm(direct.blk, { perm: BLK_PERM_CONSISTENT_READ, sharedPerm: BLK_PERM_ALL });
       a.refcnt++;
       b.refcnt++;
       const { blk, writeText, readText } = yield* textDisk(yield* quorumOpen("q", [a, b]));
@@ -24,8 +41,8 @@ describe("quorum", () => {
       expect(yield* inMain(blkCoPdiscard(blk, 3, 1))).toBe(0);
       expect(yield* direct.readText(0, 6)).toBe("a.c.ef");
       expect(yield* readText(0, 6)).toBe("a.c.ef");
-      yield* direct.writeText(0, "A");
-      expect(yield* readText(0, 1)).toBe("a");
+      expect(yield* direct.readText(600, 1)).toBe("A");
+      expect(yield* readText(600, 1)).toBe(".");
       expect(yield* blkFlush(blk)).toBe(0);
       expect(blkGetlength(blk)).toBe(4096);
     });

@@ -8,6 +8,12 @@
 import { assert, EIO } from "../base/index.ts";
 import { childrenOf } from "../graph/access.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
+import {
+  BLK_PERM_CONSISTENT_READ,
+  BLK_PERM_WRITE_UNCHANGED,
+  DEFAULT_PERM_PASSTHROUGH,
+  type Permissions,
+} from "../graph/permission-bits.ts";
 import { quorumAddChild, quorumDelChild } from "../graph/quorum-children.ts";
 import {
   BDRV_CHILD_DATA,
@@ -15,6 +21,7 @@ import {
   type BlockDriver,
   type BlockDriverState,
   type Qiov,
+  type WritableAfterReopen,
 } from "../graph/state.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
 import { nodeBehind } from "../io/inserted.ts";
@@ -32,6 +39,7 @@ const SITE_LENGTH = site("quorum_getlength");
 /** C: bdrv_quorum. */
 export const quorumDriver: BlockDriver = {
   formatName: "quorum",
+  childPerm: quorumChildPerm,
   isFilter: false,
   hasVariableLength: true,
   coPreadv: quorumCoPreadv,
@@ -44,6 +52,20 @@ export const quorumDriver: BlockDriver = {
   addChild: quorumAddChild,
   delChild: quorumDelChild,
 };
+
+/** quorum_child_perm (block/quorum.c:1192): nobody else may make the children differ. */
+function quorumChildPerm(
+  _bs: BlockDriverState,
+  _child: BdrvChild | null,
+  _role: number,
+  _reopen: WritableAfterReopen | null,
+  parent: Permissions,
+): Permissions {
+  return {
+    perm: parent.perm & DEFAULT_PERM_PASSTHROUGH,
+    sharedPerm: parent.sharedPerm & (BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE_UNCHANGED),
+  };
+}
 
 /** bdrv_open with the driver `quorum` above `children`, whose references it takes over. Polls. */
 export function* quorumOpen(

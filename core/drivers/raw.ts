@@ -2,12 +2,16 @@
 
 import { assert, type SiteId } from "../base/index.ts";
 import { fileOf } from "../graph/access.ts";
+import { bdrvDefaultPerms } from "../graph/default-perms.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
+import { BLK_PERM_RESIZE, BLK_PERM_WRITE, type Permissions } from "../graph/permission-bits.ts";
 import {
-  BDRV_CHILD_IMAGE,
+  BDRV_CHILD_FILTERED,
+  BDRV_CHILD_PRIMARY,
   type BdrvChild,
   type BlockDriver,
   type BlockDriverState,
+  type WritableAfterReopen,
 } from "../graph/state.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
 import { nodeBehind } from "../io/inserted.ts";
@@ -29,6 +33,7 @@ const SITE_LENGTH = site("raw_getlength");
 /** C: bdrv_raw. */
 export const rawDriver: BlockDriver = {
   formatName: "raw",
+  childPerm: rawChildPerm,
   isFilter: false,
   hasVariableLength: true,
   coPreadv: (bs, offset, bytes, qiov, flags) =>
@@ -51,10 +56,24 @@ export function* rawOpen(
   globalStateCode();
   assert(!fileBs.closed, "the file is open");
   return yield* bdrvOpenDriver(rawDriver, nodeName, {
-    children: [{ name: "file", role: BDRV_CHILD_IMAGE, bs: fileBs }],
+    // Without an offset it is as good as a filter, although it is a format.
+    children: [{ name: "file", role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs: fileBs }],
     readOnly,
     requestAlignment: fileBs.requestAlignment,
   });
+}
+
+/** raw_child_perm (block/raw-format.c:587): WRITE and RESIZE only when a parent asks; there is no metadata to write. */
+function rawChildPerm(
+  bs: BlockDriverState,
+  child: BdrvChild | null,
+  role: number,
+  reopen: WritableAfterReopen | null,
+  parent: Permissions,
+): Permissions {
+  const { perm, sharedPerm } = bdrvDefaultPerms(bs, child, role, reopen, parent);
+  const writing = BLK_PERM_WRITE | BLK_PERM_RESIZE;
+  return { perm: (perm & ~writing) | (parent.perm & writing), sharedPerm };
 }
 
 function file(bs: BlockDriverState, siteId: SiteId): BdrvChild {

@@ -2,8 +2,8 @@
 //
 // bdrv_attach_child serves node parents, bdrv_root_attach_child BlockBackends and jobs. Both take over the caller's
 // reference to the child: it is dropped when the edge is detached, or here on failure. Patch 10 drains the subtrees of both
-// sides; the context move drains on its own (aio-context.ts). Permissions are not part of this issue: where QEMU
-// refreshes them, nothing can fail yet. The way back is detach.ts.
+// sides; the context move drains on its own (aio-context.ts). The last that can fail is the refresh of permissions
+// (permissions.ts), when the edge is there. The way back is detach.ts.
 
 import { assert, type EdgeId, EINVAL } from "../base/index.ts";
 import { Ev, site } from "../probe/index.ts";
@@ -17,6 +17,8 @@ import { bdrvChildFree } from "./detach.ts";
 import { withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvRef, bdrvUnref } from "./node-life.ts";
+import { BLK_PERM_ALL } from "./permission-bits.ts";
+import { bdrvChildPerm, bdrvGetCumulativePerm, bdrvRefreshPerms } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
 import { BdrvChild, type BdrvChildClass, type BlockDriverState, type EdgeParent } from "./state.ts";
 import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
@@ -35,11 +37,14 @@ export interface EdgeSpec {
   /** The parent, and its number among its kind. */
   readonly opaque: EdgeParent;
   readonly parentId: number;
+  /** What the parent needs of the node (default nothing), and lets others have (default all): BLK_PERM_*. */
+  readonly perm?: number;
+  readonly sharedPerm?: number;
 }
 
 /**
  * bdrv_attach_child (block.c:3149): `childBs` becomes the child `name` of the node `parentBs`, which takes over the caller's
- * reference. BlockError when that would be a cycle or the AioContexts cannot be made equal. Polls.
+ * reference. BlockError when that would be a cycle, the AioContexts cannot be made equal, or a permission cannot be had. Polls.
  */
 export function* bdrvAttachChild(
   parentBs: BlockDriverState,
@@ -50,8 +55,11 @@ export function* bdrvAttachChild(
   globalStateCode(SITE_ATTACH);
   assert(name.length > 0, "an edge has a name");
   assert(childBs.refcnt > 0, "the caller gives a reference");
-  const attach = (tran: Transaction): Polls<BdrvChild> =>
-    bdrvAttachChildNoperm(parentBs, childBs, name, role, tran);
+  const attach = function* (tran: Transaction): Polls<BdrvChild> {
+    const child = yield* bdrvAttachChildNoperm(parentBs, childBs, name, role, tran);
+    yield* bdrvRefreshPerms(parentBs, tran);
+    return child;
+  };
   return yield* graphOp(SITE_ATTACH, function* (): Polls<BdrvChild> {
     const outcome = yield* settle(() =>
       withSubtreeDrained([parentBs, childBs], "unlocked", SITE_ATTACH, () => inTransaction(attach)),
@@ -66,8 +74,11 @@ export function* bdrvRootAttachChild(childBs: BlockDriverState, spec: EdgeSpec):
   globalStateCode(SITE_ROOT_ATTACH);
   assert(!spec.klass.parentIsBds, "the parent is not a node");
   assert(childBs.refcnt > 0, "the caller gives a reference");
-  const attach = (tran: Transaction): Polls<BdrvChild> =>
-    bdrvAttachChildCommon(childBs, spec, tran);
+  const attach = function* (tran: Transaction): Polls<BdrvChild> {
+    const child = yield* bdrvAttachChildCommon(childBs, spec, tran);
+    yield* bdrvRefreshPerms(childBs, tran);
+    return child;
+  };
   return yield* graphOp(SITE_ROOT_ATTACH, function* (): Polls<BdrvChild> {
     const outcome = yield* settle(() =>
       withSubtreeDrained([childBs], "unlocked", SITE_ROOT_ATTACH, () => inTransaction(attach)),
@@ -92,7 +103,8 @@ export function* bdrvAttachChildNoperm(
     const edge = `Making '${childBs.nodeName}' a ${name} child of '${parentBs.nodeName}'`;
     throw new BlockError(EINVAL, `${edge} would create a cycle`);
   }
-  const spec = { name, klass: childOfBds, role, opaque: parentBs, parentId: parentBs.id };
+  const asked = bdrvChildPerm(parentBs, childBs, null, role, bdrvGetCumulativePerm(parentBs));
+  const spec = { name, klass: childOfBds, role, opaque: parentBs, parentId: parentBs.id, ...asked };
   return yield* bdrvAttachChildCommon(childBs, spec, tran);
 }
 
@@ -108,6 +120,8 @@ export function* bdrvAttachChildCommon(
   const { name, klass, role, opaque, parentId } = spec;
   const id = nextId(machine, "edge") as EdgeId;
   const child = new BdrvChild(id, name, klass, role, opaque, parentId);
+  child.perm = spec.perm ?? 0;
+  child.sharedPerm = spec.sharedPerm ?? BLK_PERM_ALL;
   machine.probe.emit(Ev.edge_new, id, klass.klass, parentId, machine.probe.intern(name));
   const oldParentCtx = klass.getParentAioContext(child);
   const oldChildCtx = childBs.aioContext;

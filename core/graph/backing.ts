@@ -13,6 +13,7 @@ import { BlockError } from "./block-error.ts";
 import { bdrvChildFree } from "./detach.ts";
 import { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
+import { bdrvListRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReplaceChildTran } from "./replace-node.ts";
 import {
   BDRV_CHILD_COW,
@@ -27,13 +28,14 @@ const SITE_SET_BACKING = site("bdrv_set_backing_hd");
 const SITE_NOPERM = site("bdrv_set_file_or_backing_noperm");
 const SITE_REMOVE = site("bdrv_remove_child");
 
-/** Called inside the transaction where QEMU refreshes permissions: a BlockError thrown here rolls the edit back. */
+/** Called inside the transaction, when permissions are refreshed: a BlockError thrown here rolls the edit back. */
 export type BeforeCommit = (tran: Transaction) => void;
 
 /**
  * bdrv_set_backing_hd (block.c:3409): `backingHd`, or nothing, is what `bs` overlays from now on. Takes its own reference.
- * BlockError when the edge is frozen, the driver takes no backing file, or it would be a cycle; then nothing has changed.
- * Polls.
+ * BlockError when the edge is frozen, the driver takes no backing file, it would be a cycle, or a permission cannot be had;
+ * then nothing has changed. Polls. Differs from QEMU 7.2: the old backing file is refreshed too; there its edges keep what
+ * `bs` needed of them until something else refreshes it, and may refuse a writer below for no reason.
  */
 export function* bdrvSetBackingHd(
   bs: BlockDriverState,
@@ -44,7 +46,11 @@ export function* bdrvSetBackingHd(
   assert(!bs.closed, "the overlay has a driver");
   assert(backingHd === null || !backingHd.closed, "the backing file has a driver");
   const edit = function* (tran: Transaction): Polls<void> {
+    const old = backingOf(bs, SITE_SET_BACKING);
+    const oldBs = old === null ? null : edgeBs(old, SITE_SET_BACKING);
     yield* bdrvSetFileOrBackingNoperm(bs, backingHd, true, tran);
+    const list = bdrvTopologicalDfs(oldBs === null ? [bs] : [oldBs, bs]);
+    yield* bdrvListRefreshPerms(list, tran);
     beforeCommit(tran);
   };
   const nodes = backingHd === null ? [bs] : [bs, backingHd];

@@ -2,7 +2,8 @@
 // and a node that nobody keeps in an iothread returns to the main context.
 //
 // Patch 10 drains the subtree of the child around the edit, in the locked flavour: this is reached from block_job_free,
-// which holds the AioContext lock. The parent is drained by it as well, because drains spread upwards.
+// which holds the AioContext lock. The parent is drained by it as well, because drains spread upwards. The child's
+// permissions are refreshed when the drain is over.
 
 import { assert } from "../base/index.ts";
 import { Ev, site } from "../probe/index.ts";
@@ -13,6 +14,7 @@ import { settle } from "./block-error.ts";
 import { withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvUnref } from "./node-life.ts";
+import { bdrvRefreshPerms } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
 import type { BdrvChild, BlockDriverState } from "./state.ts";
 
@@ -50,6 +52,8 @@ function* bdrvDetachChild(child: BdrvChild, oldBs: BlockDriverState | null): Pol
   );
   bdrvChildFree(child);
   if (oldBs === null) return;
+  // One parent less can only loosen, and nobody is there to tell of an error: QEMU ignores it.
+  yield* settle(() => bdrvRefreshPerms(oldBs, null));
   // A node whose other parents need it where it is stays there: QEMU ignores the error too.
   yield* settle(() => bdrvTryChangeAioContext(oldBs, machine.mainContext, null));
 }

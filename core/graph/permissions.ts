@@ -7,6 +7,7 @@
 // transaction. Edits themselves (the files that end in _noperm functions) come first, the refresh last.
 
 import { assert, EINVAL, EPERM } from "../base/index.ts";
+import { alignUp, BDRV_SECTOR_SIZE } from "../io/limits.ts";
 import { site } from "../probe/index.ts";
 import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
 import { childrenOf, edgeBs, parentsOf } from "./access.ts";
@@ -20,7 +21,14 @@ import {
   type Permissions,
 } from "./permission-bits.ts";
 import type { BdrvChild, BlockDriverState, WritableAfterReopen } from "./state.ts";
-import { type Transaction, tranAbort, tranAdd, tranCommit, tranNew } from "./transaction.ts";
+import {
+  type Transaction,
+  tranAbort,
+  tranAdd,
+  tranCommit,
+  tranFaultPoint,
+  tranNew,
+} from "./transaction.ts";
 
 const SITE_LIST = site("bdrv_list_refresh_perms");
 const SITE_NODE = site("bdrv_node_refresh_perm");
@@ -46,7 +54,7 @@ export function* bdrvRefreshPerms(bs: BlockDriverState, tran: Transaction | null
     return yield* bdrvListRefreshPerms(list, tran);
   }
   const own = tranNew();
-  const outcome = yield* settle(() => bdrvListRefreshPerms(list, own));
+  const outcome = yield* settle(() => refreshList(list, own, null));
   if (outcome.ok) yield* tranCommit(own);
   else yield* tranAbort(own);
   unwrap(outcome);
@@ -64,6 +72,15 @@ export function* bdrvListRefreshPerms(
   globalStateCode(SITE_LIST);
   assert(list.length > 0, "there is something to refresh");
   assert(!tran.finalised, "the transaction is open");
+  yield* refreshList(list, tran, reopen);
+  tranFaultPoint("bdrv_list_refresh_perms");
+}
+
+function* refreshList(
+  list: readonly BlockDriverState[],
+  tran: Transaction,
+  reopen: WritableAfterReopen | null,
+): Polls<void> {
   for (const bs of list) {
     refuseParentPermsConflict(bs);
     yield* bdrvNodeRefreshPerm(bs, reopen, tran);
@@ -215,7 +232,8 @@ function refuseWhatCannotBe(
       : "Block node is read-only";
     throw new BlockError(EPERM, message);
   }
-  if ((perm & BLK_PERM_RESIZE) === 0 && bs.totalBytes % bs.requestAlignment !== 0) {
+  const size = alignUp(bs.totalBytes, BDRV_SECTOR_SIZE);
+  if ((perm & BLK_PERM_RESIZE) === 0 && size % bs.requestAlignment !== 0) {
     throw new BlockError(
       EPERM,
       "Cannot get 'write' permission without 'resize': Image size is not a multiple of request alignment",

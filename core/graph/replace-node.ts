@@ -2,7 +2,8 @@
 // and the replacement behind one edge that BlockBackends use.
 //
 // Edges that stay where they are: a job's (stay_at_node), and any that leads back to the node from below its replacement,
-// which would close a cycle. With `autoSkip` they are left out, else the operation is refused.
+// which would close a cycle. With `autoSkip` they are left out, else the operation is refused. Permissions are refreshed when
+// all edges have moved: on the way there may be two writers where in the end there is one.
 
 import { assert, EINVAL, EPERM, must } from "../base/index.ts";
 import { Ev, List, site } from "../probe/index.ts";
@@ -15,6 +16,7 @@ import { bdrvChainContains, bdrvFilterOrCowBs, bdrvFilterOrCowChild } from "./ch
 import { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvRef, bdrvUnref } from "./node-life.ts";
+import { bdrvListRefreshPerms, bdrvRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
 import type { BdrvChild, BlockDriverState } from "./state.ts";
 import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
@@ -67,6 +69,7 @@ export function* bdrvAppend(
   const edit = function* (tran: Transaction): Polls<void> {
     yield* bdrvAttachChildNoperm(bsNew, bsTop, "backing", bdrvBackingRole(bsNew), tran);
     yield* bdrvReplaceNodeNoperm(bsTop, bsNew, true, tran);
+    yield* bdrvRefreshPerms(bsNew, tran);
     beforeCommit(tran);
   };
   yield* graphOp(SITE_APPEND, () =>
@@ -80,7 +83,11 @@ export function* bdrvReplaceChildBs(child: BdrvChild, newBs: BlockDriverState): 
   assert(!newBs.closed, "the replacement has a driver");
   const oldBs = must(edgeBs(child, SITE_REPLACE_CHILD_BS), "the edge is not empty");
   const nodes = [oldBs, newBs];
-  const edit = (): Polls<void> => inTransaction((tran) => bdrvReplaceChildTran(child, newBs, tran));
+  const replace = function* (tran: Transaction): Polls<void> {
+    yield* bdrvReplaceChildTran(child, newBs, tran);
+    yield* bdrvListRefreshPerms(bdrvTopologicalDfs([oldBs, newBs]), tran);
+  };
+  const edit = (): Polls<void> => inTransaction(replace);
   bdrvRef(oldBs);
   const outcome = yield* settle(() =>
     graphOp(SITE_REPLACE_CHILD_BS, () =>
@@ -93,15 +100,16 @@ export function* bdrvReplaceChildBs(child: BdrvChild, newBs: BlockDriverState): 
   unwrap(outcome);
 }
 
-interface ReplaceNodeOptions {
+/** How bdrv_replace_node_common goes about it. */
+export interface ReplaceNodeOptions {
   /** Leave out edges that cannot be moved, instead of refusing. */
   readonly autoSkip: boolean;
   /** `to` is in the chain below `from`: cut the edge above it. */
   readonly detachSubchain: boolean;
 }
 
-/** bdrv_replace_node_common (block.c:5127). Polls. */
-function* bdrvReplaceNodeCommon(
+/** bdrv_replace_node_common (block.c:5127): the parents of `from` go to `to`; BlockError when one cannot. Polls. */
+export function* bdrvReplaceNodeCommon(
   from: BlockDriverState,
   to: BlockDriverState,
   { autoSkip, detachSubchain }: ReplaceNodeOptions,
@@ -119,6 +127,7 @@ function* bdrvReplaceNodeCommon(
     yield* bdrvReplaceNodeNoperm(from, to, autoSkip, tran);
     const link = cowParent === null ? null : bdrvFilterOrCowChild(cowParent);
     if (link !== null) yield* bdrvRemoveChild(link, tran);
+    yield* bdrvListRefreshPerms(bdrvTopologicalDfs([to, from]), tran);
   };
   const outcome = yield* settle(() =>
     patchOn(10)

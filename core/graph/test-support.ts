@@ -6,8 +6,10 @@ import { machine, type Polls, type RunOutcome } from "../sched/index.ts";
 import { type RunMainOptions, runMain } from "../sched/test-support.ts";
 import {
   assertGraphInvariants,
+  BLK_PERM_ALL,
   type BlockDriver,
   bdrvAllStates,
+  type ChildPerm,
   type DrawnGraph,
   graphFromText,
   graphToText,
@@ -15,15 +17,26 @@ import {
   quorumDelChild,
 } from "./index.ts";
 
+/** Asks of a child what is asked of the node, and shares everything: so that a drawing of any shape is legal. */
+export const generousPerms: ChildPerm = (_bs, _child, _role, _reopen, parent) => ({
+  perm: parent.perm,
+  sharedPerm: BLK_PERM_ALL,
+});
+
 /** A format: takes a file and a backing file. */
 export const formatDriver: BlockDriver = {
   formatName: "format",
   isFilter: false,
   supportsBacking: true,
+  childPerm: generousPerms,
 };
 
 /** A driver that takes no backing file. */
-export const plainDriver: BlockDriver = { formatName: "plain", isFilter: false };
+export const plainDriver: BlockDriver = {
+  formatName: "plain",
+  isFilter: false,
+  childPerm: generousPerms,
+};
 
 export const filterDriver: BlockDriver = { formatName: "filter", isFilter: true };
 
@@ -38,6 +51,7 @@ export const backingFilterDriver: BlockDriver = {
 export const quorumDriver: BlockDriver = {
   formatName: "quorum",
   isFilter: false,
+  childPerm: generousPerms,
   addChild: quorumAddChild,
   delChild: quorumDelChild,
 };

@@ -47,7 +47,7 @@ export function* bdrvCoCopyRange(
   const req = yield* trackedRequestBegin(srcBs, Request.read, srcOffset, bytes);
   yield* bdrvWaitSerialisingRequests(req);
   let ret = yield* bdrvAlignedPreadv(srcBs, req, srcOffset, bytes, buffer, 0);
-  if (ret >= 0) ret = yield* copyRangeTo(dstBs, dstOffset, bytes, buffer);
+  if (ret >= 0) ret = yield* copyRangeTo(dst, dstBs, dstOffset, bytes, buffer);
   yield* trackedRequestEnd(req);
   requestEnd(srcBs, Request.copy_range, ret, outermost);
   return ret;
@@ -55,6 +55,7 @@ export function* bdrvCoCopyRange(
 
 /** bdrv_co_copy_range_to (io.c:3437). */
 function* copyRangeTo(
+  child: BdrvChild,
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -62,7 +63,7 @@ function* copyRangeTo(
 ): Co<number> {
   const outermost = requestBegin(bs, Request.copy_range, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.write, offset, bytes);
-  const ret = yield* bdrvAlignedPwritev(bs, req, offset, bytes, buffer, 0);
+  const ret = yield* bdrvAlignedPwritev(child, req, offset, bytes, buffer, 0);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.copy_range, ret, outermost);
   return ret;

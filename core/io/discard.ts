@@ -24,7 +24,7 @@ export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number)
   if (bs.drv.coPdiscard === undefined) return 0;
   const outermost = requestBegin(bs, Request.discard, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.discard, offset, bytes);
-  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, 0);
   if (ret >= 0) ret = yield* discardPieces(bs, req);
   bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
   yield* trackedRequestEnd(req);

@@ -7,7 +7,8 @@
 import { assert } from "../base/index.ts";
 import { childrenOf } from "../graph/access.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
-import { BDRV_CHILD_COW, type BdrvChild, type BlockDriverState } from "../graph/state.ts";
+import { BLK_PERM_ANY_WRITE } from "../graph/permission-bits.ts";
+import type { BlockDriverState } from "../graph/state.ts";
 import { Ev, List, Request, site } from "../probe/index.ts";
 import {
   type Co,
@@ -71,15 +72,10 @@ function* flushChildren(bs: BlockDriverState): Co<number> {
   const children = childrenOf(bs, SITE_CHILDREN);
   machine.probe.emit(Ev.iter_begin, List.children, bs.id, SITE_CHILDREN);
   for (let child = children.first; child !== null; child = children.next(child)) {
-    if (!carriesWrites(child)) continue;
+    if ((child.perm & BLK_PERM_ANY_WRITE) === 0) continue;
     const childRet = yield* bdrvCoFlush(nodeBehind(child, SITE_CHILDREN));
     if (ret === 0) ret = childRet;
   }
   machine.probe.emit(Ev.iter_end, List.children, bs.id, SITE_CHILDREN);
   return ret;
-}
-
-/** Differs from QEMU: no permissions yet; every edge but that to a backing file is taken to have the permission to write. */
-function carriesWrites(child: BdrvChild): boolean {
-  return (child.role & BDRV_CHILD_COW) === 0;
 }

@@ -10,6 +10,7 @@ import {
   type DrawnGraph,
   graphFromText,
 } from "../graph/index.ts";
+import { generousPerms } from "../graph/test-support.ts";
 import {
   type AioContext,
   aioCoEnter,
@@ -56,6 +57,7 @@ function countingDriver(hooks: Map<number, number>): BlockDriver {
     formatName: "test",
     isFilter: false,
     supportsBacking: true,
+    childPerm: generousPerms,
     getlength: () => 65_536,
     coPreadv: slow,
     coPwritev: slow,

@@ -36,7 +36,7 @@ export function* bdrvCoTruncate(child: BdrvChild, offset: number): Co<number> {
   const outermost = requestBegin(bs, Request.truncate, offset, 0);
   const req = yield* trackedRequestBegin(bs, Request.truncate, offset - newBytes, newBytes);
   if (newBytes > 0) yield* bdrvMakeRequestSerialising(req, 1);
-  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  let ret = yield* bdrvCoWriteReqPrepare(child, req, offset - newBytes, newBytes, 0);
   if (ret >= 0) ret = yield* truncateTracked(bs, req, offset);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.truncate, ret, outermost);

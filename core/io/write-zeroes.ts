@@ -46,7 +46,7 @@ export function* bdrvCoPwriteZeroes(
   if (bytes === 0) return 0;
   const outermost = requestBegin(bs, Request.write_zeroes, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.write_zeroes, offset, bytes);
-  const ret = yield* bdrvCoDoZeroPwritev(bs, req, flags);
+  const ret = yield* bdrvCoDoZeroPwritev(child, req, flags);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.write_zeroes, ret, outermost);
   return ret;
@@ -54,35 +54,37 @@ export function* bdrvCoPwriteZeroes(
 
 /** bdrv_co_do_zero_pwritev (io.c:2148): the block at the start that is covered in part, the middle, the one at the end. */
 function* bdrvCoDoZeroPwritev(
-  bs: BlockDriverState,
+  child: BdrvChild,
   req: BdrvTrackedRequest,
   flags: number,
 ): Co<number> {
+  const { bs } = req;
   const align = bs.requestAlignment;
   const end = req.offset + req.bytes;
   const middle = alignUp(req.offset, align);
   const middleEnd = alignDown(end, align);
   if (req.offset % align !== 0 || end % align !== 0) yield* bdrvMakeRequestSerialising(req, align);
-  if (middleEnd < middle) return yield* zeroPartOfBlock(bs, req, req.offset, end, flags);
+  if (middleEnd < middle) return yield* zeroPartOfBlock(child, req, req.offset, end, flags);
   if (req.offset < middle) {
-    const ret = yield* zeroPartOfBlock(bs, req, req.offset, middle, flags);
+    const ret = yield* zeroPartOfBlock(child, req, req.offset, middle, flags);
     if (ret < 0) return ret;
   }
   if (middle < middleEnd) {
-    const ret = yield* alignedZeroes(bs, req, middle, middleEnd - middle, flags);
+    const ret = yield* alignedZeroes(child, req, middle, middleEnd - middle, flags);
     if (ret < 0) return ret;
   }
-  return middleEnd < end ? yield* zeroPartOfBlock(bs, req, middleEnd, end, flags) : 0;
+  return middleEnd < end ? yield* zeroPartOfBlock(child, req, middleEnd, end, flags) : 0;
 }
 
 /** Bytes `from` to `to` of one block: read it, change it, write it back. */
 function* zeroPartOfBlock(
-  bs: BlockDriverState,
+  child: BdrvChild,
   req: BdrvTrackedRequest,
   from: number,
   to: number,
   flags: number,
 ): Co<number> {
+  const { bs } = req;
   const align = bs.requestAlignment;
   const start = alignDown(from, align);
   assert(to <= start + align, "a part of a block lies in one block");
@@ -90,19 +92,20 @@ function* zeroPartOfBlock(
   const read = yield* bdrvAlignedPreadv(bs, req, start, align, block, 0);
   if (read < 0) return read;
   guestZero(qiovOf(block.buffer, from - start), to - from);
-  return yield* bdrvAlignedPwritev(bs, req, start, align, block, flags);
+  return yield* bdrvAlignedPwritev(child, req, start, align, block, flags);
 }
 
 /** bdrv_aligned_pwritev (io.c:2064) with BDRV_REQ_ZERO_WRITE. */
 function* alignedZeroes(
-  bs: BlockDriverState,
+  child: BdrvChild,
   req: BdrvTrackedRequest,
   offset: number,
   bytes: number,
   flags: number,
 ): Co<number> {
+  const { bs } = req;
   if (bs.closed) return -ENOMEDIUM;
-  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
   if (ret >= 0) ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags);
   bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
   return Math.min(ret, 0);

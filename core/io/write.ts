@@ -1,10 +1,12 @@
-// Writing through an edge. As reading (read.ts), and: what may not be written is refused, the generation that flushes look at
-// moves on, a write behind the end makes the node longer and tells its parents, and a write with BDRV_REQ_FUA is followed by
+// Writing through an edge. As reading (read.ts), and: the edge must have the permission, what may not be written is refused,
+// the generation that flushes look at moves on, a write behind the end makes the node longer and tells its parents, and a write with BDRV_REQ_FUA is followed by
 // a flush of the node, as no driver here can do better.
 
 import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_FUA,
+  BDRV_REQ_WRITE_UNCHANGED,
   type BdrvChild,
   type BdrvTrackedRequest,
   type BlockDriverState,
@@ -30,6 +32,7 @@ import {
 
 const SITE_PWRITEV = site("bdrv_co_pwritev_part");
 const SITE_ALIGNED = site("bdrv_aligned_pwritev");
+const SITE_PREPARE = site("bdrv_co_write_req_prepare");
 
 /** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
 export function* bdrvCoPwritev(
@@ -52,8 +55,8 @@ export function* bdrvCoPwritev(
   const req = yield* trackedRequestBegin(bs, Request.write, start, length);
   const ret =
     pad === null
-      ? yield* bdrvAlignedPwritev(bs, req, offset, bytes, qiov, flags)
-      : yield* paddedPwritev(bs, req, pad, bytes, qiov, flags);
+      ? yield* bdrvAlignedPwritev(child, req, offset, bytes, qiov, flags)
+      : yield* paddedPwritev(child, req, pad, bytes, qiov, flags);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.write, ret, outermost);
   return ret;
@@ -61,18 +64,19 @@ export function* bdrvCoPwritev(
 
 /** The read-modify-write cycle of an unaligned write: nobody else may touch the widened range meanwhile. */
 function* paddedPwritev(
-  bs: BlockDriverState,
+  child: BdrvChild,
   req: BdrvTrackedRequest,
   pad: BdrvRequestPadding,
   bytes: number,
   qiov: Qiov,
   flags: number,
 ): Co<number> {
+  const { bs } = req;
   yield* bdrvMakeRequestSerialising(req, bs.requestAlignment);
   const read = yield* bdrvPaddingRmwRead(bs, req, pad);
   if (read < 0) return read;
   guestCopy(qiovOf(pad.buffer, pad.head), qiov, bytes);
-  return yield* bdrvAlignedPwritev(bs, req, pad.start, pad.length, qiovOf(pad.buffer), flags);
+  return yield* bdrvAlignedPwritev(child, req, pad.start, pad.length, qiovOf(pad.buffer), flags);
 }
 
 /** bdrv_padding_rmw_read (io.c:1624): read the blocks that the request covers in part: the first, the last, or the one. */
@@ -93,9 +97,9 @@ export function* bdrvPaddingRmwRead(
   return yield* bdrvAlignedPreadv(bs, req, pad.start + last, align, qiovOf(pad.buffer, last), 0);
 }
 
-/** bdrv_aligned_pwritev (io.c:2064): an aligned write of a tracked request. */
+/** bdrv_aligned_pwritev (io.c:2064): an aligned write of a tracked request that came through `child`. */
 export function* bdrvAlignedPwritev(
-  bs: BlockDriverState,
+  child: BdrvChild,
   req: BdrvTrackedRequest,
   offset: number,
   bytes: number,
@@ -103,10 +107,11 @@ export function* bdrvAlignedPwritev(
   flags: number,
 ): Co<number> {
   ioCode();
+  const { bs } = req;
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
   if (bs.closed) return -ENOMEDIUM;
-  let ret = yield* bdrvCoWriteReqPrepare(bs, req);
+  let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
   if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
   bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
   return Math.min(ret, 0);
@@ -130,12 +135,39 @@ export function* bdrvDriverPwritev(
   return yield* bdrvCoFlush(bs);
 }
 
-/** bdrv_co_write_req_prepare (io.c:1955): refuse a node that is read-only; wait for serialising requests that overlap. */
-export function* bdrvCoWriteReqPrepare(bs: BlockDriverState, req: BdrvTrackedRequest): Co<number> {
+/**
+ * bdrv_co_write_req_prepare (io.c:1955): refuse a node that is read-only; wait for serialising requests that overlap; assert
+ * that `child` may do this to `bytes` at `offset`, by now, since an edit may have taken the permission while it waited.
+ */
+export function* bdrvCoWriteReqPrepare(
+  child: BdrvChild,
+  req: BdrvTrackedRequest,
+  offset: number,
+  bytes: number,
+  flags: number,
+): Co<number> {
   ioCode();
-  assert(req.bs === bs, "a request belongs to its node");
+  const { bs } = req;
   if (bs.readOnly) return -EPERM;
+  modelAssert(!bs.inactive, "!(bs->open_flags & BDRV_O_INACTIVE)", SITE_PREPARE);
   if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
+  const { perm } = child;
+  modelAssert(
+    (perm & BLK_PERM_RESIZE) !== 0 || offset + bytes <= alignUp(bs.totalBytes, BDRV_SECTOR_SIZE),
+    "offset + bytes <= bs->total_sectors * BDRV_SECTOR_SIZE || child->perm & BLK_PERM_RESIZE",
+    SITE_PREPARE,
+  );
+  if (req.type === Request.truncate) {
+    modelAssert((perm & BLK_PERM_RESIZE) !== 0, "child->perm & BLK_PERM_RESIZE", SITE_PREPARE);
+  } else if ((flags & BDRV_REQ_WRITE_UNCHANGED) !== 0) {
+    modelAssert(
+      (perm & BLK_PERM_ANY_WRITE) !== 0,
+      "child->perm & (BLK_PERM_WRITE_UNCHANGED | BLK_PERM_WRITE)",
+      SITE_PREPARE,
+    );
+  } else {
+    modelAssert((perm & BLK_PERM_WRITE) !== 0, "child->perm & BLK_PERM_WRITE", SITE_PREPARE);
+  }
   return 0;
 }
 

@@ -4,7 +4,15 @@
 // everything that QMP commands and jobs do to a node that is in use, but not when a node is opened above it (blockdev-add)
 // and not when a device's BlockBackend gets its node (set_drive). Those two edit `parents` all the same.
 
-import { type BlockBackend, blkInsertBs, blkNew, blkRoot, blkUnref } from "#core/backend";
+import {
+  type BlockBackend,
+  blkInsertBs,
+  blkNew,
+  blkNewWithBs,
+  blkPwritev,
+  blkRoot,
+  blkUnref,
+} from "#core/backend";
 import { AssertionError, assert, must } from "#core/base";
 import {
   backingFilterDriver,
@@ -13,15 +21,17 @@ import {
   nullCoDriver,
   nullOpen,
   overlayOpen,
-  quorumOpen,
+  quorumDriver,
   rawOpen,
 } from "#core/drivers";
 import {
+  BDRV_CHILD_DATA,
   BDRV_CHILD_FILTERED,
   BDRV_CHILD_PRIMARY,
   type BdrvChild,
+  BLK_PERM_ALL,
+  type BlockDriver,
   type BlockDriverState,
-  backingOf,
   bdrvAddChild,
   bdrvAppend,
   bdrvDelChild,
@@ -40,7 +50,6 @@ import {
   bdrvDrainedEnd,
   bdrvGetlength,
   bdrvPreadv,
-  bdrvPwritev,
   bdrvSubtreeDrainedBegin,
   bdrvSubtreeDrainedEnd,
   qiovOf,
@@ -58,6 +67,21 @@ const SNAPSHOT = site("demo_snapshot");
 const COMMIT = site("demo_commit_overlay");
 const REPLACE = site("demo_replace_node");
 const QUORUM = site("demo_quorum");
+
+/** As a filter that a job inserts under load, this quorum claims nothing of its children while nobody uses it. */
+const insertableQuorum: BlockDriver = {
+  ...quorumDriver,
+  childPerm: (bs, child, role, reopen, parent) =>
+    parent.perm === 0 && parent.sharedPerm === BLK_PERM_ALL
+      ? parent
+      : must(quorumDriver.childPerm, "quorum has permissions of its own")(
+          bs,
+          child,
+          role,
+          reopen,
+          parent,
+        ),
+};
 
 /** How much of an overlay is copied down at a time. */
 const COPY_BYTES = 65_536;
@@ -138,19 +162,21 @@ function* overlay(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
   });
 }
 
-/** Main's own requests, inside its own drained section. */
+/** Main's own requests, inside its own drained section: written by a BlockBackend that does not queue, as a job's. */
 function* commit(disk: DemoDisk, top: BlockDriverState): Polls<void> {
   const above = must(blkRoot(disk.blk, COMMIT), "the disk is in use");
-  const below = must(backingOf(top, COMMIT), "the overlay has a backing file");
+  const below = yield* blkNewWithBs(disk.bs, { allowWriteBeyondEof: true });
+  below.disableRequestQueuing = true;
   const buffer = qiovOf(hostAllocate(COPY_BYTES));
   const length = bdrvGetlength(top);
   for (let offset = 0; offset < length; offset += COPY_BYTES) {
     const bytes = Math.min(COPY_BYTES, length - offset);
     const read = yield* bdrvPreadv(above, offset, bytes, buffer);
     assert(read === 0, "an overlay can be read");
-    const written = yield* bdrvPwritev(below, offset, bytes, buffer);
+    const written = yield* blkPwritev(below, offset, bytes, buffer);
     assert(written === 0, "a backing file can be written");
   }
+  yield* blkUnref(below);
 }
 
 /** Another raw node above the same file takes the place of the present one. */
@@ -169,7 +195,9 @@ function* replaceNode(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
 /** A node with a changing set of children takes the disk's place, gets a second child, loses it, and goes. */
 function* quorumChild(disk: DemoDisk, pause: () => Polls<void>): Polls<void> {
   bdrvRef(disk.bs);
-  const quorum = yield* quorumOpen(nameOf(disk, "quorum"), [disk.bs]);
+  const quorum = yield* bdrvOpenDriver(insertableQuorum, nameOf(disk, "quorum"), {
+    children: [{ name: "children.0", role: BDRV_CHILD_DATA, bs: disk.bs }],
+  });
   yield* pause();
   yield* locked(disk, () => bdrvReplaceNode(disk.bs, quorum));
   yield* pause();
