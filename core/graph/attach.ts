@@ -44,19 +44,22 @@ export interface EdgeSpec {
 
 /**
  * bdrv_attach_child (block.c:3149): `childBs` becomes the child `name` of the node `parentBs`, which takes over the caller's
- * reference. BlockError when that would be a cycle, the AioContexts cannot be made equal, or a permission cannot be had. Polls.
+ * reference. BlockError when that would be a cycle, the AioContexts cannot be made equal, or a permission cannot be had.
+ * `klass` is child_of_bds, or a variation of it. Polls.
  */
 export function* bdrvAttachChild(
   parentBs: BlockDriverState,
   childBs: BlockDriverState,
   name: string,
   role: number,
+  klass: BdrvChildClass = childOfBds,
 ): Polls<BdrvChild> {
   globalStateCode(SITE_ATTACH);
   assert(name.length > 0, "an edge has a name");
+  assert(klass.parentIsBds, "the parent is a node");
   assert(childBs.refcnt > 0, "the caller gives a reference");
   const attach = function* (tran: Transaction): Polls<BdrvChild> {
-    const child = yield* bdrvAttachChildNoperm(parentBs, childBs, name, role, tran);
+    const child = yield* bdrvAttachChildNoperm(parentBs, childBs, name, role, tran, klass);
     yield* bdrvRefreshPerms(parentBs, tran);
     return child;
   };
@@ -95,6 +98,7 @@ export function* bdrvAttachChildNoperm(
   name: string,
   role: number,
   tran: Transaction,
+  klass: BdrvChildClass = childOfBds,
 ): Polls<BdrvChild> {
   globalStateCode(SITE_NOPERM);
   assert(!parentBs.closed, "the parent has a driver");
@@ -104,7 +108,7 @@ export function* bdrvAttachChildNoperm(
     throw new BlockError(EINVAL, `${edge} would create a cycle`);
   }
   const asked = bdrvChildPerm(parentBs, childBs, null, role, bdrvGetCumulativePerm(parentBs));
-  const spec = { name, klass: childOfBds, role, opaque: parentBs, parentId: parentBs.id, ...asked };
+  const spec = { name, klass, role, opaque: parentBs, parentId: parentBs.id, ...asked };
   return yield* bdrvAttachChildCommon(childBs, spec, tran);
 }
 
