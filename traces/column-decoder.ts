@@ -1,7 +1,8 @@
 // The columns of a chunk to events: the inverse of column-encoder.ts, and what the speed of every reader depends on.
 //
-// Budget: 30 ns an event (bench/recording.ts). An event that is wholly as predicted costs no byte and takes the straight path;
-// `!` and single letters are allowed in its loop.
+// Budget: 20 ns an event (bench/recording.ts). An event that is wholly as predicted costs no byte and takes the straight path;
+// `!` and single letters are allowed in its loop. A chunk is decoded in strips, in calls of their own: one long loop would
+// be compiled while it runs for the first time, before the engine has seen what follows it, and again each time it ends.
 
 import type { EventBatch } from "#core/probe";
 import * as model from "./model.ts";
@@ -9,10 +10,21 @@ import type { FileKind } from "./predictors.ts";
 import { ColumnReader } from "./varint.ts";
 import { MessageFields } from "./wire.ts";
 
+// Constants of this module are part of the compiled code; those of another are fetched each time (2 ns an event).
+const { MISS_CTX, MISS_TASK, MISS_KIND, MISS_ROW, MISS_SLOT_0, MISS_WIDE } = model;
+const { ROW_SHIFT, ROW_HASH, SHAPE_CELLS, SHAPE_WIDE, SHAPE_UNKNOWN } = model;
+const { CELL_KIND_SHIFT, CELL_SLOT_SHIFT, CELL_SLOT, CELL_STEP_SHIFT } = model;
+const { cellOf, eventHash, nextHistory, whoSlot } = model;
+
+/** Events in a strip. */
+const STRIP_EVENTS = 128;
+
 /** Decodes the chunks of one file, in order. */
 export class ColumnDecoder {
   readonly #model: model.PredictionModel;
   #columns = new Columns(new Uint8Array());
+  /** How many of the next events have the mask that their row predicts. */
+  #asPredicted = 0;
 
   constructor(kinds: readonly FileKind[]) {
     this.#model = new model.PredictionModel(kinds);
@@ -22,22 +34,26 @@ export class ColumnDecoder {
   decode(columns: Uint8Array, events: number, restart: boolean, batch: EventBatch): void {
     if (restart) this.#model.restart();
     this.#columns = new Columns(columns);
-    this.#decodeEvents(events, batch);
+    this.#asPredicted = this.#columns.masks.uint();
+    for (let from = 0; from < events; from += STRIP_EVENTS) {
+      this.#decodeStrip(from, Math.min(events, from + STRIP_EVENTS), batch);
+    }
+    if (this.#asPredicted !== 0) throw new RangeError("its masks do not fit its events");
     if (!this.#columns.atEnd) throw new RangeError("its columns do not fit its events");
     batch.count = events;
   }
 
-  #decodeEvents(events: number, batch: EventBatch): void {
+  #decodeStrip(from: number, to: number, batch: EventBatch): void {
     // hot loop
-    const { histories, rows, shapes, cells, cellFields } = this.#model;
+    const { histories, rows, rowMasks, shapes, cells, cellFields } = this.#model;
     const { masks, kinds, values } = this.#columns;
     const { ints, floats } = batch;
     let { ctx, task } = this.#model;
-    let who = model.whoSlot(ctx, task);
+    let who = whoSlot(ctx, task);
     let history = histories[who]!;
-    let asPredicted = masks.uint();
-    for (let i = 0; i < events; i++) {
-      let row = history << model.ROW_SHIFT;
+    let asPredicted = this.#asPredicted;
+    for (let i = from; i < to; i++) {
+      let row = history << ROW_SHIFT;
       let head = rows[row]!;
       if (asPredicted > 0) {
         asPredicted--;
@@ -47,19 +63,18 @@ export class ColumnDecoder {
         asPredicted = masks.uint();
       }
       const mask = head >>> 8;
-      if ((mask & (model.MISS_CTX | model.MISS_TASK)) !== 0) {
+      if ((mask & (MISS_CTX | MISS_TASK)) !== 0) {
         histories[who] = history;
         who = this.#switchWho(mask);
         ctx = this.#model.ctx;
         task = this.#model.task;
         history = histories[who]!;
-        row = history << model.ROW_SHIFT;
+        row = history << ROW_SHIFT;
         head = rows[row]!;
       }
-      if ((mask & model.MISS_ROW) !== 0) {
-        if ((mask & model.MISS_KIND) !== 0) head = (head & 0xff00) | kinds.byte();
-        rows[row] = head;
-        this.#correctRow(row, mask);
+      if ((mask & MISS_ROW) !== 0) {
+        if ((mask & MISS_KIND) !== 0) rows[row] = head = (head & 0xff00) | kinds.byte();
+        if ((mask & (MISS_KIND | rowMasks[head & 0xff]!)) !== 0) this.#correctRow(row, mask);
       }
       const kind = head & 0xff;
       const base = i << 3;
@@ -70,46 +85,44 @@ export class ColumnDecoder {
       ints[base + 3] = rows[row + 2]!;
       ints[base + 4] = rows[row + 3]!;
       ints[base + 5] = rows[row + 4]!;
-      history = model.nextHistory(history, rows[row + model.ROW_HASH]!);
+      history = nextHistory(history, rows[row + ROW_HASH]!);
       const shape = shapes[kind]!;
-      if (shape === model.SHAPE_UNKNOWN) throw new RangeError("a kind of event is not described");
-      const field = kind << model.CELL_KIND_SHIFT;
-      const end = field + ((shape & model.SHAPE_CELLS) << model.CELL_FIELD_SHIFT);
-      for (let f = field; f < end; f += 1 << model.CELL_FIELD_SHIFT) {
-        const place =
-          (who & cellFields[f + model.CELL_WHO_BITS]!) +
-          (a & cellFields[f + model.CELL_ENTITY_BITS]!);
-        const cell = cellFields[f]! + place;
-        let value = (cells[cell]! + cellFields[f + model.CELL_STEP]!) | 0;
-        if ((mask & cellFields[f + model.CELL_MISS]!) !== 0) value = (value + values.sint()) | 0;
+      if (shape === SHAPE_UNKNOWN) throw new RangeError("a kind of event is not described");
+      let f = kind << CELL_KIND_SHIFT;
+      for (let left = shape & SHAPE_CELLS; left > 0; left--) {
+        const field = cellFields[f++]!;
+        const cell = cellOf(field, who, a);
+        const slot = (field >> CELL_SLOT_SHIFT) & CELL_SLOT;
+        let value = (cells[cell]! + (field >> CELL_STEP_SHIFT)) | 0;
+        if ((mask & (MISS_SLOT_0 << slot)) !== 0) value = (value + values.sint()) | 0;
         cells[cell] = value;
-        ints[base + cellFields[f + model.CELL_WORD]!] = value;
+        ints[base + 2 + slot] = value;
       }
-      const isWide = (shape & model.SHAPE_WIDE) !== 0;
+      const isWide = (shape & SHAPE_WIDE) !== 0;
       floats[(i << 2) + 3] = isWide ? this.#decodeWide(kind, who, mask) : 0;
     }
-    if (asPredicted !== 0) throw new RangeError("its masks do not fit its events");
+    this.#asPredicted = asPredicted;
     histories[who] = history;
   }
 
   /** Reads who runs from here on, and returns their slot. */
   #switchWho(mask: number): number {
     const memory = this.#model;
-    if ((mask & model.MISS_CTX) !== 0) memory.ctx = this.#columns.contexts.byte();
-    if ((mask & model.MISS_TASK) !== 0) {
+    if ((mask & MISS_CTX) !== 0) memory.ctx = this.#columns.contexts.byte();
+    if ((mask & MISS_TASK) !== 0) {
       const code = this.#columns.tasks.uint();
       const zigzag = (code - 1) >>> 0;
       if (code === 0) memory.task = 0;
       else memory.task = (memory.lastTask + ((zigzag >>> 1) ^ -(zigzag & 1))) | 0;
       if (code !== 0) memory.lastTask = memory.task;
     }
-    return model.whoSlot(memory.ctx, memory.task);
+    return whoSlot(memory.ctx, memory.task);
   }
 
   #decodeWide(kind: number, who: number, mask: number): number {
     // hot loop
     const { wideOfWho, wideOfKind } = this.#model;
-    const isMissed = (mask & model.MISS_WIDE) !== 0;
+    const isMissed = (mask & MISS_WIDE) !== 0;
     const wide = isMissed ? this.#columns.wides.wide(wideOfKind[kind]!) : wideOfWho[who]!;
     wideOfWho[who] = wide;
     wideOfKind[kind] = wide;
@@ -124,12 +137,12 @@ export class ColumnDecoder {
     for (let slot = 0; slot < 4; slot++) {
       const word = row + 1 + slot;
       if (rowSlots[kind * 4 + slot] === 0) rows[word] = 0;
-      else if ((mask & (model.MISS_SLOT_0 << slot)) !== 0) {
+      else if ((mask & (MISS_SLOT_0 << slot)) !== 0) {
         rows[word] = rows[word]! + this.#columns.values.sint();
       }
     }
     const [a, b, c, d] = [rows[row + 1]!, rows[row + 2]!, rows[row + 3]!, rows[row + 4]!];
-    rows[row + model.ROW_HASH] = model.eventHash(kind, a, b, c, d);
+    rows[row + ROW_HASH] = eventHash(kind, a, b, c, d);
   }
 }
 

@@ -11,6 +11,12 @@ import { CATALOGUE_KINDS } from "./predictors.ts";
 import { ColumnWriter } from "./varint.ts";
 import { MessageWriter } from "./wire.ts";
 
+// Constants of this module are part of the compiled code; those of another are fetched each time.
+const { MISS_CTX, MISS_TASK, MISS_KIND, MISS_SLOT_0, MISS_WIDE } = model;
+const { ROW_SHIFT, SHAPE_CELLS, SHAPE_WIDE, SHAPE_UNKNOWN } = model;
+const { CELL_KIND_SHIFT, CELL_SLOT_SHIFT, CELL_SLOT, CELL_STEP_SHIFT } = model;
+const { cellOf, eventHash, nextHistory, whoSlot } = model;
+
 /** Encodes the chunks of one file, in order. */
 export class ColumnEncoder {
   readonly #model = new model.PredictionModel(CATALOGUE_KINDS);
@@ -38,30 +44,30 @@ export class ColumnEncoder {
     const { histories, rows, rowSlots, shapes } = this.#model;
     const { ints, floats } = batch;
     let { ctx, task } = this.#model;
-    let who = model.whoSlot(ctx, task);
+    let who = whoSlot(ctx, task);
     let history = histories[who]!;
     let asPredicted = 0;
     for (let i = 0; i < batch.count; i++) {
       const base = i << 3;
       const kind = ints[base]! & 0xff;
-      const maskRow = history << model.ROW_SHIFT;
+      const maskRow = history << ROW_SHIFT;
       let mask = 0;
       if (ints[base]! >>> 8 !== ctx || ints[base + 1] !== task) {
         histories[who] = history;
         mask = this.#switchWho(ints[base]! >>> 8, ints[base + 1]!);
         ctx = this.#model.ctx;
         task = this.#model.task;
-        who = model.whoSlot(ctx, task);
+        who = whoSlot(ctx, task);
         history = histories[who]!;
       }
-      const row = history << model.ROW_SHIFT;
+      const row = history << ROW_SHIFT;
       if ((rows[row]! & 0xff) !== kind) {
-        mask |= model.MISS_KIND;
+        mask |= MISS_KIND;
         this.#kinds.byte(kind);
         rows[row] = (rows[row]! & 0xff00) | kind;
       }
       const shape = shapes[kind]!;
-      assert(shape !== model.SHAPE_UNKNOWN, "every event is of a kind in the catalogue");
+      assert(shape !== SHAPE_UNKNOWN, "every event is of a kind in the catalogue");
       const slots = kind << 2;
       const a = ints[base + 2]! & rowSlots[slots]!;
       const b = ints[base + 3]! & rowSlots[slots + 1]!;
@@ -71,11 +77,10 @@ export class ColumnEncoder {
       if (b !== rows[row + 2]) mask |= this.#correctSlot(row, 1, b, rowSlots[slots + 1]!);
       if (c !== rows[row + 3]) mask |= this.#correctSlot(row, 2, c, rowSlots[slots + 2]!);
       if (d !== rows[row + 4]) mask |= this.#correctSlot(row, 3, d, rowSlots[slots + 3]!);
-      history = model.nextHistory(history, model.eventHash(kind, a, b, c, d));
+      history = nextHistory(history, eventHash(kind, a, b, c, d));
       if (shape !== 0) {
         mask |= this.#encodeCells(ints, base, kind, who, a);
-        if ((shape & model.SHAPE_WIDE) !== 0)
-          mask |= this.#encodeWide(floats[(i << 2) + 3]!, kind, who);
+        if ((shape & SHAPE_WIDE) !== 0) mask |= this.#encodeWide(floats[(i << 2) + 3]!, kind, who);
       }
       if (mask === rows[maskRow]! >>> 8) {
         asPredicted++;
@@ -95,7 +100,7 @@ export class ColumnEncoder {
     const memory = this.#model;
     let mask = 0;
     if (ctx !== memory.ctx) {
-      mask |= model.MISS_CTX;
+      mask |= MISS_CTX;
       this.#contexts.byte(ctx);
       memory.ctx = ctx;
     }
@@ -109,7 +114,7 @@ export class ColumnEncoder {
       memory.lastTask = task;
     }
     memory.task = task;
-    return mask | model.MISS_TASK;
+    return mask | MISS_TASK;
   }
 
   /** Brings slot `slot` of a row up to `value`; returns the mask's bit if that takes writing. */
@@ -122,25 +127,23 @@ export class ColumnEncoder {
     // The row of another kind may hold a number where this kind has none: the decoder knows.
     if (isRowSlot === 0) return 0;
     this.#values.sint(difference | 0);
-    return model.MISS_SLOT_0 << slot;
+    return MISS_SLOT_0 << slot;
   }
 
   /** The integer fields that are predicted from cells; returns the mask's bits. */
   #encodeCells(ints: Int32Array, base: number, kind: number, who: number, a: number): number {
     // hot loop
     const { cells, cellFields, shapes } = this.#model;
-    const first = kind << model.CELL_KIND_SHIFT;
-    const end = first + ((shapes[kind]! & model.SHAPE_CELLS) << model.CELL_FIELD_SHIFT);
     let mask = 0;
-    for (let f = first; f < end; f += 1 << model.CELL_FIELD_SHIFT) {
-      const place =
-        (who & cellFields[f + model.CELL_WHO_BITS]!) +
-        (a & cellFields[f + model.CELL_ENTITY_BITS]!);
-      const cell = cellFields[f]! + place;
-      const predicted = (cells[cell]! + cellFields[f + model.CELL_STEP]!) | 0;
-      const value = ints[base + cellFields[f + model.CELL_WORD]!]!;
+    let f = kind << CELL_KIND_SHIFT;
+    for (let left = shapes[kind]! & SHAPE_CELLS; left > 0; left--) {
+      const field = cellFields[f++]!;
+      const cell = cellOf(field, who, a);
+      const slot = (field >> CELL_SLOT_SHIFT) & CELL_SLOT;
+      const predicted = (cells[cell]! + (field >> CELL_STEP_SHIFT)) | 0;
+      const value = ints[base + 2 + slot]!;
       if (value !== predicted) {
-        mask |= cellFields[f + model.CELL_MISS]!;
+        mask |= MISS_SLOT_0 << slot;
         this.#values.sint((value - predicted) | 0);
       }
       cells[cell] = value;
@@ -157,6 +160,6 @@ export class ColumnEncoder {
     if (!asPredicted) this.#wides.wide(value, wideOfKind[kind]!);
     wideOfWho[who] = value;
     wideOfKind[kind] = value;
-    return asPredicted ? 0 : model.MISS_WIDE;
+    return asPredicted ? 0 : MISS_WIDE;
   }
 }

@@ -7,6 +7,7 @@
 //
 //   row (8 words):   kind | mask << 8   a   b   c   d   hash   -   -     a..d are 0 where a field is predicted from a cell
 
+import { assert } from "#core/base";
 import { ENTITY, FAMILIES, type FileKind, GLOBAL, HISTORY, KIND, TASK } from "./predictors.ts";
 
 /** Histories are numbers below this. Of the demo, 13 bits make 0.58 bytes an event, 14 bits 0.53, 15 bits 0.52. */
@@ -35,29 +36,31 @@ export const SHAPE_WIDE = 8;
 /** The shape of a kind that the file does not describe. */
 export const SHAPE_UNKNOWN = 255;
 
-/** Words of `cellFields` for a kind and for a field, as shifts. */
-export const CELL_KIND_SHIFT = 5;
-export const CELL_FIELD_SHIFT = 3;
-/** The words of a field: the first cell; which bits of who and of slot a are added to it; step, mask bit, word of the event. */
-export const CELL_FIRST = 0;
-export const CELL_WHO_BITS = 1;
-export const CELL_ENTITY_BITS = 2;
-export const CELL_STEP = 3;
-export const CELL_MISS = 4;
-export const CELL_WORD = 5;
+/** Numbers in `cellFields` for a kind, as a shift: one for each field that is predicted from a cell. */
+export const CELL_KIND_SHIFT = 2;
+/** Such a number, from bit 0: the first cell, what is added to it (a bit each), the integer slot (2 bits), the step. */
+const CELL_FIRST = 0x3fff;
+const CELL_OF_TASK_SHIFT = 14;
+const CELL_OF_ENTITY_SHIFT = 15;
+export const CELL_SLOT_SHIFT = 16;
+export const CELL_SLOT = 3;
+export const CELL_STEP_SHIFT = 18;
 
 /** Where in `cells` the predictors keep what they know. */
 const TASK_CELLS = KINDS * 4;
 const GLOBAL_CELLS = TASK_CELLS + FAMILIES * WHO_SLOTS;
 const ENTITY_CELLS = GLOBAL_CELLS + FAMILIES;
 const CELLS = ENTITY_CELLS + FAMILIES * ENTITIES;
+assert(CELLS <= CELL_FIRST + 1, "a cell's number fits its bits");
 
 /** The memory; see the file comment. The hot loops use its arrays directly. */
 export class PredictionModel {
   /** By kind: how many fields are predicted from cells, with SHAPE_WIDE. */
   readonly shapes = new Uint8Array(KINDS).fill(SHAPE_UNKNOWN);
-  /** By kind: the fields that are predicted from cells, up to four. */
+  /** By kind: the fields that are predicted from cells, up to four; see CELL_FIRST. */
   readonly cellFields = new Int32Array(KINDS << CELL_KIND_SHIFT);
+  /** By kind: bits of the mask, for integer slots that are predicted from the row. */
+  readonly rowMasks = new Uint8Array(KINDS);
   /** By kind, four each: -1 for an integer slot that is predicted from the row, else 0. */
   readonly rowSlots = new Int32Array(KINDS * 4);
   readonly histories = new Int32Array(WHO_SLOTS);
@@ -95,12 +98,14 @@ export class PredictionModel {
         shape |= SHAPE_WIDE;
       } else if (predictor === HISTORY) {
         this.rowSlots[kind.id * 4 + slot] = -1;
+        this.rowMasks[kind.id] = (this.rowMasks[kind.id] as number) | (MISS_SLOT_0 << slot);
       } else {
         const count = shape & SHAPE_CELLS;
         if (count === 4) throw new RangeError("a kind has too many fields");
-        const at = (kind.id << CELL_KIND_SHIFT) + (count << CELL_FIELD_SHIFT);
-        this.cellFields.set([...placeOf(predictor, family, kind.id, slot), step], at);
-        this.cellFields.set([MISS_SLOT_0 << slot, 2 + slot], at + CELL_MISS);
+        const what = (slot << CELL_SLOT_SHIFT) | (step << CELL_STEP_SHIFT);
+        if (what >> CELL_STEP_SHIFT !== step) throw new RangeError("a step is out of range");
+        const place = placeOf(predictor, family, kind.id, slot);
+        this.cellFields[(kind.id << CELL_KIND_SHIFT) + count] = place | what;
         shape++;
       }
     }
@@ -108,20 +113,27 @@ export class PredictionModel {
   }
 }
 
-/** CELL_FIRST, CELL_WHO_BITS and CELL_ENTITY_BITS of a field. */
-function placeOf(predictor: number, family: number, kind: number, slot: number): number[] {
+/** The place of a field as `cellFields` has it: its first cell and what is added to that. */
+function placeOf(predictor: number, family: number, kind: number, slot: number): number {
   switch (predictor) {
     case KIND:
-      return [kind * 4 + slot, 0, 0];
+      return kind * 4 + slot;
     case TASK:
-      return [TASK_CELLS + family * WHO_SLOTS, -1, 0];
+      return (TASK_CELLS + family * WHO_SLOTS) | (1 << CELL_OF_TASK_SHIFT);
     case GLOBAL:
-      return [GLOBAL_CELLS + family, 0, 0];
+      return GLOBAL_CELLS + family;
     case ENTITY:
-      return [ENTITY_CELLS + family * ENTITIES, 0, ENTITIES - 1];
+      return (ENTITY_CELLS + family * ENTITIES) | (1 << CELL_OF_ENTITY_SHIFT);
     default:
       throw new RangeError("a predictor is not known");
   }
+}
+
+/** The cell of a field of `cellFields`, in an event of `who` whose slot 0 is `a`. */
+export function cellOf(field: number, who: number, a: number): number {
+  const ofTask = who & -((field >> CELL_OF_TASK_SHIFT) & 1);
+  const ofEntity = a & -((field >> CELL_OF_ENTITY_SHIFT) & 1) & (ENTITIES - 1);
+  return (field & CELL_FIRST) + ofTask + ofEntity;
 }
 
 /** The slot of who runs. */

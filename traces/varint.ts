@@ -1,6 +1,7 @@
 // Columns of bytes and varints: growing on the way out, a cursor on the way in. Hot loops of the codec; `!` is allowed.
 
 const TWO_32 = 2 ** 32;
+const TWO_27 = 2 ** 27;
 
 /** A column that is being written; reused from chunk to chunk. */
 export class ColumnWriter {
@@ -67,6 +68,8 @@ export class ColumnWriter {
 export class ColumnReader {
   readonly #bytes: Uint8Array;
   #position = 0;
+  /** Whether the wide number that is being read goes on. */
+  #more = false;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
@@ -100,25 +103,28 @@ export class ColumnReader {
     return (value >>> 1) ^ -(value & 1);
   }
 
-  /** The inverse of ColumnWriter.wide. */
+  /** The inverse of ColumnWriter.wide: at most eight bytes, in two halves. */
   wide(predicted: number): number {
-    // hot loop
-    let low = 0;
-    let high = 0;
-    for (let shift = 0; shift < 64; shift += 7) {
-      const byte = this.#bytes[this.#position++]! | 0;
-      const bits = byte & 0x7f;
-      if (shift < 32) low |= bits << shift;
-      // The 5th byte holds bits 28 to 34: its upper three belong to the high half.
-      if (shift === 28) high |= bits >>> 4;
-      else if (shift > 28) high |= bits << (shift - 32);
-      if (byte < 0x80) break;
-    }
+    // Both halves in any case: code that first runs with the first large number would have all be compiled anew.
+    this.#more = true;
+    const low = this.#half();
+    const high = this.#half();
     const sign = -(low & 1);
-    const differenceLow = (((low >>> 1) | (high << 31)) ^ sign) >>> 0;
-    const differenceHigh = (high >>> 1) ^ sign;
-    const sumLow = (predicted >>> 0) + differenceLow;
-    const sumHigh = Math.floor(predicted / TWO_32) + differenceHigh + (sumLow >= TWO_32 ? 1 : 0);
-    return sumHigh * TWO_32 + (sumLow >>> 0);
+    const predictedHigh = Math.floor(predicted / TWO_27);
+    const differenceLow = ((low >>> 1) ^ sign) & (TWO_27 - 1);
+    const sumLow = predicted - predictedHigh * TWO_27 + differenceLow;
+    return (predictedHigh + (high ^ sign)) * TWO_27 + sumLow;
+  }
+
+  /** Up to 28 bits of a wide number; none when it has no more. */
+  #half(): number {
+    // hot loop
+    let half = 0;
+    for (let shift = 0; shift < 28 && this.#more; shift += 7) {
+      const byte = this.#bytes[this.#position++]! | 0;
+      half |= (byte & 0x7f) << shift;
+      this.#more = byte >= 0x80;
+    }
+    return half;
   }
 }
