@@ -51,7 +51,8 @@ export * from "./machine.ts";
 export { ModelAssertion, modelAssert } from "./model-assert.ts";
 export { coRunOutside, runInCoroutine } from "./outside.ts";
 export { QemuEvent, qemuEventReset, qemuEventSet, qemuEventWait } from "./qemu-event.ts";
-export { qemuCoSleepNs, Timer, timerDel, timerMod, timerNew } from "./timer.ts";
+export { QemuMutex, qemuMutexLock, qemuMutexUnlock } from "./qemu-mutex.ts";
+export { qemuCoSleepNs, Timer, timerDel, timerMod, timerNew, timerPending } from "./timer.ts";
 export {
   aioWaitBhOneshot,
   aioWaitKick,

@@ -45,6 +45,11 @@ export function timerDel(timer: Timer): void {
   if (disarm(timer)) machine.probe.emit(Ev.timer_del, timer.id);
 }
 
+/** timer_pending: whether it is armed, or its deadline has passed and it waits for its turn. */
+export function timerPending(timer: Timer): boolean {
+  return timer.deadlineNs !== null || timer.ctx.expiredTimers.includes(timer);
+}
+
 /** The armed timer numbered `id`; undefined when it was deleted. */
 export function armedTimer(id: number): Timer | undefined {
   return armed().get(id);
