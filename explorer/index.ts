@@ -1,5 +1,6 @@
 export { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
 export { expectedLine, findingFits, findingLine } from "./finding-line.ts";
+export { InvariantChecker, InvariantViolation } from "./invariants/index.ts";
 export {
   inputsOf,
   type RecordedRun,
@@ -29,4 +30,10 @@ export {
   SimulatedFile,
 } from "./simulated-disk.ts";
 export { SimulatedHost, type SimulatedHostOptions } from "./simulated-host.ts";
+export {
+  runStorms,
+  STORM_REGIMES,
+  type StormRegime,
+  type StormReport,
+} from "./storm/run-storms.ts";
 export { World, type WorldParts } from "./world.ts";

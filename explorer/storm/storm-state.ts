@@ -1,0 +1,171 @@
+// What a storm knows about its graph: which references it holds, which BlockBackends and drained sections it has open, and how
+// an operation is tried.
+//
+// An operation is tried with a snapshot before it. When it is refused, by a rule of the block layer or by a failure that the
+// storm injected at one of its transaction's fault points, the snapshot after it must be the same text.
+
+import { type BlockBackend, blkAll } from "#core/backend";
+import { AssertionError, EIO, must, type Prng } from "#core/base";
+import {
+  type BlockDriverState,
+  BlockError,
+  bdrvAllStates,
+  bdrvRef,
+  bdrvUnref,
+  faultInjector,
+  settle,
+} from "#core/graph";
+import type { AioContext, Polls } from "#core/sched";
+import type { World } from "../world.ts";
+import { snapshotOfGraph } from "./snapshot.ts";
+
+/** One operation in so many is made to fail. */
+const FAULT_EVERY = 6;
+/** A failure is injected at one of the first so many fault points. */
+const FAULT_POINTS = 8;
+
+/** What became of operations: done, refused by a rule of the block layer, or made to fail by the storm. */
+export interface StormTally {
+  readonly done: number;
+  readonly refused: number;
+  readonly injected: number;
+}
+
+type Ending = keyof StormTally;
+
+/** A drained section that the storm has open; it holds a reference to its node. */
+export interface OpenSection {
+  readonly bs: BlockDriverState;
+  readonly end: () => Polls<void>;
+}
+
+export class StormState {
+  readonly world: World;
+  readonly prng: Prng;
+  readonly contexts: readonly AioContext[];
+  readonly drives: readonly BlockBackend[];
+  readonly sections: OpenSection[] = [];
+  /** By move. */
+  readonly tallies = new Map<string, StormTally>();
+  /** References that the storm holds, by node. */
+  readonly #held = new Map<BlockDriverState, number>();
+  #names = 0;
+  #move = "";
+
+  constructor(world: World, contexts: readonly AioContext[], drives: readonly BlockBackend[]) {
+    this.world = world;
+    this.prng = world.prng;
+    this.contexts = contexts;
+    this.drives = drives;
+    this.#countReferences(true);
+  }
+
+  /** A node name that no node has had. */
+  name(what: string): string {
+    return `${what}${++this.#names}`;
+  }
+
+  /** The nodes that exist. */
+  nodes(): readonly BlockDriverState[] {
+    return bdrvAllStates().filter((bs) => bs.refcnt > 0 && !bs.closed);
+  }
+
+  /** One of `list` for which `fits` holds; undefined when there is none. */
+  pick<T>(list: readonly T[], fits: (item: T) => boolean = () => true): T | undefined {
+    const fitting = list.filter(fits);
+    return fitting.length === 0 ? undefined : fitting[this.prng.below(fitting.length)];
+  }
+
+  /** The storm now owns a reference to `bs` that it was given. */
+  hold(bs: BlockDriverState): void {
+    this.#held.set(bs, (this.#held.get(bs) ?? 0) + 1);
+  }
+
+  /** Take a reference of its own. */
+  ref(bs: BlockDriverState): void {
+    bdrvRef(bs);
+    this.hold(bs);
+  }
+
+  /** Give one of its references away, to be dropped by whoever got it. */
+  give(bs: BlockDriverState): void {
+    const left = must(this.#held.get(bs), "the storm holds what it gives away") - 1;
+    if (left === 0) this.#held.delete(bs);
+    else this.#held.set(bs, left);
+  }
+
+  /** Drop one of its references. Polls. */
+  *unref(bs: BlockDriverState): Polls<void> {
+    this.give(bs);
+    yield* bdrvUnref(bs);
+  }
+
+  /** Whether the storm itself keeps `bs` alive. */
+  holds(bs: BlockDriverState): boolean {
+    return this.#held.has(bs);
+  }
+
+  /** Run `move`, in whose course references are in motion. Polls. */
+  *run(name: string, move: () => Polls<void>): Polls<void> {
+    this.#countReferences(false);
+    this.#move = name;
+    yield* move();
+    this.#countReferences(true);
+  }
+
+  /**
+   * Try one operation of the block layer; false when it was refused, and then nothing has changed. An operation of several
+   * transactions, `composite`, may have moved nodes to another context all the same. Polls.
+   */
+  *attempt(operation: () => Polls<void>, composite = false): Polls<boolean> {
+    const before = snapshotOfGraph(!composite);
+    const injected = this.#injectFault();
+    const outcome = yield* settle(operation);
+    faultInjector().reached = null;
+    if (outcome.ok) {
+      this.#tally("done");
+      return true;
+    }
+    this.#tally(injected.happened ? "injected" : "refused");
+    const after = snapshotOfGraph(!composite);
+    if (after !== before)
+      throw new AssertionError(
+        `refused with "${outcome.error.message}", but the graph has changed\nbefore:\n${before}\nafter:\n${after}`,
+      );
+    return false;
+  }
+
+  #tally(ending: Ending): void {
+    const tally = this.tallies.get(this.#move) ?? { done: 0, refused: 0, injected: 0 };
+    this.tallies.set(this.#move, { ...tally, [ending]: tally[ending] + 1 });
+  }
+
+  #injectFault(): { happened: boolean } {
+    const fault = { happened: false };
+    if (!this.prng.chance(1, FAULT_EVERY)) return fault;
+    let countdown = 1 + this.prng.below(FAULT_POINTS);
+    faultInjector().reached = (where) => {
+      if (--countdown !== 0) return;
+      fault.happened = true;
+      throw new BlockError(EIO, `injected failure in ${where}`);
+    };
+    return fault;
+  }
+
+  /** Let the checker compare references: only between two moves are all of them accounted for. */
+  #countReferences(accounted: boolean): void {
+    const checker = this.world.checker;
+    if (checker === null) return;
+    checker.holders = accounted ? { referencesTo: (bs) => this.#held.get(bs) ?? 0 } : {};
+    checker.probe.changed = true;
+  }
+
+  /** BlockBackends of the storm that have a node, or that have none. */
+  drive(hasNode: boolean): BlockBackend | undefined {
+    const alive = blkAll();
+    return this.pick(
+      this.drives,
+      (blk) => alive.includes(blk) && (blk.rawRoot !== null) === hasNode,
+    );
+  }
+}

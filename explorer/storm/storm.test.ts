@@ -1,0 +1,17 @@
+import { describe, expect, it } from "vitest";
+import { MOVES } from "./moves.ts";
+import { runStorms, STORM_REGIMES } from "./run-storms.ts";
+
+describe("a storm keeps every invariant", () => {
+  for (const regime of STORM_REGIMES) {
+    it(regime.name, () => {
+      const report = runStorms(regime, { firstSeed: 1, seeds: 25, operations: 150 });
+      expect(report.violations).toEqual([]);
+      const tried = (name: string): number => report.moves.get(name)?.done ?? 0;
+      expect(MOVES.filter(({ name, counted }) => counted && tried(name) === 0)).toEqual([]);
+      const all = [...report.moves.values()];
+      expect(all.reduce((sum, { refused }) => sum + refused, 0)).toBeGreaterThan(50);
+      expect(all.reduce((sum, { injected }) => sum + injected, 0)).toBeGreaterThan(50);
+    });
+  }
+});
