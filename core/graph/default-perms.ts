@@ -5,7 +5,7 @@
 // nobody else may write or resize. A node whose image was handed over to another machine (inactive) claims nothing.
 
 import { assert } from "../base/index.ts";
-import { globalStateCode, modelAssert } from "../sched/index.ts";
+import { globalStateCode, ioCode, modelAssert } from "../sched/index.ts";
 import {
   BLK_PERM_CONSISTENT_READ,
   BLK_PERM_RESIZE,
@@ -54,12 +54,19 @@ export function bdrvIsWritableAfterReopen(
   bs: BlockDriverState,
   reopen: WritableAfterReopen | null,
 ): boolean {
-  return reopen?.get(bs) ?? bdrvIsWritable(bs);
+  globalStateCode();
+  assert(bs.id > 0, "a node has a number");
+  return reopen?.get(bs) ?? isWritable(bs);
 }
 
 /** bdrv_is_writable (block.c:2185). */
 export function bdrvIsWritable(bs: BlockDriverState): boolean {
+  ioCode(bs.aioContext);
   assert(bs.id > 0, "a node has a number");
+  return isWritable(bs);
+}
+
+function isWritable(bs: BlockDriverState): boolean {
   return !bs.readOnly && !bs.inactive;
 }
 

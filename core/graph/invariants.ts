@@ -2,12 +2,15 @@
 // because some of it can be broken by QEMU's own protocol (patch 4's order, edits inside drain_all), and that is a finding.
 
 import { assert, type SectionId } from "../base/index.ts";
+import { assertPermissions } from "./permissions-check.ts";
 import type { EdgeParent } from "./state.ts";
 import { type BdrvChild, BlockDriverState, type EdgeList } from "./state.ts";
 
 /** Check all nodes of a graph. `drainAllCount` is the number of drains of everything that are open. */
 export function assertGraphInvariants(nodes: Iterable<BlockDriverState>, drainAllCount = 0): void {
-  for (const bs of nodes) {
+  const all = [...nodes];
+  assertPermissions(all);
+  for (const bs of all) {
     assertList(bs.rawChildren);
     assertList(bs.rawParents);
     for (const child of bs.rawChildren.snapshot()) assertChild(bs, child);

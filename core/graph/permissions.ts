@@ -12,7 +12,7 @@ import { site } from "../probe/index.ts";
 import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
 import { childrenOf, edgeBs, parentsOf } from "./access.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
-import { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
+import { bdrvDefaultPerms, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 import {
   BLK_PERM_ALL,
   BLK_PERM_ANY_WRITE,
@@ -227,7 +227,7 @@ function refuseWhatCannotBe(
 ): void {
   if ((perm & BLK_PERM_ANY_WRITE) === 0) return;
   if (!bdrvIsWritableAfterReopen(bs, reopen)) {
-    const message = bdrvIsWritable(bs)
+    const message = bdrvIsWritableAfterReopen(bs, null)
       ? `Read-only block node '${bs.nodeName}' cannot support read-write users`
       : "Block node is read-only";
     throw new BlockError(EPERM, message);
