@@ -39,6 +39,29 @@ export function errnoName(errno: number): string {
   return NAMES.get(errno) ?? `E${errno}`;
 }
 
+const TEXTS: ReadonlyMap<number, string> = new Map([
+  [EPERM, "Operation not permitted"],
+  [ENOENT, "No such file or directory"],
+  [EIO, "Input/output error"],
+  [EAGAIN, "Resource temporarily unavailable"],
+  [EACCES, "Permission denied"],
+  [EBUSY, "Device or resource busy"],
+  [EEXIST, "File exists"],
+  [ENOTDIR, "Not a directory"],
+  [EISDIR, "Is a directory"],
+  [EINVAL, "Invalid argument"],
+  [ENOSPC, "No space left on device"],
+  [EROFS, "Read-only file system"],
+  [ENOTSUP, "Operation not supported"],
+  [ENOMEDIUM, "No medium found"],
+  [ECANCELED, "Operation canceled"],
+]);
+
+/** strerror: what Linux calls an errno, for messages that QEMU ends with it. */
+export function strerror(errno: number): string {
+  return TEXTS.get(errno) ?? `Unknown error ${errno}`;
+}
+
 /** The errno of a Node system error's `code` ("ENOENT"), or EIO for one that this table lacks. */
 export function errnoFromCode(code: string | undefined): number {
   for (const [errno, name] of NAMES) if (name === code) return errno;

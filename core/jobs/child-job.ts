@@ -1,31 +1,34 @@
-// Edges whose parent is a job (C: child_job, blockjob.c). A drain of the node pauses the job, and waits until it is idle; the
-// edge stays at its node when that is replaced.
+// Edges whose parent is a block job (C: child_job, blockjob.c). A drain of the node pauses the job, and waits until it is idle;
+// the edge stays at its node when that is replaced, and takes the job along to another AioContext.
 
 import { assert, type SectionId } from "../base/index.ts";
-import {
-  type BdrvChild,
-  type BdrvChildClass,
-  type BlockDriverState,
-  bdrvChildChangeAioContext,
-  bdrvRef,
-  bdrvRootAttachChild,
-  bdrvRootUnrefChild,
-  type Transaction,
-  tranAdd,
-} from "../graph/index.ts";
+import { bdrvChildChangeAioContext } from "../graph/aio-context.ts";
+import { bdrvRootAttachChild } from "../graph/attach.ts";
+import { settle, unwrap } from "../graph/block-error.ts";
+import { bdrvRootUnrefChild } from "../graph/detach.ts";
+import { bdrvRef } from "../graph/node-life.ts";
+import { bdrvOpBlockAll, bdrvOpUnblockAll } from "../graph/op-blockers.ts";
+import { BLK_PERM_ALL } from "../graph/permission-bits.ts";
+import type { BdrvChild, BdrvChildClass, BlockDriverState } from "../graph/state.ts";
+import { type Transaction, tranAdd } from "../graph/transaction.ts";
 import { Ev, Klass, site } from "../probe/index.ts";
 import {
   type AioContext,
   aioContextAcquire,
   aioContextRelease,
   globalStateCode,
+  ioCode,
   machine,
   type Polls,
 } from "../sched/index.ts";
-import { Job, type JobDriver, jobCreate, jobPause, jobResume, jobSetAioContext } from "./job.ts";
+import { BlockJob } from "./block-job.ts";
+import { withJobLock } from "./job-lock.ts";
+import { jobPause, jobResume } from "./pause.ts";
+import { jobIsCompletedLocked } from "./status.ts";
+import { jobSetAioContext } from "./sync.ts";
 
-const SITE_CREATE = site("block_job_create");
 const SITE_ADD = site("block_job_add_bdrv");
+const SITE_HAS = site("block_job_has_bdrv");
 const SITE_REMOVE_ALL = site("block_job_remove_all_bdrv");
 
 /** C: child_job. */
@@ -34,26 +37,33 @@ export const childJob: BdrvChildClass = {
   klass: Klass.child_job,
   stayAtNode: true,
   parentIsBds: false,
-  getParentDesc: (child) => `${jobOf(child).driver.jobType} job '${jobOf(child).name}'`,
-  getParentAioContext: (child) => jobOf(child).aioContext,
+  getParentDesc: (child) => {
+    const { job } = jobOf(child);
+    return `${job.driver.jobType} job '${job.name}'`;
+  },
+  getParentAioContext: (child) => withJobLock(() => jobOf(child).job.aioContext),
   changeAioContext: childJobChangeAioContext,
   drainedBegin: (child, section) => {
-    jobPause(jobOf(child), section, child);
+    jobPause(jobOf(child).job, section, child);
     return undefined;
   },
   drainedPoll: childJobDrainedPoll,
   drainedEnd: (child, section) => {
-    jobResume(jobOf(child), section, child);
+    jobResume(jobOf(child).job, section, child);
     return undefined;
   },
 };
 
 /** child_job_drained_poll (blockjob.c:102): a job that is not busy has nothing in flight, and none of its code runs before a pause. */
 function childJobDrainedPoll(child: BdrvChild, section: SectionId): boolean {
-  const job = jobOf(child);
-  machine.probe.emit(Ev.job_busy_read, job.id, job.busy ? 1 : 0, section);
-  if (!job.busy || job.completed) return false;
-  return job.driver.drainedPoll?.(job) ?? true;
+  ioCode();
+  const blockJob = jobOf(child);
+  const { job } = blockJob;
+  const isBusy = withJobLock(() => {
+    machine.probe.emit(Ev.job_busy_read, job.id, job.busy ? 1 : 0, section);
+    return job.busy && !jobIsCompletedLocked(job);
+  });
+  return isBusy && (blockJob.driver.drainedPoll?.(blockJob) ?? true);
 }
 
 /** child_job_change_aio_ctx (blockjob.c:146): all nodes of the job move, and the job with them. Polls. */
@@ -63,8 +73,8 @@ function* childJobChangeAioContext(
   visited: Set<BdrvChild>,
   tran: Transaction,
 ): Polls<void> {
-  const job = jobOf(child);
-  for (const sibling of job.nodes) yield* bdrvChildChangeAioContext(sibling, ctx, visited, tran);
+  const { nodes, job } = jobOf(child);
+  for (const sibling of nodes) yield* bdrvChildChangeAioContext(sibling, ctx, visited, tran);
   tranAdd(tran, {
     name: "child_job_set_aio_ctx",
     commit: () => {
@@ -74,49 +84,58 @@ function* childJobChangeAioContext(
   });
 }
 
-/** block_job_create (blockjob.c:471): a job in the context of `bs`, with an edge to it, "main node". Polls. */
-export function* blockJobCreate(
-  name: string,
-  driver: JobDriver,
-  bs: BlockDriverState,
-  opaque: unknown = null,
-): Polls<Job> {
-  globalStateCode(SITE_CREATE);
-  assert(!bs.closed, "a job works on an open node");
-  const job = jobCreate(name, driver, bs.aioContext, opaque);
-  yield* blockJobAddBdrv(job, "main node", bs);
-  assert(job.nodes.length === 1, "a new job has its main node");
-  return job;
+/** What a job asks of a node, and lets its other parents have: BLK_PERM_*. */
+export interface JobPermissions {
+  readonly perm: number;
+  readonly sharedPerm: number;
 }
 
 /**
- * block_job_add_bdrv (blockjob.c:223): an edge from `job` to `bs`, with a reference of its own. The caller holds the lock of
- * the job's context (lock regime aio). BlockError when the two cannot be in one context. Polls.
+ * block_job_add_bdrv (blockjob.c:223): an edge from the job to `bs`, with a reference of its own. The caller holds the lock of
+ * the job's context (lock regime aio). BlockError when the two cannot be in one context, or a permission is refused. Polls.
  */
-export function* blockJobAddBdrv(job: Job, name: string, bs: BlockDriverState): Polls<void> {
+export function* blockJobAddBdrv(
+  blockJob: BlockJob,
+  name: string,
+  bs: BlockDriverState,
+  permissions: JobPermissions = { perm: 0, sharedPerm: BLK_PERM_ALL },
+): Polls<void> {
   globalStateCode(SITE_ADD);
-  assert(!job.completed, "a job that completes takes no further node");
   assert(name.length > 0, "an edge has a name");
-  const jobContext = job.aioContext;
-  const swapLocks = bs.aioContext !== jobContext && jobContext !== machine.mainContext;
+  const { job } = blockJob;
+  const isElsewhere = bs.aioContext !== job.aioContext;
   bdrvRef(bs);
-  if (swapLocks) aioContextRelease(jobContext);
-  const spec = { name, klass: childJob, role: 0, opaque: job, parentId: job.id };
-  const child = yield* bdrvRootAttachChild(bs, spec);
-  if (swapLocks) yield* aioContextAcquire(jobContext);
-  job.nodes.unshift(child);
+  if (isElsewhere && job.aioContext !== machine.mainContext) aioContextRelease(job.aioContext);
+  const spec = { name, klass: childJob, role: 0, opaque: blockJob, parentId: job.id };
+  const attached = yield* settle(() => bdrvRootAttachChild(bs, { ...spec, ...permissions }));
+  // Asked again: to agree with its node, the job may have moved.
+  if (isElsewhere && job.aioContext !== machine.mainContext)
+    yield* aioContextAcquire(job.aioContext);
+  blockJob.nodes.unshift(unwrap(attached));
+  bdrvOpBlockAll(bs, blockJob.blocker);
+  assert(blockJob.nodes[0]?.rawBs === bs, "the new edge leads to the node");
 }
 
 /** block_job_remove_all_bdrv (blockjob.c:190): detach the nodes one by one; detaching walks the same list. Polls. */
-export function* blockJobRemoveAllBdrv(job: Job): Polls<void> {
+export function* blockJobRemoveAllBdrv(blockJob: BlockJob): Polls<void> {
   globalStateCode(SITE_REMOVE_ALL);
-  assert(!job.busy, "a job that lets go of its nodes is idle");
-  for (let child = job.nodes.shift(); child !== undefined; child = job.nodes.shift())
+  const { nodes } = blockJob;
+  for (let child = nodes.shift(); child !== undefined; child = nodes.shift()) {
+    assert(child.rawBs !== null, "an edge of a job leads to a node");
+    bdrvOpUnblockAll(child.rawBs, blockJob.blocker);
     yield* bdrvRootUnrefChild(child);
-  assert(job.nodes.length === 0, "the job has no node any more");
+  }
+  assert(nodes.length === 0, "the job has no node any more");
 }
 
-function jobOf(child: BdrvChild): Job {
-  assert(child.opaque instanceof Job, "the parent of this edge is a job");
+/** block_job_has_bdrv (blockjob.c:209): whether it works on `bs`. */
+export function blockJobHasBdrv(blockJob: BlockJob, bs: BlockDriverState): boolean {
+  globalStateCode(SITE_HAS);
+  assert(!bs.closed, "a node that is asked for is open");
+  return blockJob.nodes.some((child) => child.rawBs === bs);
+}
+
+function jobOf(child: BdrvChild): BlockJob {
+  assert(child.opaque instanceof BlockJob, "the parent of this edge is a job");
   return child.opaque;
 }

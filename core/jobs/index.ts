@@ -1,22 +1,118 @@
 export {
-  blockJobAddBdrv,
+  BLOCK_JOB_SLICE_TIME_NS,
+  type BlockDeviceIoStatus,
+  BlockJob,
+  type BlockJobDriver,
+  type BlockJobInfo,
+  type BlockJobOptions,
   blockJobCreate,
+  blockJobGet,
+  blockJobGetAioContext,
+  blockJobGetLocked,
+  blockJobIsInternal,
+  blockJobNextLocked,
+  blockJobQueryLocked,
+  blockJobRatelimitGetDelay,
+  blockJobSetSpeedLocked,
+} from "./block-job.ts";
+export {
+  type BlockdevOnError,
+  blockJobErrorAction,
+  blockJobIostatusResetLocked,
+} from "./block-job-error.ts";
+export {
+  jobCancelLocked,
+  jobCompleteLocked,
+  jobUserCancelLocked,
+} from "./cancel.ts";
+export {
+  blockJobAddBdrv,
+  blockJobHasBdrv,
   blockJobRemoveAllBdrv,
   childJob,
+  type JobPermissions,
 } from "./child-job.ts";
+export { jobFinalizeLocked } from "./completion.ts";
 export {
+  JOB_DEFAULT,
+  JOB_INTERNAL,
+  JOB_MANUAL_DISMISS,
+  JOB_MANUAL_FINALIZE,
   Job,
+  type JobCompletionFunc,
   type JobDriver,
-  jobCancel,
+  type JobOptions,
+  type JobStatus,
+  JobTxn,
+  type JobType,
+  type JobVerb,
+} from "./job.ts";
+export { type BlockErrorAction, type JobEvent, jobEventListeners } from "./job-events.ts";
+export {
+  jobLock,
+  jobUnlock,
+  withJobLock,
+  withJobLockPolls,
+} from "./job-lock.ts";
+export {
   jobCreate,
-  jobEnterCond,
-  jobFinishSync,
-  jobList,
+  jobDismissLocked,
+  jobEarlyFail,
+  jobGetLocked,
+  jobNext,
+  jobNextLocked,
+  jobRefLocked,
+  jobUnrefLocked,
+} from "./life.ts";
+export { type Notifier, NotifierList, notifierListAdd, notifierRemove } from "./notifier.ts";
+export {
   jobPause,
+  jobPauseLocked,
   jobPausePoint,
   jobResume,
-  jobSetAioContext,
+  jobResumeLocked,
+  jobUserPausedLocked,
+  jobUserPauseLocked,
+  jobUserResumeLocked,
+} from "./pause.ts";
+export {
+  jobProgressIncreaseRemaining,
+  jobProgressSetRemaining,
+  jobProgressUpdate,
+  ProgressMeter,
+  progressGetSnapshot,
+  progressIncreaseRemaining,
+  progressSetRemaining,
+  progressWorkDone,
+} from "./progress.ts";
+export { RateLimit, ratelimitCalculateDelay, ratelimitSetSpeed } from "./ratelimit.ts";
+export {
+  jobEnter,
+  jobEnterCondLocked,
   jobSleepNs,
   jobStart,
+  jobTransitionToReady,
   jobYield,
-} from "./job.ts";
+} from "./run.ts";
+export {
+  JobSTT,
+  JobVerbTable,
+  jobApplyVerbLocked,
+  jobCancelRequested,
+  jobIsCancelled,
+  jobIsCancelledLocked,
+  jobIsCompleted,
+  jobIsCompletedLocked,
+  jobIsInternal,
+  jobIsReady,
+  jobIsReadyLocked,
+} from "./status.ts";
+export {
+  jobCancelSync,
+  jobCancelSyncAll,
+  jobCancelSyncLocked,
+  jobCompleteSyncLocked,
+  jobFinishSyncLocked,
+  jobSetAioContext,
+} from "./sync.ts";
+export { jobTxnNew, jobTxnUnref, jobTxnUnrefLocked } from "./txn.ts";

@@ -20,29 +20,32 @@ import {
   type Polls,
 } from "../sched/index.ts";
 import {
+  type BlockJob,
+  type BlockJobDriver,
   blockJobAddBdrv,
   blockJobCreate,
   type Job,
-  type JobDriver,
-  jobCancel,
-  jobFinishSync,
-  jobList,
+  jobCancelSync,
+  jobFinishSyncLocked,
+  jobIsCancelled,
+  jobNext,
   jobPause,
   jobPausePoint,
   jobResume,
   jobSleepNs,
   jobStart,
+  withJobLockPolls,
 } from "./index.ts";
 
 const NO_SITE = 0 as never;
 
 /** Works in `rounds` sleeps of 1000 ns; notes where it is. */
-function worker(log: string[], rounds: number, result = 0): JobDriver {
+function worker(log: string[], rounds: number, result = 0): BlockJobDriver {
   return {
-    jobType: "test",
+    jobType: "commit",
     *coRun(job: Job): Co<number> {
       log.push("run");
-      for (let round = 0; round < rounds && !job.cancelled; round++) {
+      for (let round = 0; round < rounds && !jobIsCancelled(job); round++) {
         yield* jobSleepNs(job, 1000);
         log.push(`round${round}`);
       }
@@ -64,15 +67,19 @@ function worker(log: string[], rounds: number, result = 0): JobDriver {
   };
 }
 
-function* startOn(node: NodeOf, name: string, driver: JobDriver): Polls<Job> {
-  const job = yield* blockJobCreate("job0", driver, node(name));
-  jobStart(job);
-  return job;
+function* startOn(node: NodeOf, name: string, driver: BlockJobDriver): Polls<BlockJob> {
+  const blockJob = yield* blockJobCreate("job0", driver, node(name));
+  jobStart(blockJob.job);
+  return blockJob;
+}
+
+function* finish(job: Job): Polls<number> {
+  return yield* withJobLockPolls(() => jobFinishSyncLocked(job, null));
 }
 
 /** Run the main loop until the job has completed. */
 function* completion(job: Job): Polls<number> {
-  while (!job.completed) yield* aioPoll(machine.mainContext, true);
+  while (job.status !== "null") yield* aioPoll(machine.mainContext, true);
   return job.ret;
 }
 
@@ -89,13 +96,13 @@ describe("a job", () => {
         const ctx = iothreadCreate("io1");
         yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
         yield* aioContextAcquire(ctx);
-        const job = yield* startOn(node, "disk", worker(log, 1, result));
+        const { job } = yield* startOn(node, "disk", worker(log, 1, result));
         aioContextRelease(ctx);
         expect(yield* completion(job)).toBe(result);
         expect(node("disk").refcnt).toBe(1);
         expect(node("disk").aioContext).toBe(machine.mainContext);
         expect(ctx.lock.depth).toBe(0);
-        expect(jobList()).toEqual([]);
+        expect(jobNext(null)).toBe(null);
       };
       const text = runGraph("disk", body, { lock });
       expect(log.join(" ")).toBe(`run round0 ${end}`);
@@ -106,20 +113,19 @@ describe("a job", () => {
   it("that is cancelled ends with -ECANCELED, even before it has started", () => {
     const log: string[] = [];
     runGraph("disk", function* (node): Polls<void> {
-      const job = yield* startOn(node, "disk", worker(log, 9));
-      yield* jobCancel(job);
-      expect(yield* jobFinishSync(job)).toBe(-ECANCELED);
-      const idle = yield* blockJobCreate("job1", worker(log, 9), node("disk"));
-      yield* jobCancel(idle);
-      expect(idle.ret).toBe(-ECANCELED);
+      const { job } = yield* startOn(node, "disk", worker(log, 9));
+      expect(yield* jobCancelSync(job, true)).toBe(-ECANCELED);
+      const { job: idle } = yield* blockJobCreate("job1", worker(log, 9), node("disk"));
+      expect(yield* jobCancelSync(idle, true)).toBe(-ECANCELED);
     });
     expect(log.join(" ")).toBe("run round0 abort clean abort clean");
   });
 
   it("is paused and idle inside a drain of its node, once for each edge in a drain of everything", () => {
     runGraph("disk\nbase", function* (node): Polls<void> {
-      const job = yield* startOn(node, "disk", worker([], 100));
-      yield* blockJobAddBdrv(job, "base", node("base"));
+      const blockJob = yield* startOn(node, "disk", worker([], 100));
+      const { job } = blockJob;
+      yield* blockJobAddBdrv(blockJob, "base", node("base"));
       yield* bdrvDrainedBegin(node("disk"), NO_SITE);
       expect([job.pauseCount, job.paused, job.busy]).toEqual([1, true, false]);
       yield* bdrvDrainedEnd(node("disk"), NO_SITE);
@@ -128,18 +134,16 @@ describe("a job", () => {
       expect([job.pauseCount, job.paused, job.busy]).toEqual([2, true, false]);
       yield* bdrvDrainAllEnd(NO_SITE);
       expect(job.pauseCount).toBe(0);
-      yield* jobCancel(job);
-      yield* jobFinishSync(job);
+      yield* jobCancelSync(job, true);
     });
   });
 
   it("keeps its edge where it is when the node is replaced", () => {
     const text = runGraph("user -file-> disk\nnew", function* (node): Polls<void> {
-      const job = yield* startOn(node, "disk", worker([], 100));
+      const blockJob = yield* startOn(node, "disk", worker([], 100));
       yield* bdrvReplaceNode(node("disk"), node("new"));
-      expect(node("disk").rawParents.first?.opaque).toBe(job);
-      yield* jobCancel(job);
-      yield* jobFinishSync(job);
+      expect(node("disk").rawParents.first?.opaque).toBe(blockJob);
+      yield* jobCancelSync(blockJob.job, true);
     });
     expect(text).toBe("disk\nuser -file-> new\nnew");
   });
@@ -148,10 +152,10 @@ describe("a job", () => {
     const log: string[] = [];
     runGraph("disk", function* (node): Polls<void> {
       const ctx = iothreadCreate("io1");
-      const driver: JobDriver = {
-        jobType: "test",
+      const driver: BlockJobDriver = {
+        jobType: "commit",
         *coRun(job): Co<number> {
-          while (!job.cancelled) {
+          while (!jobIsCancelled(job)) {
             expect(machine.currentContext).toBe(job.aioContext);
             yield* jobSleepNs(job, 1000);
             log.push(job.aioContext.name);
@@ -159,11 +163,10 @@ describe("a job", () => {
           return 0;
         },
       };
-      const job = yield* startOn(node, "disk", driver);
+      const { job } = yield* startOn(node, "disk", driver);
       yield* bdrvTryChangeAioContext(node("disk"), ctx, null);
       expect(job.aioContext).toBe(ctx);
-      yield* jobCancel(job);
-      yield* jobFinishSync(job);
+      yield* jobCancelSync(job, true);
     });
     expect(log).toEqual(["io1"]);
   });
@@ -176,8 +179,8 @@ describe("a job", () => {
       "disk",
       function* (node): Polls<void> {
         let slept = 0;
-        const driver: JobDriver = {
-          jobType: "test",
+        const driver: BlockJobDriver = {
+          jobType: "commit",
           *coRun(job): Co<number> {
             const start = clockNs();
             yield* jobSleepNs(job, 1000);
@@ -185,7 +188,7 @@ describe("a job", () => {
             return 0;
           },
         };
-        const job = yield* startOn(node, "disk", driver);
+        const { job } = yield* startOn(node, "disk", driver);
         yield* bdrvDrainedBegin(node("disk"), NO_SITE);
         yield* bdrvDrainedEnd(node("disk"), NO_SITE);
         yield* completion(job);
@@ -198,7 +201,7 @@ describe("a job", () => {
   it("may drain and flush while it completes", () => {
     const log: string[] = [];
     runGraph("disk", function* (node): Polls<void> {
-      const driver: JobDriver = {
+      const driver: BlockJobDriver = {
         ...worker(log, 1),
         *prepare(): Polls<number> {
           yield* bdrvDrainedBegin(node("disk"), NO_SITE);
@@ -207,7 +210,7 @@ describe("a job", () => {
           return 0;
         },
       };
-      const job = yield* startOn(node, "disk", driver);
+      const { job } = yield* startOn(node, "disk", driver);
       expect(yield* completion(job)).toBe(0);
     });
     expect(log.join(" ")).toBe("run round0 commit clean");
@@ -226,21 +229,21 @@ describe("a job", () => {
     runGraph(
       "disk",
       function* (node): Polls<void> {
-        const driver: JobDriver = {
-          jobType: "test",
+        const driver: BlockJobDriver = {
+          jobType: "commit",
           *coRun(job): Co<number> {
             yield* jobPausePoint(job);
             return 0;
           },
         };
-        const job = yield* blockJobCreate("job0", driver, node("disk"));
+        const { job } = yield* blockJobCreate("job0", driver, node("disk"));
         probe.lines.length = 0;
         jobPause(job);
         jobStart(job);
         yield* bdrvDrainedBegin(node("disk"), NO_SITE);
         jobResume(job);
         yield* bdrvDrainedEnd(node("disk"), NO_SITE);
-        yield* jobFinishSync(job);
+        yield* finish(job);
       },
       { probe },
     );
@@ -250,6 +253,7 @@ describe("a job", () => {
         "job_resume job=1 new=1 section=0 edge=0",
         "job_busy job=1 busy=1",
         "task_begin id=1 co=1",
+        "job_gate_read job=1 value=1",
         "job_gate_read job=1 value=1",
         "job_busy job=1 busy=0",
         "task_end id=1 co=1",
@@ -261,7 +265,6 @@ describe("a job", () => {
         "task_begin id=2 co=1",
         "job_gate_read job=1 value=0",
         "job_gate_read job=1 value=0",
-        "job_busy job=1 busy=1",
         "task_end id=2 co=1",
         "job_busy job=1 busy=0",
         "job_pause job=1 new=1 section=3 edge=1",

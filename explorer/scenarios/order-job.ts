@@ -12,7 +12,7 @@
 // apart.
 
 import { bdrvFilterOrCowChild } from "#core/graph";
-import { blockJobCreate, type Job, jobSleepNs, jobStart } from "#core/jobs";
+import { type BlockJobDriver, blockJobCreate, type Job, jobSleepNs, jobStart } from "#core/jobs";
 import type { Co, Polls } from "#core/sched";
 import type { Scenario } from "../scenario.ts";
 import type { World } from "../world.ts";
@@ -32,17 +32,17 @@ export default orderJob;
 
 function* main(world: World): Polls<void> {
   const chain = yield* openChain(world);
-  const job = yield* blockJobCreate("walker", driverOf(chain), chain.top);
+  const { job } = yield* blockJobCreate("walker", driverOf(chain), chain.top);
   jobStart(job);
   yield* world.sleep(PAUSE_NS);
   yield* dropBackingAndStay(world, chain);
-  yield* world.until(() => job.completed && job.nodes.length === 0);
+  yield* world.until(() => job.status === "null");
   yield* closeChain(world, chain);
 }
 
-function driverOf({ top }: Chain): Parameters<typeof blockJobCreate>[1] {
+function driverOf({ top }: Chain): BlockJobDriver {
   return {
-    jobType: "walk",
+    jobType: "stream",
     *coRun(job: Job): Co<number> {
       for (let walk = 0; walk < WALKS; walk++) {
         bdrvFilterOrCowChild(top);
