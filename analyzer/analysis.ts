@@ -56,6 +56,7 @@ const IGNORED = [
   Ev.req_queued,
   Ev.poll_begin,
   Ev.poll_end,
+  Ev.io_submit,
   Ev.wait_begin,
   Ev.wait_check,
   Ev.external_disable,
@@ -69,7 +70,6 @@ const IGNORED = [
 /** Kinds that only the full order looks at. */
 const ACCIDENTS_ONLY = [
   Ev.kick,
-  Ev.io_submit,
   Ev.bh_schedule,
   Ev.co_create,
   Ev.co_schedule,
@@ -342,9 +342,6 @@ export class Analysis {
       case 30: // kick
         accidents.kick();
         return true;
-      case 50: // io_submit
-        accidents.ioSubmit(a);
-        return true;
       case 15: // bh_schedule
         accidents.bhSchedule(a);
         return true;
@@ -390,7 +387,6 @@ export class Analysis {
         break;
       case 51: // io_done
         this.#edges.handlerOver();
-        this.#accidents?.ioDone(a);
         break;
       case 20: // timer_run
         this.#edges.handlerOver();

@@ -28,8 +28,9 @@ export const SANCTIONED_EDGES = [
 ] as const;
 
 /**
- * Edges that only the full order has: accidents, as far as the protocol is concerned. "same-thread" cannot be switched off:
- * the clocks of the full order are those of contexts.
+ * Edges that only the full order has: accidents, as far as the protocol is concerned. Section 2.12's "submit to completion" is
+ * not among them: an operation is completed in the context that submitted it, so that "same-thread" says the same; nor is "fd",
+ * as what makes a descriptor ready is outside of the trace.
  */
 export const ACCIDENTAL_EDGES = [
   "same-thread",
@@ -37,7 +38,6 @@ export const ACCIDENTAL_EDGES = [
   "bh",
   "coroutine",
   "wake",
-  "io",
   "timer",
   "wait",
   "counter",

@@ -76,7 +76,6 @@ export type LuckKind =
   | "bh"
   | "coroutine"
   | "wake"
-  | "io"
   | "timer"
   | "wait"
   | "counter";

@@ -196,7 +196,6 @@ export function luckText({ kind, name }: LuckyEdge): string {
     bh: "a bottom half",
     coroutine: "a coroutine switch",
     wake: "a wake-up",
-    io: "an I/O completion",
     timer: "a timer",
     wait: "a wait that was kicked",
     counter: "a counter that was read without the right to rely on it",

@@ -373,8 +373,6 @@ class Oracle {
       preds.push(...sinceTaken(same(Ev.bh_run), same(Ev.bh_schedule)));
     if (kind === Ev.timer_run && on("timer"))
       preds.push(...sinceTaken(same(Ev.timer_run), same(Ev.timer_arm)));
-    if (kind === Ev.io_done && on("io"))
-      preds.push(...sinceTaken(same(Ev.io_done), same(Ev.io_submit)));
     if (kind === Ev.co_enter) {
       const yields = (e: Event): boolean =>
         (e.kind === Ev.co_yield || e.kind === Ev.co_create) && e.args[0] === id;

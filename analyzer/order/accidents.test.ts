@@ -45,14 +45,6 @@ const TABLE: readonly {
                                    | enter c1; r1: begin; read children n1 @reader; end`,
   },
   {
-    kind: "io",
-    what: "an operation is submitted and done",
-    drawing: `
-      main                         | io1
-      remove children n1 e1 @editor; ~submit o1 |
-                                   | complete o1; r1: begin; read children n1 @reader; end`,
-  },
-  {
     kind: "timer",
     what: "a timer is armed and fires",
     drawing: `

@@ -1,5 +1,8 @@
 // The edges of the full order that no protocol of the block layer promises (reference, section 2.12): locks, bottom halves,
-// coroutine switches, I/O, timers, waits. They only serve to name the accident behind "covered by luck".
+// coroutine switches, timers, waits. They only serve to name the accident behind "covered by luck".
+//
+// A kick while main waits also schedules a bottom half there, and coroutines are entered in another context by a bottom half:
+// "wait" and "wake" matter where that bottom half runs too late, or had begun too early, to order anything.
 
 import type { EdgeKind } from "../edge-kinds.ts";
 import type { Now } from "../now.ts";
@@ -10,7 +13,6 @@ import { SyncPoint } from "./sync-point.ts";
 const LABEL_BH = labelOf("bh");
 const LABEL_CO = labelOf("coroutine");
 const LABEL_WAKE = labelOf("wake");
-const LABEL_IO = labelOf("io");
 const LABEL_TIMER = labelOf("timer");
 const LABEL_WAIT = labelOf("wait");
 
@@ -25,7 +27,6 @@ export class Accidents {
   readonly #full: FullOrder;
   readonly #bhs = new IdMap<SyncPoint>();
   readonly #timers = new IdMap<SyncPoint>();
-  readonly #ops = new IdMap<SyncPoint>();
   readonly #locks = new IdMap<SyncPoint>();
   readonly #coroutines = new IdMap<CoPoints>();
   /** Kicks, by the context that kicked: they are many, and who waits takes them all. */
@@ -35,7 +36,6 @@ export class Accidents {
   readonly #bh: boolean;
   readonly #coroutine: boolean;
   readonly #wake: boolean;
-  readonly #io: boolean;
   readonly #timer: boolean;
   readonly #wait: boolean;
   readonly #lock: boolean;
@@ -46,7 +46,6 @@ export class Accidents {
     this.#bh = !disabled.has("bh");
     this.#coroutine = !disabled.has("coroutine");
     this.#wake = !disabled.has("wake");
-    this.#io = !disabled.has("io");
     this.#timer = !disabled.has("timer");
     this.#wait = !disabled.has("wait");
     this.#lock = !disabled.has("lock");
@@ -86,14 +85,6 @@ export class Accidents {
     points.yielded.clear();
     points.woken.clear();
     this.#coPool.push(points);
-  }
-
-  ioSubmit(op: number): void {
-    if (this.#io) this.#release(this.#ops, op);
-  }
-
-  ioDone(op: number): void {
-    this.#take(this.#ops, op, LABEL_IO);
   }
 
   timerArm(timer: number): void {

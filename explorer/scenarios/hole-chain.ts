@@ -16,7 +16,7 @@ import { overlayOpen } from "#core/drivers";
 import { type BlockDriverState, bdrvRef, bdrvSetBackingHd, bdrvUnref } from "#core/graph";
 import { bdrvDrainedBegin, bdrvDrainedEnd } from "#core/io";
 import { site } from "#core/probe";
-import type { AioContext, Polls } from "#core/sched";
+import { type AioContext, aioContextAcquire, aioContextRelease, type Polls } from "#core/sched";
 import type { ExpectedFinding } from "../scenario.ts";
 import type { World } from "../world.ts";
 
@@ -73,10 +73,17 @@ export function* dropBackingAndStay(world: World, { top }: Chain): Polls<void> {
  */
 export function* closeChain(world: World, { drive, top, base }: Chain): Polls<void> {
   yield* world.joinGuests();
-  yield* bdrvUnref(base);
+  yield* locked(base.aioContext, () => bdrvUnref(base));
   yield* world.stopIothreads();
-  yield* blkUnref(drive);
+  yield* locked(top.aioContext, () => blkUnref(drive));
   yield* bdrvUnref(top);
+}
+
+/** Run `body` with the lock of `ctx` held, as QEMU's callers do (which is nothing under lock regime none). Polls. */
+function* locked(ctx: AioContext, body: () => Polls<void>): Polls<void> {
+  yield* aioContextAcquire(ctx);
+  yield* body();
+  aioContextRelease(ctx);
 }
 
 /** The race of `reader`, which reads `list` of `top`, with what dropBackingAndStay edits. */

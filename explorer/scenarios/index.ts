@@ -21,6 +21,8 @@ import luckCoroutine from "./luck-coroutine.ts";
 import luckCounter from "./luck-counter.ts";
 import luckSameThread from "./luck-same-thread.ts";
 import luckTimer from "./luck-timer.ts";
+import luckWait from "./luck-wait.ts";
+import luckWake from "./luck-wake.ts";
 import orderBlkCounter from "./order-blk-counter.ts";
 import orderExternal from "./order-external.ts";
 import orderJob from "./order-job.ts";
@@ -51,6 +53,8 @@ export const SCENARIOS: readonly Scenario[] = [
   luckCounter,
   luckSameThread,
   luckTimer,
+  luckWait,
+  luckWake,
   orderBlkCounter,
   orderExternal,
   orderJob,

@@ -37,6 +37,7 @@ const luckCounter: Scenario = {
         { rule: "covered-by-luck", list: "blk_root", node: "empty", editor: "blk_insert_bs" },
         { rule: "edit-outside-drain", list: "parents", node: "medium" },
       ],
+      restsOn: ["counter"],
     },
   ],
   main,

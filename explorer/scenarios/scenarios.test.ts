@@ -2,7 +2,10 @@
 // recorded twice and replayed on the way: test-support.ts.)
 
 import { describe, expect, it } from "vitest";
-import { SANCTIONED_EDGES } from "#analyzer";
+import { ACCIDENTAL_EDGES, type EdgeKind, SANCTIONED_EDGES } from "#analyzer";
+import { Ev } from "#core/probe";
+import { bytesSource, TraceReader } from "#traces";
+import { recordScenario } from "../record-scenario.ts";
 import { SCENARIOS } from "./index.ts";
 import { checkExpectation, checkRestsOn, titleOf } from "./test-support.ts";
 
@@ -23,11 +26,26 @@ describe.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))(
   },
 );
 
-it("every kind of edge of the sanctioned order is one that some scenario cannot do without", () => {
+it("every kind of edge is one that some scenario cannot do without", () => {
   const needed = SCENARIOS.flatMap(({ expected = [] }) =>
     expected.flatMap((run) => run.restsOn ?? []),
   );
-  expect([...new Set(needed)]).toEqual(expect.arrayContaining([...SANCTIONED_EDGES]));
+  const kinds: readonly EdgeKind[] = [...SANCTIONED_EDGES, ...ACCIDENTAL_EDGES];
+  expect(kinds.filter((kind) => !needed.includes(kind))).toEqual(["same-thread"]);
+});
+
+it("an operation is completed in the context that submitted it: no edge is needed from the one to the other", () => {
+  for (const scenario of SCENARIOS) {
+    const { bytes } = recordScenario(scenario, { seed: 1 });
+    const submitted = new Map<number, number>();
+    for (const batch of TraceReader.open(bytesSource(bytes)).batches()) {
+      for (let i = 0; i < batch.count; i++) {
+        if (batch.kind(i) === Ev.io_submit) submitted.set(batch.arg(i, 0), batch.ctx(i));
+        if (batch.kind(i) === Ev.io_done) expect(submitted.get(batch.arg(i, 0))).toBe(batch.ctx(i));
+      }
+    }
+    if (scenario.name === "demo") expect(submitted.size).toBeGreaterThan(100);
+  }
 });
 
 it("no two scenarios have the same name", () => {
