@@ -45,7 +45,7 @@ export function timerDel(timer: Timer): void {
   if (disarm(timer)) machine.probe.emit(Ev.timer_del, timer.id);
 }
 
-/** timer_pending: whether it is armed, or its deadline has passed and it waits for its turn. */
+/** timer_pending: whether it is armed, or its deadline has passed and it waits for its turn. Common. */
 export function timerPending(timer: Timer): boolean {
   return timer.deadlineNs !== null || timer.ctx.expiredTimers.includes(timer);
 }
