@@ -1,8 +1,9 @@
 // Requests with a callback (C: blk_aio_preadv and its like), for callers at thread level: a coroutine does the work, and the
 // callback runs when it is done: in the coroutine, or, when it was done before the call came back, from a bottom half.
 //
-// The callback runs before the counter is lowered: it still counts as the request, hence must neither drain nor edit the graph
-// (patch 6). It is typed so that it cannot poll.
+// The callback runs before the counter is lowered: it still counts as the request. So it must neither drain nor edit the graph,
+// or the drain waits for the request that waits for the drain. Patch 6 makes that a rule: a callback that asks for thread level,
+// without which there is no edit, fails an assertion. With patch 6 off it gets it, in the main context.
 
 import { assert } from "../base/index.ts";
 import type { Qiov } from "../graph/state.ts";
@@ -13,8 +14,12 @@ import {
   aioCoEnter,
   type Co,
   type Coroutine,
+  coRunOutside,
   ioCode,
   machine,
+  modelAssert,
+  type Polls,
+  patchOn,
   qemuCoroutineCreate,
 } from "../sched/index.ts";
 import type { BlockBackend } from "./block-backend.ts";
@@ -30,9 +35,10 @@ import { blkCoDoFlush, blkCoDoPdiscard, blkCoDoPreadv, blkCoDoPwritev } from "./
 import { blkBs } from "./root.ts";
 
 const SITE_PRWV = site("blk_aio_prwv");
+const SITE_COMPLETE = site("blk_aio_complete");
 
-/** Called with the result: 0 or a negated errno. */
-export type BlockCompletionFunc = (ret: number) => undefined;
+/** Called with the result: 0 or a negated errno. With patch 6 off it may go on at thread level, and edit the graph there. */
+export type BlockCompletionFunc = (ret: number) => undefined | Polls<void>;
 
 /** A request under way (C: BlkAioEmAIOCB). */
 interface BlkAioEmAIOCB {
@@ -103,15 +109,14 @@ export function blkAioFlush(blk: BlockBackend, cb: BlockCompletionFunc): void {
   blkAioPrwv(blk, { type: Request.flush, offset: 0, bytes: 0 }, () => blkCoDoFlush(blk), cb);
 }
 
-/** blk_abort_aio_request (block-backend.c:1461): `cb` gets `ret` from a bottom half; counts in flight until then. */
+/** blk_abort_aio_request (block-backend.c:1463): `cb` gets `ret` from a bottom half; counts in flight until then. */
 export function blkAbortAioRequest(blk: BlockBackend, ret: number, cb: BlockCompletionFunc): void {
   ioCode();
   assert(ret < 0, "an aborted request has failed");
   const task = blkIncInFlightAlone(blk);
   aioBhScheduleOneshot(blkGetAioContext(blk), () => {
     blkDecInFlightAlone(blk, task);
-    cb(ret);
-    return undefined;
+    return callBack(cb, ret);
   });
 }
 
@@ -131,7 +136,10 @@ function blkAioPrwv(
   const acb: BlkAioEmAIOCB = { blk, type, cb, ret: null, hasReturned: false };
   const co: Coroutine = qemuCoroutineCreate(function* (): Co<void> {
     acb.ret = yield* entry();
-    blkAioComplete(acb, acb.ret, () => blkDecInFlight(blk));
+    if (!acb.hasReturned) return;
+    const more = blkAioComplete(acb, acb.ret);
+    if (more !== undefined) yield* coRunOutside(machine.mainContext, () => more);
+    blkDecInFlight(blk);
   });
   blkIncInFlightFor(blk, co);
   let ctx = machine.mainContext;
@@ -144,16 +152,26 @@ function blkAioPrwv(
   acb.hasReturned = true;
   const done = acb.ret;
   if (done === null) return;
-  aioBhScheduleOneshot(blkGetAioContext(blk), () => {
-    runFor(co, () => blkAioComplete(acb, done, () => blkDecInFlightFor(blk, co)));
-    return undefined;
+  aioBhScheduleOneshot(blkGetAioContext(blk), function* (): Polls<void> {
+    const more = runFor(co, () => blkAioComplete(acb, done));
+    if (more !== undefined) yield* more;
+    runFor(co, () => blkDecInFlightFor(blk, co));
   });
 }
 
-/** blk_aio_complete (block-backend.c:1499): callback first, then the counter; nothing while the submitter has not returned. */
-function blkAioComplete(acb: BlkAioEmAIOCB, ret: number, lower: () => void): void {
-  if (!acb.hasReturned) return;
+/** blk_aio_complete (block-backend.c:1499): the callback; the caller lowers the counter afterwards. */
+function blkAioComplete(acb: BlkAioEmAIOCB, ret: number): undefined | Polls<void> {
   machine.probe.emit(Ev.req_end, acb.blk.id, acb.type, ret);
-  acb.cb(ret);
-  lower();
+  return callBack(acb.cb, ret);
+}
+
+/** What the callback wants to do at thread level, which patch 6 forbids. */
+function callBack(cb: BlockCompletionFunc, ret: number): undefined | Polls<void> {
+  const more = cb(ret);
+  modelAssert(
+    more === undefined || !patchOn(6),
+    "an I/O completion callback must not change the graph",
+    SITE_COMPLETE,
+  );
+  return more;
 }

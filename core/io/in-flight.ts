@@ -97,7 +97,7 @@ export function taskShare(helper: Coroutine): void {
 }
 
 /** Run straight-through code with its events on the task of `co`. */
-export function runFor(co: Coroutine, body: () => void): void {
+export function runFor<T>(co: Coroutine, body: () => T): T {
   assert(machine.currentContext !== null, "core code runs inside a step");
-  runAsTask(co.task, body);
+  return runAsTask(co.task, body);
 }

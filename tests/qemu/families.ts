@@ -1,12 +1,14 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
+import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import type { QemuFamily } from "./support/index.ts";
 
 export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainCounters,
+  bdrvDrainDetach,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
 ];
