@@ -4,11 +4,15 @@ import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
+import { bdrvGraphMod } from "./graph-mod.ts";
 import type { QemuFamily } from "./support/index.ts";
+import { throttle } from "./throttle.ts";
 
 export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainCounters,
   bdrvDrainDetach,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
+  bdrvGraphMod,
+  throttle,
 ];
