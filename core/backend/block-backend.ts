@@ -6,10 +6,32 @@
 import type { BlkId, SectionId } from "../base/index.ts";
 import { BLK_PERM_ALL } from "../graph/permission-bits.ts";
 import type { BdrvChild } from "../graph/state.ts";
+import { Owner } from "../probe/index.ts";
 import { type AioContext, CoQueue, perMachine } from "../sched/index.ts";
+import { ThrottleGroupMember } from "../throttle/index.ts";
+
+/** A guest's device (C: DeviceState), as far as a BlockBackend knows it: its id, or its path where it has none. */
+export interface DeviceState {
+  readonly id: string;
+}
+
+/** What to do when a request of a guest fails (QAPI: BlockdevOnError). A device resolves "auto" before it does I/O. */
+export type BlockdevOnError = "report" | "ignore" | "enospc" | "stop" | "auto";
+
+/** Whether the requests of a device worked so far (QAPI: BlockDeviceIoStatus). */
+export type BlockDeviceIoStatus = "ok" | "failed" | "nospace";
+
+/** Told that a node is about to go, or has come. Does not poll. */
+export type BlkNotifier = (blk: BlockBackend) => undefined;
 
 /** Callbacks of whoever uses a BlockBackend (C: BlockDevOps). None of them polls. */
 export interface BlockDevOps {
+  /** A medium was loaded, which can be refused with a BlockError, or ejected, which cannot. There is one: it is removable. */
+  readonly changeMediaCb?: (load: boolean) => undefined;
+  /** The medium is wanted back; with `force` it goes in any case. */
+  readonly ejectRequestCb?: (force: boolean) => undefined;
+  readonly isTrayOpen?: () => boolean;
+  readonly isMediumLocked?: () => boolean;
   /** The first level of a drain has begun: send no more requests. */
   readonly drainedBegin?: () => undefined;
   /** Whether the user still has requests that the BlockBackend does not count. */
@@ -39,13 +61,21 @@ export interface BlkOptions {
 /** C: BlockBackend. */
 export class BlockBackend {
   readonly id: BlkId;
-  readonly name: string;
+  /** How users call it, "" while they do not know it. Written by monitor.ts, in the main context. */
+  name: string;
   /** The root edge; null while no node is inserted. Written in the main context, read by every request. */
   rawRoot: BdrvChild | null = null;
   /** Where its requests run. Changed in the main context. */
   ctx: AioContext;
   refcnt = 1;
+  /** The device that uses it, and its callbacks; jobs and exports have callbacks alone. Written by device.ts. */
+  dev: DeviceState | null = null;
   devOps: BlockDevOps | null = null;
+  /** Policy and result of failing requests. Written by on-error.ts. */
+  onReadError: BlockdevOnError = "report";
+  onWriteError: BlockdevOnError = "enospc";
+  iostatusEnabled = false;
+  iostatus: BlockDeviceIoStatus = "ok";
   allowWriteBeyondEof: boolean;
   allowAioContextChange: boolean;
   enableWriteCache: boolean;
@@ -55,6 +85,15 @@ export class BlockBackend {
   /** What its root edge has, or will have once a node is inserted. Written by blk_set_perm. */
   perm: number;
   sharedPerm: number;
+  /** The root edge has no permissions, whatever `perm` says: the image was handed over, or is not here yet. */
+  disablePerm = false;
+  /** The image may be handed over although this one writes. */
+  forceAllowInactivate = false;
+  /** Told by blk_remove_bs before, by blk_insert_bs afterwards. */
+  readonly removeBsNotifiers: BlkNotifier[] = [];
+  readonly insertBsNotifiers: BlkNotifier[] = [];
+  /** Its I/O limits; in a group only while there are some. */
+  readonly throttleGroupMember: ThrottleGroupMember;
   /** Requests in flight, queued ones left out. */
   inFlight = 0;
   /** C: quiesce_counter; one entry a level: on whose behalf. */
@@ -72,6 +111,7 @@ export class BlockBackend {
     this.perm = options.perm ?? BLK_PERM_ALL;
     this.sharedPerm = options.sharedPerm ?? BLK_PERM_ALL;
     this.waitsOnce = options.waitsOnce ?? false;
+    this.throttleGroupMember = new ThrottleGroupMember({ kind: Owner.blk, id });
   }
 
   /** C: quiesce_counter. */

@@ -9,10 +9,16 @@ export {
   blkAioPwriteZeroes,
 } from "./blk-aio.ts";
 export { type BlkOptions, BlockBackend, type BlockDevOps, blkAll } from "./block-backend.ts";
-export { blkGetAioContext, blkSetAioContext } from "./context.ts";
+export { blkGetAioContext, blkSetAioContext, blkSetAllowAioContextChange } from "./context.ts";
 export { blkDrain, blkDrainAll } from "./drain.ts";
 export { blkWaitWhileDrained } from "./gate.ts";
 export { blkDecInFlight, blkIncInFlight } from "./in-flight.ts";
+export {
+  blkIoLimitsDisable,
+  blkIoLimitsEnable,
+  blkIoLimitsUpdateGroup,
+  blkSetIoLimits,
+} from "./io-limits.ts";
 export {
   blkInsertBs,
   blkNew,

@@ -20,9 +20,12 @@ import {
   nextId,
   type Polls,
 } from "../sched/index.ts";
+import { throttleGroupAttachAioContext, throttleGroupDetachAioContext } from "../throttle/index.ts";
 import { type BlkOptions, BlockBackend, blockBackends } from "./block-backend.ts";
+import { blkMoveIoLimits } from "./context.ts";
 import { blkDrain } from "./drain.ts";
-import { blkRoot, setBlkRoot } from "./root.ts";
+import { blkIoLimitsDisable } from "./io-limits.ts";
+import { blkBs, blkRoot, setBlkRoot } from "./root.ts";
 import { childRoot } from "./root-edge.ts";
 
 const SITE_INSERT = site("blk_insert_bs");
@@ -31,7 +34,7 @@ const SITE_REPLACE = site("blk_replace_bs");
 const SITE_UNREF = site("blk_unref");
 const SITE_DELETE = site("blk_delete");
 
-/** blk_new (block-backend.c:352): a BlockBackend in `ctx`, with one reference and no node. */
+/** blk_new (block-backend.c:353): a BlockBackend in `ctx`, with one reference and no node. */
 export function blkNew(ctx: AioContext, options: BlkOptions = {}): BlockBackend {
   globalStateCode();
   const blk = new BlockBackend(nextId(machine, "blk") as BlkId, ctx, options);
@@ -44,7 +47,7 @@ export function blkNew(ctx: AioContext, options: BlkOptions = {}): BlockBackend 
   return blk;
 }
 
-/** blk_new_with_bs (block-backend.c:394): in the context of `bs`, with a root edge to it. BlockError when refused. Polls. */
+/** blk_new_with_bs (block-backend.c:391): in the context of `bs`, with a root edge to it. BlockError when refused. Polls. */
 export function* blkNewWithBs(bs: BlockDriverState, options: BlkOptions = {}): Polls<BlockBackend> {
   globalStateCode();
   const blk = blkNew(bs.aioContext, options);
@@ -82,6 +85,8 @@ export function* blkUnref(blk: BlockBackend): Polls<void> {
 /** blk_delete (block-backend.c:470). Polls. */
 function* blkDelete(blk: BlockBackend): Polls<void> {
   modelAssert(blk.refcnt === 0, "!blk->refcnt", SITE_DELETE);
+  modelAssert(blk.dev === null, "!blk->dev", SITE_DELETE);
+  if (blk.throttleGroupMember.group !== null) yield* blkIoLimitsDisable(blk);
   if (blkRoot(blk, SITE_DELETE) !== null) yield* blkRemoveBs(blk);
   const all = blockBackends();
   const at = all.indexOf(blk);
@@ -109,6 +114,11 @@ export function* blkInsertBs(blk: BlockBackend, bs: BlockDriverState): Polls<voi
     const attached = yield* settle(() => bdrvRootAttachChild(bs, spec));
     if (!attached.ok) throw new BlockError(EPERM, attached.error.message);
     setBlkRoot(blk, attached.value, SITE_INSERT);
+    for (const notify of [...blk.insertBsNotifiers]) notify(blk);
+    const tgm = blk.throttleGroupMember;
+    if (tgm.group === null) return;
+    throttleGroupDetachAioContext(tgm);
+    throttleGroupAttachAioContext(tgm, bs.aioContext);
   });
 }
 
@@ -117,6 +127,9 @@ export function* blkRemoveBs(blk: BlockBackend): Polls<void> {
   globalStateCode(SITE_REMOVE);
   assert(blk.rawRoot !== null, "there is a node to remove");
   yield* graphOp(SITE_REMOVE, function* (): Polls<void> {
+    for (const notify of [...blk.removeBsNotifiers]) notify(blk);
+    const bs = must(blkBs(blk, SITE_REMOVE), "there is a node to remove");
+    yield* blkMoveIoLimits(blk, bs, machine.mainContext);
     yield* blkDrain(blk, SITE_REMOVE);
     const root = must(blkRoot(blk, SITE_REMOVE), "draining does not remove the node");
     setBlkRoot(blk, null, SITE_REMOVE);

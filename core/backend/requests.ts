@@ -14,6 +14,12 @@ import { bdrvCoPwritev } from "../io/write.ts";
 import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
 import { Ev, Request, site } from "../probe/index.ts";
 import { type Co, ioCode, ioOrGsCode, machine, modelAssert } from "../sched/index.ts";
+import {
+  type Direction,
+  READS,
+  throttleGroupCoIoLimitsIntercept,
+  WRITES,
+} from "../throttle/index.ts";
 import { blkCheckByteRequest, blkIsAvailable } from "./available.ts";
 import type { BlockBackend } from "./block-backend.ts";
 import { blkWaitWhileDrained } from "./gate.ts";
@@ -103,12 +109,13 @@ export function* blkCoDoPreadv(
   if (checked < 0) return checked;
   modelAssert(bs !== null, "bs", SITE_READ);
   bdrvIncInFlight(bs);
+  yield* waitForIoLimits(blk, bytes, READS);
   const ret = yield* bdrvCoPreadv(rootNow(blk, SITE_READ), offset, bytes, qiov, flags);
   bdrvDecInFlight(bs);
   return ret;
 }
 
-/** blk_co_do_pwritev_part (block-backend.c:1359); without `qiov`, zeroes (C: BDRV_REQ_ZERO_WRITE). */
+/** blk_co_do_pwritev_part (block-backend.c:1357); without `qiov`, zeroes (C: BDRV_REQ_ZERO_WRITE). */
 export function* blkCoDoPwritev(
   blk: BlockBackend,
   offset: number,
@@ -123,6 +130,7 @@ export function* blkCoDoPwritev(
   if (checked < 0) return checked;
   modelAssert(bs !== null, "bs", SITE_WRITE);
   bdrvIncInFlight(bs);
+  yield* waitForIoLimits(blk, bytes, WRITES);
   const root = rootNow(blk, SITE_WRITE);
   const writeFlags = blk.enableWriteCache ? flags : flags | BDRV_REQ_FUA;
   const ret =
@@ -133,7 +141,7 @@ export function* blkCoDoPwritev(
   return ret;
 }
 
-/** blk_co_do_pdiscard (block-backend.c:1688). */
+/** blk_co_do_pdiscard (block-backend.c:1690). */
 export function* blkCoDoPdiscard(blk: BlockBackend, offset: number, bytes: number): Co<number> {
   ioCode();
   yield* blkWaitWhileDrained(blk);
@@ -150,6 +158,12 @@ export function* blkCoDoFlush(blk: BlockBackend): Co<number> {
   const bs = blkBs(blk, SITE_FLUSH);
   modelAssert(bs !== null, "blk_bs(blk)", SITE_FLUSH);
   return yield* bdrvCoFlush(bs);
+}
+
+/** Throttling: the request counts in flight by now, so that a drain lets it go on and waits for it. */
+function* waitForIoLimits(blk: BlockBackend, bytes: number, direction: Direction): Co<void> {
+  const tgm = blk.throttleGroupMember;
+  if (tgm.group !== null) yield* throttleGroupCoIoLimitsIntercept(tgm, bytes, direction);
 }
 
 function rootNow(blk: BlockBackend, siteId: SiteId): BdrvChild {

@@ -7,12 +7,13 @@ import { type Transaction, tranAdd } from "../graph/transaction.ts";
 import { levelFor, removeLevel } from "../io/sections.ts";
 import { Ev, Klass } from "../probe/index.ts";
 import { type AioContext, machine, modelAssert } from "../sched/index.ts";
+import { throttleGroupRestartTgm } from "../throttle/index.ts";
 import { BlockBackend } from "./block-backend.ts";
-import { blkGetAioContext, moveBlk } from "./context.ts";
+import { blkDoSetAioContext, blkGetAioContext } from "./context.ts";
 import { wakeQueuedRequests } from "./gate.ts";
 import { readBlkInFlight } from "./in-flight.ts";
 
-/** C: child_root. Attach and detach only carry context notifiers in QEMU, which nothing here has. */
+/** C: child_root. */
 export const childRoot: BdrvChildClass = {
   name: "child_root",
   klass: Klass.child_root,
@@ -34,6 +35,10 @@ function blkRootDrainedBegin(child: BdrvChild, section: SectionId): undefined {
   blk.quiescedFor.push(section);
   machine.probe.emit(Ev.blk_quiesce, blk.id, blk.quiesceCounter, section, child.id);
   if (blk.quiesceCounter === 1) blk.devOps?.drainedBegin?.();
+  // Requests that wait because of limits are in flight: let them all go on, or the drain would wait as long.
+  const tgm = blk.throttleGroupMember;
+  tgm.ioLimitsDisabled++;
+  if (tgm.ioLimitsDisabled === 1) throttleGroupRestartTgm(tgm);
 }
 
 /** blk_root_drained_poll (block-backend.c:2547): whether its user, or itself, has requests in flight. */
@@ -52,6 +57,9 @@ function blkRootDrainedEnd(
 ): undefined {
   const blk = parentOf(child);
   modelAssert(blk.quiesceCounter > 0, "blk->quiesce_counter");
+  const tgm = blk.throttleGroupMember;
+  modelAssert(tgm.ioLimitsDisabled > 0, "blk->public.throttle_group_member.io_limits_disabled");
+  tgm.ioLimitsDisabled--;
   const level = levelFor(blk.quiescedFor, section);
   removeLevel(blk.quiescedFor, level);
   machine.probe.emit(Ev.blk_unquiesce, blk.id, blk.quiesceCounter, level, child.id);
@@ -63,15 +71,12 @@ function blkRootDrainedEnd(
 /** blk_root_change_aio_ctx (block-backend.c:2206): one with a user that does not expect it stays, and so does its graph. */
 function blkRootChangeAioCtx(child: BdrvChild, ctx: AioContext, tran: Transaction): undefined {
   const blk = parentOf(child);
-  const idle = blk.name !== "" && blk.devOps === null;
+  const idle = blk.name !== "" && blk.dev === null;
   if (!blk.allowAioContextChange && !idle)
     throw new BlockError(EPERM, "Cannot change iothread of active block backend");
   tranAdd(tran, {
     name: "blk_root_set_aio_ctx",
-    commit: () => {
-      moveBlk(blk, ctx);
-      return undefined;
-    },
+    commit: () => blkDoSetAioContext(blk, ctx),
   });
 }
 
