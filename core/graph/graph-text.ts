@@ -3,6 +3,7 @@
 //     root=blk1 top -file-> disk -backing-> base      children of one node on one line, parents that are no nodes before it
 //     base                                            a node without children
 //     mid[2] -file-> disk[1,r1]                       quiesce counter, and recursive quiesce counter, when not 0
+//     root=blk1{rw/rwus} top -file{rws/ru}-> disk     when asked: permissions / shared ones (read, write, unchanged, size)
 //
 // Reading takes the same lines without the counters, and `name:driver` where the driver is not the default one. A line
 // `a -x-> b -y-> c` means that both b and c are children of a. Nodes are made in the order in which they are named last as a
@@ -24,19 +25,39 @@ import {
   type BlockDriverState,
 } from "./state.ts";
 
-/** The graph of all nodes, one line a node, in order of creation. Reads without leaving events. */
+/** By bit: BLK_PERM_CONSISTENT_READ, WRITE, WRITE_UNCHANGED, RESIZE. */
+const PERM_LETTERS = "rwus";
+
+/** The graph of all nodes, one line a node, in order of creation. Reads without leaving events. Common. */
 export function graphToText(nodes: Iterable<BlockDriverState> = bdrvAllStates()): string {
-  return [...nodes].map(nodeLine).join("\n");
+  return [...nodes].map((bs) => nodeLine(bs, () => "")).join("\n");
 }
 
-function nodeLine(bs: BlockDriverState): string {
+/** As graphToText, with the permissions of every edge. Common. */
+export function graphToTextWithPerms(nodes: Iterable<BlockDriverState> = bdrvAllStates()): string {
+  return [...nodes].map((bs) => nodeLine(bs, permWord)).join("\n");
+}
+
+function permWord({ perm, sharedPerm }: BdrvChild): string {
+  const letters = (bits: number): string =>
+    [...PERM_LETTERS].filter((_, bit) => (bits & (1 << bit)) !== 0).join("") || "-";
+  return `{${letters(perm)}/${letters(sharedPerm)}}`;
+}
+
+function nodeLine(bs: BlockDriverState, wordOf: (edge: BdrvChild) => string): string {
   const above = bs.rawParents
     .snapshot()
     .filter((edge) => !edge.klass.parentIsBds)
-    .map((edge) => `${edge.name}=${edge.klass.name.slice("child_".length)}${edge.parentId} `);
+    .map(
+      (edge) =>
+        `${edge.name}=${edge.klass.name.slice("child_".length)}${edge.parentId}${wordOf(edge)} `,
+    );
   const below = bs.rawChildren
     .snapshot()
-    .map((edge) => ` -${edge.name}-> ${edge.rawBs === null ? "?" : nodeWord(edge.rawBs)}`);
+    .map(
+      (edge) =>
+        ` -${edge.name}${wordOf(edge)}-> ${edge.rawBs === null ? "?" : nodeWord(edge.rawBs)}`,
+    );
   return `${above.join("")}${nodeWord(bs)}${below.join("")}`;
 }
 

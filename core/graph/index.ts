@@ -39,6 +39,7 @@ export {
   edgeOf,
   graphFromText,
   graphToText,
+  graphToTextWithPerms,
 } from "./graph-text.ts";
 export { bdrvInheritsFromRecursive } from "./inherits-from.ts";
 export { assertGraphInvariants } from "./invariants.ts";
@@ -73,6 +74,7 @@ export {
   bdrvRefreshPerms,
   bdrvTopologicalDfs,
 } from "./permissions.ts";
+export { assertPermissions, permissionsFromScratch } from "./permissions-check.ts";
 export { bdrvAddChild, bdrvDelChild, quorumAddChild, quorumDelChild } from "./quorum-children.ts";
 export {
   bdrvAppend,

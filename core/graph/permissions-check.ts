@@ -32,12 +32,6 @@ export function assertPermissions(nodes: readonly BlockDriverState[]): void {
   for (const bs of nodes) assertShared(bs);
 }
 
-/** `perm: …; shared: …`, for people. */
-export function permissionsToText({ perm, sharedPerm }: Permissions): string {
-  globalStateCode();
-  return asText({ perm, sharedPerm });
-}
-
 function asText({ perm, sharedPerm }: Permissions): string {
   const words = (bits: number): string =>
     bits === BLK_PERM_ALL ? "all" : bdrvPermNames(bits) || "none";

@@ -7,6 +7,7 @@ import { type RunMainOptions, runMain } from "../sched/test-support.ts";
 import {
   assertGraphInvariants,
   BLK_PERM_ALL,
+  BLK_PERM_WRITE,
   type BlockDriver,
   bdrvAllStates,
   type ChildPerm,
@@ -47,6 +48,21 @@ export const backingFilterDriver: BlockDriver = {
   filteredChildIsBacking: true,
 };
 
+/** A format as they are: claims its storage. */
+export const imageDriver: BlockDriver = {
+  formatName: "image",
+  isFilter: false,
+  supportsBacking: true,
+};
+
+/** A filter that must be the only writer of its `backing`. */
+export const loneWriterDriver: BlockDriver = {
+  formatName: "lone-writer",
+  isFilter: true,
+  filteredChildIsBacking: true,
+  childPerm: () => ({ perm: BLK_PERM_WRITE, sharedPerm: BLK_PERM_ALL & ~BLK_PERM_WRITE }),
+};
+
 /** A node with a changing set of children. */
 export const quorumDriver: BlockDriver = {
   formatName: "quorum",
@@ -61,6 +77,8 @@ const DRIVERS: Readonly<Record<string, BlockDriver>> = {
   plain: plainDriver,
   filter: filterDriver,
   bfilter: backingFilterDriver,
+  image: imageDriver,
+  lone: loneWriterDriver,
   quorum: quorumDriver,
 };
 
