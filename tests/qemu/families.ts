@@ -2,6 +2,7 @@
 
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
+import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvGraphMod } from "./graph-mod.ts";
@@ -11,6 +12,7 @@ import { throttle } from "./throttle.ts";
 export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainCounters,
   bdrvDrainDetach,
+  bdrvDrainDetachIndirect,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
   bdrvGraphMod,
