@@ -12,6 +12,7 @@ import {
   type HostHandle,
 } from "../base/index.ts";
 import { BlockError } from "../graph/block-error.ts";
+import type { ReopenState } from "../graph/block-options.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
@@ -28,9 +29,12 @@ import {
 
 /** C: BDRVRawState of file-posix.c. */
 class FileState {
-  readonly handle: HostHandle;
-  constructor(handle: HostHandle) {
+  /** Exchanged by a reopen that makes the node read-only, or not. */
+  handle: HostHandle;
+  readonly path: string;
+  constructor(handle: HostHandle, path: string) {
     this.handle = handle;
+    this.path = path;
   }
 }
 
@@ -46,6 +50,9 @@ export const fileDriver: BlockDriver = {
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
   coTruncate: fileCoTruncate,
   getlength: (bs) => sizeOf(stateOf(bs).handle),
+  reopenPrepare: fileReopenPrepare,
+  reopenCommit: (state) => closeStaged(state, exchangeHandle(state)),
+  reopenAbort: (state) => closeStaged(state, state.opaque),
 };
 
 /** How a file is opened. */
@@ -67,18 +74,48 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   // Before the file is opened, so that no handle is left over.
   if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
     throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
-  const opened = hostCall({ call: "open", path, writable: !readOnly, create });
-  if (opened.ret < 0)
-    throw new BlockError(-opened.ret, `Could not open '${path}': ${errnoName(-opened.ret)}`);
-  const handle = opened.value as HostHandle;
+  const handle = openPath(path, !readOnly, create);
   const aligned = hostCall({ call: "alignment", handle });
   assert(aligned.ret >= 0, "the alignment of an open file is known");
   return yield* bdrvOpenDriver(fileDriver, nodeName, {
-    opaque: new FileState(handle),
+    opaque: new FileState(handle, path),
+    options: { filename: path },
     readOnly,
     requestAlignment: Math.max(1, aligned.value),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
+}
+
+/** A handle of the host; BlockError when it refuses. */
+function openPath(path: string, writable: boolean, create: boolean): HostHandle {
+  const opened = hostCall({ call: "open", path, writable, create });
+  if (opened.ret < 0)
+    throw new BlockError(-opened.ret, `Could not open '${path}': ${errnoName(-opened.ret)}`);
+  return opened.value as HostHandle;
+}
+
+/**
+ * raw_reopen_prepare (block/file-posix.c:1102): a second handle, if the file is to be writable and was not, or the other way
+ * round. Differs from QEMU: opened here, not when permissions are checked, as there are no further flags to wait for.
+ */
+function fileReopenPrepare(state: ReopenState): undefined {
+  const { bs, readOnly } = state;
+  if (readOnly !== bs.readOnly) state.opaque = openPath(stateOf(bs).path, !readOnly, false);
+}
+
+/** raw_reopen_commit (block/file-posix.c:1151): requests go to the staged handle; returns the old one, if there are two. */
+function exchangeHandle({ bs, opaque }: ReopenState): unknown {
+  if (opaque === null) return null;
+  const file = stateOf(bs);
+  const old = file.handle;
+  file.handle = opaque as HostHandle;
+  return old;
+}
+
+/** raw_reopen_abort (block/file-posix.c:1167): nothing is staged any more; `handle`, if there is one, is closed. */
+function closeStaged(state: ReopenState, handle: unknown): undefined {
+  if (handle !== null) hostCall({ call: "close", handle: handle as HostHandle });
+  state.opaque = null;
 }
 
 function* submit(
@@ -108,7 +145,7 @@ function sizeOf(handle: HostHandle): number {
   return size.ret < 0 ? size.ret : size.value;
 }
 
-function fileClose(bs: BlockDriverState): void {
+function fileClose(bs: BlockDriverState): undefined {
   hostCall({ call: "close", handle: stateOf(bs).handle });
 }
 

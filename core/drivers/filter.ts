@@ -34,6 +34,7 @@ export function passThrough(
   | "getlength"
   | "isFilter"
   | "hasVariableLength"
+  | "reopenPrepare"
 > {
   const filtered = (bs: BlockDriverState, siteId: SiteId): BdrvChild => {
     const child = filteredOf(bs, siteId);
@@ -51,6 +52,7 @@ export function passThrough(
       bdrvCoPwriteZeroes(filtered(bs, SITE_ZEROES), offset, bytes, flags),
     coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(filtered(bs, SITE_DISCARD), offset, bytes),
     getlength: (bs) => bdrvGetlength(nodeBehind(filtered(bs, SITE_LENGTH), SITE_LENGTH)),
+    reopenPrepare: () => undefined,
   };
 }
 

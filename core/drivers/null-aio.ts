@@ -22,6 +22,7 @@ export const nullAioDriver: BlockDriver = {
   coPwriteZeroes: (bs) => nullAioCommon(bs, 0, null),
   coFlushToDisk: (bs) => nullAioCommon(bs, 0, null),
   getlength: (bs) => nullStateOf(bs).length,
+  reopenPrepare: () => undefined,
 };
 
 /** null_aio_common (block/null.c:183). */

@@ -16,6 +16,7 @@ export const nullCoDriver: BlockDriver = {
   coFlushToDisk: (bs) => nullCoCommon(bs, 0, null),
   coTruncate: nullCoTruncate,
   getlength: (bs) => nullStateOf(bs).length,
+  reopenPrepare: () => undefined,
 };
 
 /** null_co_common (block/null.c:122). */

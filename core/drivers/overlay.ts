@@ -73,6 +73,8 @@ export const overlayDriver: BlockDriver = {
   coPdiscard: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coTruncate: overlayCoTruncate,
   getlength: (bs) => stateOf(bs).length,
+  reopenPrepare: () => undefined,
+  changeBackingFile: overlayChangeBackingFile,
 };
 
 /** How an overlay is opened. */
@@ -118,6 +120,11 @@ function* overlayCoPreadv(
       if (ret < 0) return ret;
     }
   }
+  return 0;
+}
+
+/** Memory has no place for the name of the backing file; the node itself keeps it. */
+function* overlayChangeBackingFile(): Polls<number> {
   return 0;
 }
 

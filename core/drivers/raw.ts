@@ -45,6 +45,7 @@ export const rawDriver: BlockDriver = {
   coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
   coTruncate: (bs, offset) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset),
   getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
+  reopenPrepare: () => undefined,
 };
 
 /** bdrv_open with the driver `raw` above the node `fileBs`, whose reference it takes over. Polls. */

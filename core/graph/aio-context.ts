@@ -21,7 +21,14 @@ import {
 import { childrenOf, edgeBs, parentsOf } from "./access.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
 import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
-import { type Transaction, tranAbort, tranAdd, tranCommit, tranNew } from "./transaction.ts";
+import {
+  type Transaction,
+  tranAbort,
+  tranAdd,
+  tranCommit,
+  tranFaultPoint,
+  tranNew,
+} from "./transaction.ts";
 import { assertBdrvGraphWritable } from "./writable.ts";
 
 const SITE_TRY = site("bdrv_try_change_aio_context");
@@ -83,6 +90,7 @@ export function* bdrvChangeAioContext(
     commit: () => setAioContextCommit(bs, ctx),
     clean: () => bdrvDrainedEnd(bs, SITE_CLEAN),
   });
+  tranFaultPoint("bdrv_change_aio_context");
 }
 
 /** Let `follow` act on each edge of `list` until one refuses (C: QLIST_FOREACH, not safe, over a body that polls). Polls. */

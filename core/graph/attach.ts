@@ -21,7 +21,7 @@ import { BLK_PERM_ALL } from "./permission-bits.ts";
 import { bdrvChildPerm, bdrvGetCumulativePerm, bdrvRefreshPerms } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
 import { BdrvChild, type BdrvChildClass, type BlockDriverState, type EdgeParent } from "./state.ts";
-import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
+import { inTransaction, type Transaction, tranAdd, tranFaultPoint } from "./transaction.ts";
 
 const SITE_ATTACH = site("bdrv_attach_child");
 const SITE_ROOT_ATTACH = site("bdrv_root_attach_child");
@@ -136,6 +136,7 @@ export function* bdrvAttachChildCommon(
     name: "bdrv_attach_child_common",
     abort: () => attachChildCommonAbort(child, oldParentCtx, oldChildCtx),
   });
+  tranFaultPoint("bdrv_attach_child_common");
   return child;
 }
 

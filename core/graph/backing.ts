@@ -13,6 +13,11 @@ import { BlockError } from "./block-error.ts";
 import { bdrvChildFree } from "./detach.ts";
 import { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
+import {
+  bdrvInheritsFromRecursive,
+  bdrvSetInheritsFrom,
+  bdrvUnsetInheritsFrom,
+} from "./inherits-from.ts";
 import { bdrvListRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReplaceChildTran } from "./replace-node.ts";
 import {
@@ -22,7 +27,7 @@ import {
   type BdrvChild,
   type BlockDriverState,
 } from "./state.ts";
-import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
+import { inTransaction, type Transaction, tranAdd, tranFaultPoint } from "./transaction.ts";
 
 const SITE_SET_BACKING = site("bdrv_set_backing_hd");
 const SITE_NOPERM = site("bdrv_set_file_or_backing_noperm");
@@ -73,9 +78,17 @@ export function* bdrvSetFileOrBackingNoperm(
   assert(!tran.finalised, "the transaction is open");
   const old = isBacking ? backingOf(parentBs, SITE_NOPERM) : fileOf(parentBs, SITE_NOPERM);
   const role = roleOfNewChild(parentBs, old, isBacking);
-  if (old !== null) yield* bdrvRemoveChild(old, tran);
+  const inherits = bdrvInheritsFromRecursive(childBs, parentBs);
+  if (old !== null) {
+    bdrvUnsetInheritsFrom(parentBs, old, tran);
+    yield* bdrvRemoveChild(old, tran);
+    tranFaultPoint("bdrv_remove_child");
+  }
   if (childBs === null) return;
   yield* bdrvAttachChildNoperm(parentBs, childBs, isBacking ? "backing" : "file", role, tran);
+  // What was between the two is gone: it was made by the options of `parentBs` all the same.
+  if (inherits) bdrvSetInheritsFrom(childBs, parentBs, tran);
+  tranFaultPoint("bdrv_attach_child_noperm");
 }
 
 /** The role of the edge to be; BlockError where there cannot be one. */

@@ -5,7 +5,7 @@
 // what a reopen does with options is in reopen-queue.ts and the files beside it.
 
 import { assert } from "../base/index.ts";
-import type { BlockDriverState, WritableAfterReopen } from "./state.ts";
+import type { BlockDriverState } from "./state.ts";
 
 /** The value of an option. */
 export type BlockOptionValue = string | number | boolean | null;
@@ -19,6 +19,8 @@ export interface ReopenState {
   /** All options that it will have, and those of them that were given. */
   options: BlockOptions;
   explicitOptions: BlockOptions;
+  /** Options that nobody has dealt with; a driver takes out what it understands. What is left must be as it was. */
+  remaining: BlockOptions;
   /** It will not be written to. */
   readOnly: boolean;
   /** Options that are not given are to be reset, and `backing` is not given. */
@@ -26,19 +28,17 @@ export interface ReopenState {
   /** The children that the reopen takes away, for the permissions of what they leave behind. */
   oldBackingBs: BlockDriverState | null;
   oldFileBs: BlockDriverState | null;
-  /** The nodes of the queue, with what they will be. */
-  queue: WritableAfterReopen;
   /** The driver's own staged state. */
   opaque: unknown;
 }
 
-/** qdict_del: `options` without `name`. */
+/** qdict_del: `options` without `name`. Common. */
 export function withoutOption(options: BlockOptions, name: string): BlockOptions {
   const { [name]: _gone, ...rest } = options;
   return rest;
 }
 
-/** qdict_extract_subqdict: the options that start with `prefix`, without it, and the others. */
+/** qdict_extract_subqdict: the options that start with `prefix`, without it, and the others. Common. */
 export function splitOptions(
   options: BlockOptions,
   prefix: string,
@@ -53,7 +53,7 @@ export function splitOptions(
   return { inside, outside };
 }
 
-/** Whether `options` has `name`, be it null. */
+/** qdict_haskey: whether `options` has `name`, be it null. Common. */
 export function hasOption(options: BlockOptions, name: string): boolean {
   return Object.hasOwn(options, name);
 }

@@ -20,6 +20,7 @@ const SITE_FILTER_OR_COW_CHILD = site("bdrv_filter_or_cow_child");
 const SITE_FILTER_OR_COW_BS = site("bdrv_filter_or_cow_bs");
 const SITE_PRIMARY_CHILD = site("bdrv_primary_child");
 const SITE_CHAIN_CONTAINS = site("bdrv_chain_contains");
+const SITE_SKIP_FILTERS = site("bdrv_do_skip_filters");
 const SITE_RECURSE_HAS_CHILD = site("bdrv_recurse_has_child");
 
 /** bdrv_cow_child (block.c:7947): the child that `bs` overlays, or null. */
@@ -68,6 +69,36 @@ export function bdrvFilterOrCowBs(bs: BlockDriverState): BlockDriverState | null
   ioCode();
   const child = bdrvFilterOrCowChild(bs);
   return child === null ? null : edgeBs(child, SITE_FILTER_OR_COW_BS);
+}
+
+/** bdrv_skip_implicit_filters (block.c:8077): `bs`, or the first node below it that somebody asked for. */
+export function bdrvSkipImplicitFilters(bs: BlockDriverState): BlockDriverState {
+  ioCode(bs.aioContext, SITE_SKIP_FILTERS);
+  return skipFilters(bs, (at) => at.implicit);
+}
+
+/** bdrv_skip_filters (block.c:8090): `bs`, or the first node below it that is no filter. */
+export function bdrvSkipFilters(bs: BlockDriverState): BlockDriverState {
+  ioCode(bs.aioContext, SITE_SKIP_FILTERS);
+  return skipFilters(bs, () => true);
+}
+
+/** bdrv_do_skip_filters (block.c:8039). */
+function skipFilters(
+  bs: BlockDriverState,
+  mayBeSkipped: (at: BlockDriverState) => boolean,
+): BlockDriverState {
+  let at = bs;
+  while (mayBeSkipped(at)) {
+    const child = bdrvFilterChild(at);
+    const below = child === null ? null : edgeBs(child, SITE_SKIP_FILTERS);
+    if (below === null) {
+      modelAssert(at.closed || !at.drv.isFilter, "!bs->drv || !bs->drv->is_filter");
+      return at;
+    }
+    at = below;
+  }
+  return at;
 }
 
 /** bdrv_primary_child (block.c:8024): the child that stores what `bs` is, or null. */

@@ -25,6 +25,7 @@ import {
   type BdrvChildClass,
   type BlockDriverState,
 } from "./state.ts";
+import { bdrvChildCbUpdateFilename } from "./update-filename.ts";
 import { assertBdrvGraphWritable } from "./writable.ts";
 
 const SITE_ATTACH = site("bdrv_child_cb_attach");
@@ -42,6 +43,7 @@ export const childOfBds: BdrvChildClass = {
   getParentAioContext: (child) => parentOf(child).aioContext,
   changeAioContext: (child, ctx, visited, tran) =>
     bdrvChangeAioContext(parentOf(child), ctx, visited, tran),
+  updateFilename: bdrvChildCbUpdateFilename,
   drainedBegin: (child, section) => bdrvChildCbDrainedBegin(child, section),
   drainedPoll: (child, section) => bdrvChildCbDrainedPoll(child, section),
   drainedEnd: (child, section, counter) => bdrvChildCbDrainedEnd(child, section, counter),

@@ -13,6 +13,7 @@ import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { settle } from "./block-error.ts";
 import { withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
+import { bdrvUnsetInheritsFrom } from "./inherits-from.ts";
 import { bdrvUnref } from "./node-life.ts";
 import { bdrvRefreshPerms } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
@@ -28,7 +29,10 @@ export function* bdrvUnrefChild(parent: BlockDriverState, child: BdrvChild | nul
   if (child === null) return;
   assert(child.klass.parentIsBds, "the parent is a node");
   assert(child.opaque === parent, "a node lets go of its own children");
-  yield* graphOp(SITE_UNREF_CHILD, () => bdrvRootUnrefChild(child));
+  yield* graphOp(SITE_UNREF_CHILD, function* (): Polls<void> {
+    bdrvUnsetInheritsFrom(parent, child, null);
+    yield* bdrvRootUnrefChild(child);
+  });
 }
 
 /** bdrv_root_unref_child (block.c:3183): detach `child` and drop the reference that it held. Polls. */

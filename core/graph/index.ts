@@ -14,6 +14,7 @@ export {
 } from "./backing.ts";
 export { BlockError, type Outcome, settle, unwrap } from "./block-error.ts";
 export type { BlockOptions, BlockOptionValue, ReopenState } from "./block-options.ts";
+export { qmpBlockdevReopen } from "./blockdev-reopen.ts";
 export {
   bdrvChainContains,
   bdrvCowChild,
@@ -22,10 +23,13 @@ export {
   bdrvFilterOrCowChild,
   bdrvPrimaryChild,
   bdrvRecurseHasChild,
+  bdrvSkipFilters,
+  bdrvSkipImplicitFilters,
 } from "./chain.ts";
 export { childOfBds } from "./child-of-bds.ts";
 export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
+export { bdrvDropIntermediate } from "./drop-intermediate.ts";
 export { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 export {
   bdrvFreezeBackingChain,
@@ -76,6 +80,8 @@ export {
 } from "./permissions.ts";
 export { assertPermissions, permissionsFromScratch } from "./permissions-check.ts";
 export { bdrvAddChild, bdrvDelChild, quorumAddChild, quorumDelChild } from "./quorum-children.ts";
+export { bdrvReopen, bdrvReopenMultiple, bdrvReopenSetReadOnly } from "./reopen.ts";
+export { BlockReopenQueue, bdrvReopenQueue, type ReopenEntry } from "./reopen-queue.ts";
 export {
   bdrvAppend,
   bdrvDropFilter,
@@ -96,4 +102,5 @@ export {
   tranFaultPoint,
   tranNew,
 } from "./transaction.ts";
+export { bdrvChangeBackingFile } from "./update-filename.ts";
 export { assertBdrvGraphWritable } from "./writable.ts";

@@ -12,7 +12,7 @@ const SITE_PARENT_NAME = site("bdrv_get_parent_name");
 
 /** bdrv_get_parent_name (block.c:6164): of several names, that of the newest parent; null when none has one. */
 export function bdrvGetParentName(bs: BlockDriverState): string | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_PARENT_NAME);
   assert(bs.nodeName.length > 0, "every node has a node-name");
   const parents = parentsOf(bs, SITE_PARENT_NAME);
   for (let edge = parents.first; edge !== null; edge = parents.next(edge)) {
@@ -24,14 +24,14 @@ export function bdrvGetParentName(bs: BlockDriverState): string | null {
 
 /** bdrv_get_device_name (block.c:6185): "" when no parent has a name. */
 export function bdrvGetDeviceName(bs: BlockDriverState): string {
-  ioCode();
+  ioCode(bs.aioContext, SITE_PARENT_NAME);
   assert(bs.id > 0, "a node has a number");
   return bdrvGetParentName(bs) ?? "";
 }
 
 /** bdrv_get_device_or_node_name (block.c:6195): for messages. */
 export function bdrvGetDeviceOrNodeName(bs: BlockDriverState): string {
-  ioCode();
+  ioCode(bs.aioContext, SITE_PARENT_NAME);
   assert(bs.id > 0, "a node has a number");
   return bdrvGetParentName(bs) ?? bs.nodeName;
 }

@@ -10,8 +10,10 @@ import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts"
 import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
 import { BlockError, settle } from "./block-error.ts";
+import type { BlockOptions } from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
+import { bdrvSetInheritsFrom } from "./inherits-from.ts";
 import { bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";
 import { bdrvReplaceNode } from "./replace-node.ts";
 import {
@@ -29,6 +31,8 @@ export interface ChildSpec {
   readonly name: string;
   readonly role: number;
   readonly bs: BlockDriverState;
+  /** The node was made by the new node's own options: reopening that one reopens it, too (C: inherits_from). */
+  readonly inherits?: boolean;
 }
 
 /** How a node is opened. */
@@ -42,6 +46,8 @@ export interface OpenOptions {
   /** By default the driver's answer, or the length of the primary child. */
   readonly totalBytes?: number;
   readonly requestAlignment?: number;
+  /** Options of the driver, for a later reopen to compare with; `driver`, `node-name` and `read-only` are added. */
+  readonly options?: BlockOptions;
 }
 
 /**
@@ -71,8 +77,11 @@ export function* bdrvOpenDriver(
 
 /** bdrv_open_driver (block.c:1649). What was attached leaves `waiting`. Polls. */
 function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOptions): Polls<void> {
-  for (let child = waiting.shift(); child !== undefined; child = waiting.shift())
+  rememberOptions(bs, options);
+  for (let child = waiting.shift(); child !== undefined; child = waiting.shift()) {
     yield* bdrvAttachChild(bs, child.bs, child.name, child.role);
+    if (child.inherits === true) bdrvSetInheritsFrom(child.bs, bs, null);
+  }
   if (options.ctx !== undefined && bs.aioContext !== options.ctx)
     yield* bdrvTryChangeAioContext(bs, options.ctx, null);
   bs.requestAlignment = options.requestAlignment ?? 1;
@@ -83,6 +92,13 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
     bs.totalBytes = options.totalBytes;
   }
   assert(bs.totalBytes >= 0, "a node has a length");
+}
+
+/** What a reopen will compare with: all that is in force, and what of that was asked for. */
+function rememberOptions(bs: BlockDriverState, options: OpenOptions): void {
+  const named = { driver: bs.drv.formatName, "node-name": bs.nodeName, ...options.options };
+  bs.options = { "read-only": bs.readOnly, ...named };
+  bs.explicitOptions = options.readOnly === undefined ? named : bs.options;
 }
 
 /** How a filter is put into the graph. */

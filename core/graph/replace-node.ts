@@ -19,7 +19,7 @@ import { bdrvRef, bdrvUnref } from "./node-life.ts";
 import { bdrvListRefreshPerms, bdrvRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
 import type { BdrvChild, BlockDriverState } from "./state.ts";
-import { inTransaction, type Transaction, tranAdd } from "./transaction.ts";
+import { inTransaction, type Transaction, tranAdd, tranFaultPoint } from "./transaction.ts";
 
 const SITE_REPLACE_NODE = site("bdrv_replace_node");
 const SITE_DROP_FILTER = site("bdrv_drop_filter");
@@ -221,6 +221,7 @@ export function* bdrvReplaceChildTran(
   if (newBs !== null) bdrvRef(newBs);
   yield* bdrvReplaceChildNoperm(child, newBs);
   assert(child.rawBs === newBs, "the edge points where it was asked to");
+  tranFaultPoint("bdrv_replace_child_tran");
 }
 
 /** bdrv_replace_child_commit (block.c:2404): the edge's old reference goes. Polls. */

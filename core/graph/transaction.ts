@@ -49,14 +49,17 @@ export function tranAdd(tran: Transaction, action: TransactionAction): void {
 /** Called where a transaction may fail; it may throw a BlockError. Set by tests and scenarios that inject failures. */
 export interface FaultInjector {
   reached: ((where: string) => void) | null;
+  /** Transactions that end now: on the way back nothing may fail. */
+  finalising: number;
 }
 
 /** The fault injector of the running machine. */
-export const faultInjector = perMachine((): FaultInjector => ({ reached: null }));
+export const faultInjector = perMachine((): FaultInjector => ({ reached: null, finalising: 0 }));
 
 /** A place where the transaction may fail with all that was done so far in its actions; `where` is the C function. */
 export function tranFaultPoint(where: string): void {
-  faultInjector().reached?.(where);
+  const { reached, finalising } = faultInjector();
+  if (finalising === 0) reached?.(where);
 }
 
 /** tran_commit: keep what was done. Polls. */
@@ -86,8 +89,10 @@ function* finalise(tran: Transaction, phase: "commit" | "abort"): Polls<void> {
   assert(!tran.finalised, "a transaction ends once");
   tran.finalised = true;
   const count = tran.actions.length;
+  faultInjector().finalising++;
   for (const action of tran.actions) yield* runCallback(tran, action, phase);
   for (const action of tran.actions) yield* runCallback(tran, action, "clean");
+  faultInjector().finalising--;
   assert(tran.actions.length === count, "ending a transaction adds nothing to it");
   machine.probe.emit(Ev.tran_end, tran.id, Phase[phase]);
 }
