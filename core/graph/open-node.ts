@@ -124,12 +124,19 @@ export function* bdrvInsertNode(
   return yield* graphOp(SITE_INSERT, function* (): Polls<BlockDriverState> {
     bdrvRef(bs);
     const children = [{ name, role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs }];
-    const filter = yield* bdrvOpenDriver(drv, nodeName, { ...options, children });
+    const opened = yield* settle(() => bdrvOpenDriver(drv, nodeName, { ...options, children }));
+    if (!opened.ok) throw prepended("Could not create node", opened.error);
+    const filter = opened.value;
     const replaced = yield* settle(() =>
       withDrained([bs], SITE_INSERT, () => bdrvReplaceNode(bs, filter)),
     );
     if (replaced.ok) return filter;
     yield* bdrvUnref(filter);
-    throw replaced.error;
+    throw prepended("Could not replace node", replaced.error);
   });
+}
+
+/** C: error_prepend. */
+function prepended(what: string, { errno, message }: BlockError): BlockError {
+  return new BlockError(errno, `${what}: ${message}`);
 }

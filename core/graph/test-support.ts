@@ -1,5 +1,6 @@
 // For tests of the graph: drivers without I/O, a run of a drawn graph on the test machine, and a log of chosen events as text.
 
+import { blkAll } from "../backend/index.ts";
 import { assert, must } from "../base/index.ts";
 import { type EventName, LAYOUTS, ProbeBase, siteTable } from "../probe/index.ts";
 import { machine, type Polls, type RunOutcome } from "../sched/index.ts";
@@ -7,15 +8,19 @@ import { type RunMainOptions, runMain } from "../sched/test-support.ts";
 import {
   assertGraphInvariants,
   BLK_PERM_ALL,
+  BLK_PERM_CONSISTENT_READ,
   BLK_PERM_WRITE,
+  BLK_PERM_WRITE_UNCHANGED,
   type BlockDriver,
   bdrvAllStates,
   type ChildPerm,
   type DrawnGraph,
   graphFromText,
   graphToText,
+  graphToTextWithPerms,
   quorumAddChild,
   quorumDelChild,
+  settle,
 } from "./index.ts";
 
 /** Asks of a child what is asked of the node, and shares everything: so that a drawing of any shape is legal. */
@@ -155,4 +160,44 @@ export function runGraphToEnd(
     assertGraphInvariants(bdrvAllStates());
   }, options);
   return { outcome: run.outcome, assertion: run.machine.assertion?.message ?? "", text };
+}
+
+/** Reads, and lets others do what they want. */
+export const READER = { perm: BLK_PERM_CONSISTENT_READ, sharedPerm: BLK_PERM_ALL };
+/** Reads and writes, and lets others do what they want. */
+export const WRITER = { perm: BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE, sharedPerm: BLK_PERM_ALL };
+/** Reads, and lets nobody write. */
+export const STILL = {
+  perm: BLK_PERM_CONSISTENT_READ,
+  sharedPerm: BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE_UNCHANGED,
+};
+/** Reads and writes, and lets nobody else write. */
+export const ALONE = { ...WRITER, sharedPerm: STILL.sharedPerm };
+
+/** Everything that a refusal must leave as it was. */
+function allThereIs(): string {
+  const references = bdrvAllStates().map((bs) => `${bs.nodeName} ${bs.refcnt}`);
+  return [graphToTextWithPerms(), ...references, `${blkAll().length} BlockBackends`].join("\n");
+}
+
+/** Assert that `edit` is refused with `message`, and that nothing has changed. Polls. */
+export function* refuses(edit: () => Polls<unknown>, message: string, errno?: number): Polls<void> {
+  const before = allThereIs();
+  const outcome = yield* settle(edit);
+  equal(outcome.ok ? "allowed" : outcome.error.message, message);
+  if (!outcome.ok) equal(outcome.error.errno, errno ?? outcome.error.errno);
+  equal(allThereIs(), before);
+}
+
+function equal(actual: number | string, expected: number | string): void {
+  if (actual !== expected) throw new Error(`this is\n${actual}\nand should be\n${expected}`);
+}
+
+/** QEMU's sentence about two parents of `node`, each given as `parent as edge`. */
+export function conflict(node: string, perms: string, needs: string, shares: string): string {
+  const uses = (who: string): string => {
+    const [parent, edge] = who.split(" as ");
+    return `${parent} (uses node '${node}' as '${edge}' child)`;
+  };
+  return `Permission conflict on node '${node}': permissions '${perms}' are both required by ${uses(needs)} and unshared by ${uses(shares)}.`;
 }
