@@ -4,7 +4,7 @@
 import { assert } from "../base/index.ts";
 import type { BdrvChild, BlockDriverState, Qiov } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { ioOrGsCode, type Polls, runInCoroutine } from "../sched/index.ts";
+import { type Co, ioOrGsCode, type Polls, runInCoroutine } from "../sched/index.ts";
 import { bdrvCoFlush } from "./flush.ts";
 import { nodeBehind } from "./inserted.ts";
 import { bdrvCoPreadv } from "./read.ts";
@@ -43,10 +43,12 @@ export function* bdrvPwritev(
   offset: number,
   bytes: number,
   qiov: Qiov,
+  flags = 0,
 ): Polls<number> {
   ioOrGsCode();
   const ctx = nodeBehind(child, SITE_PWRITEV).aioContext;
-  return yield* runInCoroutine(ctx, () => bdrvCoPwritev(child, offset, bytes, qiov), SITE_PWRITEV);
+  const write = (): Co<number> => bdrvCoPwritev(child, offset, bytes, qiov, flags);
+  return yield* runInCoroutine(ctx, write, SITE_PWRITEV);
 }
 
 /** bdrv_pwrite_zeroes: as bdrvCoPwriteZeroes. Polls. */
