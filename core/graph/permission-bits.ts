@@ -32,7 +32,7 @@ const NAMES: readonly (readonly [number, string])[] = [
   [BLK_PERM_RESIZE, "resize"],
 ];
 
-/** bdrv_perm_names (block.c:2567): the names of the bits in `perm`, for people. */
+/** bdrv_perm_names (block.c:2567): the names of the bits in `perm`, for people. Common. */
 export function bdrvPermNames(perm: number): string {
   assert(Number.isInteger(perm), "permissions are bits");
   assert((perm & ~BLK_PERM_ALL) === 0, "there are four permissions");
