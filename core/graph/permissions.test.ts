@@ -25,6 +25,7 @@ import {
   bdrvOpenDriver,
   bdrvRef,
   bdrvRefreshPerms,
+  bdrvReplaceChildBs,
   bdrvSetBackingHd,
   bdrvTopologicalDfs,
   bdrvUnref,
@@ -34,6 +35,7 @@ import {
 import {
   ALONE,
   conflict,
+  EventLog,
   imageDriver,
   type NodeOf,
   READER,
@@ -101,6 +103,18 @@ describe("edges have", () => {
     });
   });
 
+  it("less below a node that an edge has left for another", () => {
+    runGraph(
+      "a:filter -file-> old:filter\nold -file-> disk\nnew",
+      function* (node, graph): Polls<void> {
+        yield* blkOver(node, "a", ALONE);
+        expect(graphToTextWithPerms([node("old")])).toBe("old -file{rw/ru}-> disk");
+        yield* bdrvReplaceChildBs(edgeOf(graph, "a", "file"), node("new"));
+        expect(graphToTextWithPerms([node("old")])).toBe("old -file{-/rwus}-> disk");
+      },
+    );
+  });
+
   it("everything shared below which a node was opened with force_share", () => {
     runGraph("disk\ntop:image", function* (node): Polls<void> {
       node("disk").forceShare = true;
@@ -155,6 +169,46 @@ describe("the order of a refresh", () => {
       );
       yield* bdrvUnref(bs);
     });
+  });
+});
+
+describe("the reads of a refresh", () => {
+  it("are those of the code: below first, then for each node its parents twice and more, then its children", () => {
+    //   blk -> top -file-> disk <- blk
+    const probe = new EventLog(["list_read"]);
+    runGraph(
+      "top:filter -file-> disk",
+      function* (node): Polls<void> {
+        yield* blkOver(node, "top", READER);
+        yield* blkOver(node, "disk", READER);
+        probe.lines.length = 0;
+        yield* bdrvRefreshPerms(node("top"), null);
+      },
+      { probe },
+    );
+    const reads = probe.lines.map((line) => line.replace("list_read ", ""));
+    // list 1: children, 2: parents, 5: the node of an edge. Owners: disk 1, top 2; edges: file 1, blk's 2 and 3.
+    expect(reads).toEqual([
+      "list=1 owner=2 bdrv_topological_dfs",
+      "list=5 owner=1 bdrv_topological_dfs",
+      "list=1 owner=1 bdrv_topological_dfs",
+      // top has one parent.
+      "list=2 owner=2 bdrv_parent_perms_conflict",
+      "list=2 owner=2 bdrv_parent_perms_conflict",
+      "list=2 owner=2 bdrv_get_cumulative_perm",
+      "list=1 owner=2 bdrv_node_refresh_perm",
+      "list=5 owner=1 bdrv_node_refresh_perm",
+      // disk has two: an outer walk, two inner ones, and each pair in both directions.
+      "list=2 owner=1 bdrv_parent_perms_conflict",
+      "list=2 owner=1 bdrv_parent_perms_conflict",
+      "list=5 owner=3 bdrv_a_allow_b",
+      "list=5 owner=1 bdrv_a_allow_b",
+      "list=2 owner=1 bdrv_parent_perms_conflict",
+      "list=5 owner=1 bdrv_a_allow_b",
+      "list=5 owner=3 bdrv_a_allow_b",
+      "list=2 owner=1 bdrv_get_cumulative_perm",
+      "list=1 owner=1 bdrv_node_refresh_perm",
+    ]);
   });
 });
 
