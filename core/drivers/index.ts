@@ -12,3 +12,4 @@ export { type NullOptions, nullOpen } from "./null-state.ts";
 export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";
 export { rawDriver, rawOpen } from "./raw.ts";
+export { throttleDriver, throttleOpen } from "./throttle.ts";

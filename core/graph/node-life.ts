@@ -110,7 +110,8 @@ function* bdrvClose(bs: BlockDriverState): Polls<void> {
   yield* bdrvFlush(bs);
   // The flush may have left requests of its own.
   yield* bdrvDrain(bs, SITE_CLOSE);
-  bs.drv.close?.(bs);
+  const closing = bs.drv.close?.(bs);
+  if (closing !== undefined) yield* closing;
   bs.closed = true;
   const children = childrenOf(bs, SITE_CHILDREN);
   machine.probe.emit(Ev.iter_begin, List.children, bs.id, SITE_CHILDREN);

@@ -34,7 +34,8 @@ export interface MemberOwner {
 
 /** C: ThrottleGroupMember. */
 export class ThrottleGroupMember {
-  readonly owner: MemberOwner;
+  /** Known at the first request at the latest. */
+  owner: MemberOwner;
   /** C: throttle_state; null outside of groups. */
   group: ThrottleGroup | null = null;
   /** Where its requests and timers run. */
