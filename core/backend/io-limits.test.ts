@@ -3,7 +3,14 @@ import { settle } from "../graph/index.ts";
 import { EventLog } from "../graph/test-support.ts";
 import { bdrvDrainedBegin, bdrvDrainedEnd, qiovOf } from "../io/index.ts";
 import { guest, joinGuests, NO_SITE, READ_NS, runDrawn, sleepMain } from "../io/test-support.ts";
-import { type Co, clockNs, hostAllocate, iothreadCreate, machine } from "../sched/index.ts";
+import {
+  type Co,
+  clockNs,
+  hostAllocate,
+  iothreadCreate,
+  machine,
+  type Polls,
+} from "../sched/index.ts";
 import {
   type ThrottleLimits,
   throttleConfigInit,
@@ -94,21 +101,25 @@ describe("I/O limits", () => {
     expect(log).toMatch(/^(two@0 )?(one@0 ){3}drained@0 .*two@\d+$/);
   });
 
-  it.each([
-    ["loosened", (blk: BlockBackend) => blkSetIoLimits(blk, throttleConfigInit())],
-    ["disabled", (blk: BlockBackend) => blkIoLimitsDisable(blk)],
-    ["left with the node", (blk: BlockBackend) => blkRemoveBs(blk)],
-    ["left with the BlockBackend", (blk: BlockBackend) => blkUnref(blk)],
-    ["moved", (blk: BlockBackend) => blkSetAioContext(blk, iothreadCreate("other"))],
-  ])("that are %s let the requests go on that wait", (_name, change) => {
+  const loosen = function* (blk: BlockBackend): Polls<void> {
+    blkSetIoLimits(blk, throttleConfigInit());
+  };
+  const changes: readonly (readonly [string, (blk: BlockBackend) => Polls<void>])[] = [
+    ["loosened", loosen],
+    ["disabled", (blk) => blkIoLimitsDisable(blk)],
+    ["left with the node", (blk) => blkRemoveBs(blk)],
+    ["left with the BlockBackend", (blk) => blkUnref(blk)],
+    ["moved", (blk) => blkSetAioContext(blk, iothreadCreate("other"))],
+  ];
+
+  it.each(changes)("that are %s let the requests go on that wait", (_name, change) => {
     const { log } = runDrawn("a", function* ({ node, log }) {
       const blk = yield* blkNewWithBs(node("a"), { allowAioContextChange: true });
       yield* blkSetAioContext(blk, iothreadCreate("io"));
       limit(blk, { "iops-total": 1 });
       const all = readers(blk, log, "r", 3);
       yield* sleepMain(10 * READ_NS);
-      const polls = change(blk);
-      if (polls !== undefined) yield* polls;
+      yield* change(blk);
       yield* joinGuests(...all);
     });
     expect(log).toBe("r@0 r@0 r@0");
@@ -162,7 +173,7 @@ describe("I/O limits", () => {
   ] as const)("%j are refused", (limits, text) => {
     runDrawn("a", function* () {
       expect(machine.mainContext).toBeDefined();
-      const refused = yield* settle(function* () {
+      const refused = yield* settle(function* (): Polls<unknown> {
         return throttleLimitsToConfig(limits, throttleConfigInit());
       });
       expect(refused.ok ? "" : refused.error.message).toBe(text);

@@ -5,6 +5,7 @@ import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
+import { blockBackend } from "./block-backend.ts";
 import { bdrvGraphMod } from "./graph-mod.ts";
 import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
@@ -16,5 +17,6 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainGraphChange,
   bdrvDrainIothread,
   bdrvGraphMod,
+  blockBackend,
   throttle,
 ];

@@ -1,0 +1,4 @@
+import { blockBackend } from "./block-backend.ts";
+import { qemuCases } from "./support/register.ts";
+
+qemuCases(blockBackend);
