@@ -5,7 +5,10 @@ import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
+import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
+import { blockjob } from "./blockjob.ts";
+import { blockjobTxn } from "./blockjob-txn.ts";
 import { bdrvGraphMod } from "./graph-mod.ts";
 import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
@@ -16,7 +19,10 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainDetachIndirect,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
+  bdrvDrainReplace,
   bdrvGraphMod,
   blockBackend,
   throttle,
+  blockjob,
+  blockjobTxn,
 ];

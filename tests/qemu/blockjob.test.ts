@@ -1,0 +1,4 @@
+import { blockjob } from "./blockjob.ts";
+import { qemuCases } from "./support/register.ts";
+
+qemuCases(blockjob);
