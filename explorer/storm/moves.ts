@@ -8,6 +8,7 @@ import {
   blkInsertBs,
   blkRemoveBs,
   blkReplaceBs,
+  blkSetPerm,
 } from "#core/backend";
 import {
   backingFilterDriver,
@@ -22,17 +23,22 @@ import {
   rawOpen,
 } from "#core/drivers";
 import {
+  BLK_PERM_ALL,
   BlockDriverState,
   bdrvAddChild,
   bdrvAppend,
   bdrvDelChild,
   bdrvDropFilter,
+  bdrvFilterOrCowBs,
+  bdrvFilterOrCowChild,
+  bdrvFreezeBackingChain,
   bdrvInsertNode,
   bdrvRecurseHasChild,
   bdrvRef,
   bdrvReplaceNode,
   bdrvSetBackingHd,
   bdrvTryChangeAioContext,
+  bdrvUnfreezeBackingChain,
 } from "#core/graph";
 import {
   bdrvDrain,
@@ -54,6 +60,7 @@ export const NODE_BYTES = 262_144;
 /** More nodes are not made, and more drained sections not opened. */
 const NODES_MAX = 30;
 const SECTIONS_MAX = 3;
+const FROZEN_MAX = 2;
 /** How long a drain of everything lasts. */
 const DRAIN_NS = 20_000;
 
@@ -84,6 +91,9 @@ export const MOVES: readonly Move[] = [
   { name: "remove bs", weight: 3, counted: true, run: removeBs },
   { name: "replace bs", weight: 4, counted: true, run: replaceBs },
   { name: "change context", weight: 4, counted: true, run: changeContext },
+  { name: "set permissions", weight: 4, counted: true, run: setPermissions },
+  { name: "freeze chain", weight: 3, counted: true, run: freezeChain },
+  { name: "unfreeze chain", weight: 3, counted: false, run: unfreezeChain },
   { name: "begin section", weight: 6, counted: false, run: beginSection },
   { name: "end section", weight: 8, counted: false, run: endSection },
   { name: "drain", weight: 3, counted: false, run: drainOnce },
@@ -167,9 +177,7 @@ function* openQuorum(storm: StormState): Polls<void> {
 }
 
 function* dropReference(storm: StormState): Polls<void> {
-  const inSection = (bs: BlockDriverState): boolean =>
-    storm.sections.some((open) => open.bs === bs);
-  const bs = storm.pick(storm.nodes(), (node) => storm.holds(node) && !inSection(node));
+  const bs = storm.pick(storm.nodes(), (node) => storm.holds(node) && !storm.isInUse(node));
   if (bs !== undefined) yield* storm.unref(bs);
 }
 
@@ -200,9 +208,9 @@ function* insertFilter(storm: StormState): Polls<void> {
 function* dropFilter(storm: StormState): Polls<void> {
   const bs = storm.pick(
     storm.nodes(),
-    ({ drv, rawChildren }) => drv.isFilter && rawChildren.length > 0,
+    ({ drv, rawChildren: { first } }) => drv.isFilter && first !== null && !first.frozen,
   );
-  if (bs === undefined || storm.sections.some((open) => open.bs === bs)) return;
+  if (bs === undefined || storm.isInUse(bs)) return;
   if (!(yield* storm.attempt(() => bdrvDropFilter(bs)))) return;
   while (storm.holds(bs)) yield* storm.unref(bs);
 }
@@ -256,6 +264,36 @@ function* changeContext(storm: StormState): Polls<void> {
   const ctx = storm.pick(storm.contexts);
   if (bs === undefined || ctx === undefined || bs.aioContext === ctx) return;
   yield* storm.attempt(() => bdrvTryChangeAioContext(bs, ctx, null));
+}
+
+/** A guest's BlockBackend goes on reading and writing; what it lets others do may change. */
+function* setPermissions(storm: StormState): Polls<void> {
+  const drive = storm.pick(storm.drives);
+  if (drive === undefined) return;
+  const perm = drive.devOps === null ? storm.prng.below(BLK_PERM_ALL + 1) : drive.perm;
+  const sharedPerm = BLK_PERM_ALL & ~(1 << storm.prng.below(8));
+  yield* storm.attempt(() => blkSetPerm(drive, { perm, sharedPerm }));
+}
+
+/** As a job does that works on the chain below a node. */
+function* freezeChain(storm: StormState): Polls<void> {
+  const bs = storm.pick(storm.nodes(), (node) => bdrvFilterOrCowBs(node) !== null);
+  const base = bs === undefined ? null : bdrvFilterOrCowBs(bs);
+  if (bs === undefined || base === null || storm.frozen.length >= FROZEN_MAX) return;
+  yield* storm.attempt(function* (): Polls<void> {
+    bdrvFreezeBackingChain(bs, base);
+  });
+  if (bdrvFilterOrCowChild(bs)?.frozen !== true || storm.frozen.some((chain) => chain.bs === bs))
+    return;
+  storm.ref(bs);
+  storm.frozen.push({ bs, base });
+}
+
+export function* unfreezeChain(storm: StormState): Polls<void> {
+  const chain = storm.frozen.splice(storm.prng.below(storm.frozen.length + 1), 1)[0];
+  if (chain === undefined) return;
+  bdrvUnfreezeBackingChain(chain.bs, chain.base);
+  yield* storm.unref(chain.bs);
 }
 
 function* beginSection(storm: StormState): Polls<void> {

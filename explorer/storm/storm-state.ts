@@ -39,12 +39,19 @@ export interface OpenSection {
   readonly end: () => Polls<void>;
 }
 
+/** A chain of two nodes that the storm has frozen; it holds a reference to the upper one. */
+export interface FrozenChain {
+  readonly bs: BlockDriverState;
+  readonly base: BlockDriverState;
+}
+
 export class StormState {
   readonly world: World;
   readonly prng: Prng;
   readonly contexts: readonly AioContext[];
   readonly drives: readonly BlockBackend[];
   readonly sections: OpenSection[] = [];
+  readonly frozen: FrozenChain[] = [];
   /** By move. */
   readonly tallies = new Map<string, StormTally>();
   /** References that the storm holds, by node. */
@@ -103,6 +110,11 @@ export class StormState {
   /** Whether the storm itself keeps `bs` alive. */
   holds(bs: BlockDriverState): boolean {
     return this.#held.has(bs);
+  }
+
+  /** Whether one of its references is needed until a section ends or a chain is thawed. */
+  isInUse(bs: BlockDriverState): boolean {
+    return [...this.sections, ...this.frozen].some((use) => use.bs === bs);
   }
 
   /** Run `move`, in whose course references are in motion. Polls. */

@@ -16,7 +16,7 @@ import {
   blkUnref,
 } from "#core/backend";
 import { AssertionError, assert, must, type Prng } from "#core/base";
-import { bdrvAllStates } from "#core/graph";
+import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvAllStates } from "#core/graph";
 import {
   type AioContext,
   type Co,
@@ -27,7 +27,7 @@ import {
 } from "#core/sched";
 import type { Scenario } from "../scenario.ts";
 import type { World } from "../world.ts";
-import { endSection, MOVES, type Move, NODE_BYTES } from "./moves.ts";
+import { endSection, MOVES, type Move, NODE_BYTES, unfreezeChain } from "./moves.ts";
 import { StormState, type StormTally } from "./storm-state.ts";
 
 const IOTHREADS = 3;
@@ -76,6 +76,7 @@ function* main(world: World): Polls<ReadonlyMap<string, StormTally>> {
   // A guest's request may wait at a gate that one of them keeps closed.
   while (state.sections.length > 0) yield* endSection(state);
   yield* world.joinGuests();
+  while (state.frozen.length > 0) yield* unfreezeChain(state);
   yield* giveBack(state);
   yield* world.stopIothreads();
   return state.tallies;
@@ -85,7 +86,11 @@ function* main(world: World): Polls<ReadonlyMap<string, StormTally>> {
 function newDrive(contexts: readonly AioContext[], index: number): BlockBackend {
   const ctx = must(contexts[1 + (index % IOTHREADS)], "there are so many iothreads");
   const isDevice = index < GUESTS;
-  const drive = blkNew(ctx, { name: `drive${index}`, allowAioContextChange: !isDevice });
+  const drive = blkNew(ctx, {
+    name: `drive${index}`,
+    allowAioContextChange: !isDevice,
+    perm: isDevice ? BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE : 0,
+  });
   if (isDevice) drive.devOps = {};
   return drive;
 }
