@@ -6,6 +6,7 @@ import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
+import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
 import { blockjob } from "./blockjob.ts";
 import { blockjobTxn } from "./blockjob-txn.ts";
@@ -19,6 +20,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainDetachIndirect,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
+  bdrvDrainReplace,
   bdrvDrainReplace,
   bdrvGraphMod,
   blockBackend,
