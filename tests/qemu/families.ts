@@ -1,13 +1,14 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
+import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
-import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
+import { blockIothreadContext } from "./block-iothread-context.ts";
 import { blockjob } from "./blockjob.ts";
 import { blockjobTxn } from "./blockjob-txn.ts";
 import { bdrvGraphMod } from "./graph-mod.ts";
@@ -15,15 +16,16 @@ import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
 
 export const FAMILIES: readonly QemuFamily[] = [
+  bdrvDrainContext,
   bdrvDrainCounters,
   bdrvDrainDetach,
   bdrvDrainDetachIndirect,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
   bdrvDrainReplace,
-  bdrvDrainReplace,
   bdrvGraphMod,
   blockBackend,
+  blockIothreadContext,
   throttle,
   blockjob,
   blockjobTxn,
