@@ -27,7 +27,7 @@ export type Series = ReadonlySet<PatchNumber>;
 
 const NUMBERS = Object.keys(PATCHES).map(Number) as PatchNumber[];
 
-/** All twelve but those in `without`. */
+/** All twelve but those in `without`. Common. */
 export function seriesWithout(without: Iterable<PatchNumber> = []): Series {
   const off = new Set(without);
   for (const patch of off) assert(patch in PATCHES, "patches are numbered 1 to 12");

@@ -36,6 +36,12 @@ import { blkBs } from "./root.ts";
 
 const SITE_PRWV = site("blk_aio_prwv");
 const SITE_COMPLETE = site("blk_aio_complete");
+const SITE_AIO_PREADV = site("blk_aio_preadv");
+const SITE_AIO_PWRITEV = site("blk_aio_pwritev");
+const SITE_AIO_PWRITE_ZEROES = site("blk_aio_pwrite_zeroes");
+const SITE_AIO_PDISCARD = site("blk_aio_pdiscard");
+const SITE_AIO_FLUSH = site("blk_aio_flush");
+const SITE_ABORT_AIO_REQUEST = site("blk_abort_aio_request");
 
 /** Called with the result: 0 or a negated errno. With patch 6 off it may go on at thread level, and edit the graph there. */
 export type BlockCompletionFunc = (ret: number) => undefined | Polls<void>;
@@ -59,7 +65,7 @@ export function blkAioPreadv(
   qiov: Qiov,
   cb: BlockCompletionFunc,
 ): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_AIO_PREADV);
   const range = { type: Request.read, offset, bytes };
   blkAioPrwv(blk, range, () => blkCoDoPreadv(blk, offset, bytes, qiov, 0), cb);
 }
@@ -73,7 +79,7 @@ export function blkAioPwritev(
   cb: BlockCompletionFunc,
   flags = 0,
 ): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_AIO_PWRITEV);
   const range = { type: Request.write, offset, bytes };
   blkAioPrwv(blk, range, () => blkCoDoPwritev(blk, offset, bytes, qiov, flags), cb);
 }
@@ -86,7 +92,7 @@ export function blkAioPwriteZeroes(
   cb: BlockCompletionFunc,
   flags = 0,
 ): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_AIO_PWRITE_ZEROES);
   const range = { type: Request.write_zeroes, offset, bytes };
   blkAioPrwv(blk, range, () => blkCoDoPwritev(blk, offset, bytes, null, flags), cb);
 }
@@ -98,20 +104,20 @@ export function blkAioPdiscard(
   bytes: number,
   cb: BlockCompletionFunc,
 ): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_AIO_PDISCARD);
   const range = { type: Request.discard, offset, bytes };
   blkAioPrwv(blk, range, () => blkCoDoPdiscard(blk, offset, bytes), cb);
 }
 
 /** blk_aio_flush (block-backend.c:1758). */
 export function blkAioFlush(blk: BlockBackend, cb: BlockCompletionFunc): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_AIO_FLUSH);
   blkAioPrwv(blk, { type: Request.flush, offset: 0, bytes: 0 }, () => blkCoDoFlush(blk), cb);
 }
 
 /** blk_abort_aio_request (block-backend.c:1463): `cb` gets `ret` from a bottom half; counts in flight until then. */
 export function blkAbortAioRequest(blk: BlockBackend, ret: number, cb: BlockCompletionFunc): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_ABORT_AIO_REQUEST);
   assert(ret < 0, "an aborted request has failed");
   const task = blkIncInFlightAlone(blk);
   aioBhScheduleOneshot(blkGetAioContext(blk), () => {

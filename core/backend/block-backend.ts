@@ -6,9 +6,11 @@
 import type { BlkId, SectionId } from "../base/index.ts";
 import { BLK_PERM_ALL } from "../graph/permission-bits.ts";
 import type { BdrvChild } from "../graph/state.ts";
-import { Owner } from "../probe/index.ts";
-import { type AioContext, CoQueue, perMachine } from "../sched/index.ts";
+import { Owner, site } from "../probe/index.ts";
+import { type AioContext, CoQueue, globalStateCode, perMachine } from "../sched/index.ts";
 import { ThrottleGroupMember } from "../throttle/index.ts";
+
+const SITE_ALL_NEXT = site("blk_all_next");
 
 /** A guest's device (C: DeviceState), as far as a BlockBackend knows it: its id, or its path where it has none. */
 export interface DeviceState {
@@ -125,5 +127,6 @@ export const blockBackends = perMachine((): BlockBackend[] => []);
 
 /** blk_all_next: every BlockBackend that exists, as a list that later edits do not change. */
 export function blkAll(): readonly BlockBackend[] {
+  globalStateCode(SITE_ALL_NEXT);
   return blockBackends().slice();
 }

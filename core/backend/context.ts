@@ -20,10 +20,11 @@ import { blkBs, blkRoot } from "./root.ts";
 
 const SITE_GET = site("blk_get_aio_context");
 const SITE_SET = site("blk_set_aio_context");
+const SITE_SET_ALLOW_AIO_CONTEXT_CHANGE = site("blk_set_allow_aio_context_change");
 
 /** blk_get_aio_context (block-backend.c:2121): the root node is there too. */
 export function blkGetAioContext(blk: BlockBackend): AioContext {
-  ioCode();
+  ioCode(null, SITE_GET);
   const bs = blkBs(blk, SITE_GET);
   modelAssert(bs === null || bs.aioContext === blk.ctx, "ctx == blk->ctx", SITE_GET);
   return blk.ctx;
@@ -40,7 +41,7 @@ export function* blkSetAioContext(blk: BlockBackend, ctx: AioContext): Polls<voi
 
 /** blk_set_allow_aio_context_change (block-backend.c:1226): its user does not mind being taken along by the root node. */
 export function blkSetAllowAioContextChange(blk: BlockBackend, allow: boolean): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_SET_ALLOW_AIO_CONTEXT_CHANGE);
   assert(blk.refcnt > 0, "a BlockBackend with owners is alive");
   blk.allowAioContextChange = allow;
 }

@@ -9,10 +9,11 @@
 // (`waitsOnce`), and so lets a request into a drained section: docs/known-findings.md.
 
 import { assert } from "../base/index.ts";
-import { Ev } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   type Co,
   ioCode,
+  ioOrGsCode,
   machine,
   modelAssert,
   qemuCoEnterNext,
@@ -22,12 +23,15 @@ import {
 import type { BlockBackend } from "./block-backend.ts";
 import { blkParkInFlight, blkUnparkInFlight } from "./in-flight.ts";
 
+const SITE_WAIT_WHILE_DRAINED = site("blk_wait_while_drained");
+const SITE_WAKE_QUEUED_REQUESTS = site("wake_queued_requests");
+
 /**
  * blk_wait_while_drained (block-backend.c:1270): called by a request that counts in flight once. The graph may have changed when
  * it comes back. Differs from QEMU: waits until it has seen the gate open, unless `waitsOnce`.
  */
 export function* blkWaitWhileDrained(blk: BlockBackend): Co<void> {
-  ioCode();
+  ioCode(blk.ctx, SITE_WAIT_WHILE_DRAINED);
   modelAssert(blk.inFlight > 0, "blk->in_flight > 0");
   const co = qemuCoroutineSelf();
   while (gateClosed(blk)) {
@@ -43,6 +47,7 @@ export function* blkWaitWhileDrained(blk: BlockBackend): Co<void> {
 
 /** Wake all requests that wait; those of another context run there, later. */
 export function wakeQueuedRequests(blk: BlockBackend): void {
+  ioOrGsCode(blk.ctx, SITE_WAKE_QUEUED_REQUESTS);
   assert(blk.quiesceCounter === 0, "requests are woken by the end of the last level");
   const queue = blk.queuedRequests;
   for (let first = queue.entries[0]; first !== undefined; first = queue.entries[0]) {

@@ -21,10 +21,12 @@ import { blkBs } from "./root.ts";
 
 const SITE_DISABLE = site("blk_io_limits_disable");
 const SITE_ENABLE = site("blk_io_limits_enable");
+const SITE_SET_IO_LIMITS = site("blk_set_io_limits");
+const SITE_IO_LIMITS_UPDATE_GROUP = site("blk_io_limits_update_group");
 
 /** blk_set_io_limits (block-backend.c:2477): the limits of its whole group. BlockError when they are not valid. */
 export function blkSetIoLimits(blk: BlockBackend, cfg: ThrottleConfig): void {
-  globalStateCode();
+  globalStateCode(SITE_SET_IO_LIMITS);
   const tgm = blk.throttleGroupMember;
   assert(tgm.group !== null, "limits are enabled before they are set");
   // QEMU leaves this check to its callers.
@@ -62,7 +64,7 @@ export function* blkIoLimitsDisable(blk: BlockBackend): Polls<void> {
 
 /** blk_io_limits_update_group (block-backend.c:2509): be a member of another group; nothing for who is in none. Polls. */
 export function* blkIoLimitsUpdateGroup(blk: BlockBackend, group: string): Polls<void> {
-  globalStateCode();
+  globalStateCode(SITE_IO_LIMITS_UPDATE_GROUP);
   assert(group.length > 0, "a group has a name");
   const tgm = blk.throttleGroupMember;
   if (tgm.group === null || throttleGroupGetName(tgm) === group) return;

@@ -33,10 +33,13 @@ const SITE_REMOVE = site("blk_remove_bs");
 const SITE_REPLACE = site("blk_replace_bs");
 const SITE_UNREF = site("blk_unref");
 const SITE_DELETE = site("blk_delete");
+const SITE_NEW = site("blk_new");
+const SITE_NEW_WITH_BS = site("blk_new_with_bs");
+const SITE_REF = site("blk_ref");
 
 /** blk_new (block-backend.c:353): a BlockBackend in `ctx`, with one reference and no node. */
 export function blkNew(ctx: AioContext, options: BlkOptions = {}): BlockBackend {
-  globalStateCode();
+  globalStateCode(SITE_NEW);
   const blk = new BlockBackend(nextId(machine, "blk") as BlkId, ctx, options);
   blockBackends().push(blk);
   machine.probe.emit(Ev.blk_new, blk.id, machine.probe.intern(blk.name));
@@ -49,7 +52,7 @@ export function blkNew(ctx: AioContext, options: BlkOptions = {}): BlockBackend 
 
 /** blk_new_with_bs (block-backend.c:391): in the context of `bs`, with a root edge to it. BlockError when refused. Polls. */
 export function* blkNewWithBs(bs: BlockDriverState, options: BlkOptions = {}): Polls<BlockBackend> {
-  globalStateCode();
+  globalStateCode(SITE_NEW_WITH_BS);
   const blk = blkNew(bs.aioContext, options);
   const inserted = yield* settle(() => blkInsertBs(blk, bs));
   if (!inserted.ok) {
@@ -62,7 +65,7 @@ export function* blkNewWithBs(bs: BlockDriverState, options: BlkOptions = {}): P
 
 /** blk_ref (block-backend.c:513): one more owner. */
 export function blkRef(blk: BlockBackend): void {
-  globalStateCode();
+  globalStateCode(SITE_REF);
   modelAssert(blk.refcnt > 0, "blk->refcnt > 0");
   blk.refcnt++;
   assert(blockBackends().includes(blk), "a BlockBackend with owners is alive");

@@ -11,6 +11,8 @@ import { blkBs, blkRoot } from "./root.ts";
 
 const SITE_SET = site("blk_set_perm");
 const SITE_SUPPORTS = site("blk_supports_write_perm");
+const SITE_GET_PERM = site("blk_get_perm");
+const SITE_IS_WRITABLE = site("blk_is_writable");
 
 /** blk_set_perm (block-backend.c:935): BlockError when the node cannot give them; nothing has changed then. Polls. */
 export function* blkSetPerm(blk: BlockBackend, wanted: Permissions): Polls<void> {
@@ -26,14 +28,14 @@ export function* blkSetPerm(blk: BlockBackend, wanted: Permissions): Polls<void>
 
 /** blk_get_perm (block-backend.c:954). */
 export function blkGetPerm(blk: BlockBackend): Permissions {
-  globalStateCode();
+  globalStateCode(SITE_GET_PERM);
   assert(blk.refcnt > 0, "a BlockBackend with owners is alive");
   return { perm: blk.perm, sharedPerm: blk.sharedPerm };
 }
 
 /** blk_is_writable (block-backend.c:1922): its user asked for WRITE. */
 export function blkIsWritable(blk: BlockBackend): boolean {
-  ioCode();
+  ioCode(blk.ctx, SITE_IS_WRITABLE);
   assert(blk.refcnt > 0, "a BlockBackend with owners is alive");
   return (blk.perm & BLK_PERM_WRITE) !== 0;
 }

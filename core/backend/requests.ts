@@ -30,6 +30,11 @@ const SITE_READ = site("blk_co_do_preadv_part");
 const SITE_WRITE = site("blk_co_do_pwritev_part");
 const SITE_DISCARD = site("blk_co_do_pdiscard");
 const SITE_FLUSH = site("blk_co_do_flush");
+const SITE_CO_PREADV = site("blk_co_preadv");
+const SITE_CO_PWRITEV = site("blk_co_pwritev");
+const SITE_CO_PWRITE_ZEROES = site("blk_co_pwrite_zeroes");
+const SITE_CO_PDISCARD = site("blk_co_pdiscard");
+const SITE_CO_FLUSH = site("blk_co_flush");
 
 /** blk_co_preadv (block-backend.c:1327): 0 or a negated errno. */
 export function* blkCoPreadv(
@@ -39,7 +44,7 @@ export function* blkCoPreadv(
   qiov: Qiov,
   flags = 0,
 ): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_CO_PREADV);
   blkReqBegin(blk, Request.read, offset, bytes);
   const ret = yield* blkCoDoPreadv(blk, offset, bytes, qiov, flags);
   blkReqEnd(blk, Request.read, ret);
@@ -54,7 +59,7 @@ export function* blkCoPwritev(
   qiov: Qiov,
   flags = 0,
 ): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_CO_PWRITEV);
   blkReqBegin(blk, Request.write, offset, bytes);
   const ret = yield* blkCoDoPwritev(blk, offset, bytes, qiov, flags);
   blkReqEnd(blk, Request.write, ret);
@@ -68,7 +73,7 @@ export function* blkCoPwriteZeroes(
   bytes: number,
   flags = 0,
 ): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_CO_PWRITE_ZEROES);
   blkReqBegin(blk, Request.write_zeroes, offset, bytes);
   const ret = yield* blkCoDoPwritev(blk, offset, bytes, null, flags);
   blkReqEnd(blk, Request.write_zeroes, ret);
@@ -77,7 +82,7 @@ export function* blkCoPwriteZeroes(
 
 /** blk_co_pdiscard (block-backend.c:1723): 0 or a negated errno. */
 export function* blkCoPdiscard(blk: BlockBackend, offset: number, bytes: number): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_CO_PDISCARD);
   blkReqBegin(blk, Request.discard, offset, bytes);
   const ret = yield* blkCoDoPdiscard(blk, offset, bytes);
   blkReqEnd(blk, Request.discard, ret);
@@ -86,7 +91,7 @@ export function* blkCoPdiscard(blk: BlockBackend, offset: number, bytes: number)
 
 /** blk_co_flush (block-backend.c:1765): 0 or a negated errno. */
 export function* blkCoFlush(blk: BlockBackend): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_CO_FLUSH);
   blkReqBegin(blk, Request.flush, 0, 0);
   const ret = yield* blkCoDoFlush(blk);
   blkReqEnd(blk, Request.flush, ret);
@@ -101,7 +106,7 @@ export function* blkCoDoPreadv(
   qiov: Qiov,
   flags: number,
 ): Co<number> {
-  ioCode();
+  ioCode(blk.ctx, SITE_READ);
   yield* blkWaitWhileDrained(blk);
   // Only now: the graph may have changed during the wait.
   const bs = blkBs(blk, SITE_READ);
@@ -123,7 +128,7 @@ export function* blkCoDoPwritev(
   qiov: Qiov | null,
   flags: number,
 ): Co<number> {
-  ioCode();
+  ioCode(blk.ctx, SITE_WRITE);
   yield* blkWaitWhileDrained(blk);
   const bs = blkBs(blk, SITE_WRITE);
   const checked = blkCheckByteRequest(blk, offset, bytes);
@@ -143,7 +148,7 @@ export function* blkCoDoPwritev(
 
 /** blk_co_do_pdiscard (block-backend.c:1690). */
 export function* blkCoDoPdiscard(blk: BlockBackend, offset: number, bytes: number): Co<number> {
-  ioCode();
+  ioCode(blk.ctx, SITE_DISCARD);
   yield* blkWaitWhileDrained(blk);
   const checked = blkCheckByteRequest(blk, offset, bytes);
   if (checked < 0) return checked;
@@ -152,7 +157,7 @@ export function* blkCoDoPdiscard(blk: BlockBackend, offset: number, bytes: numbe
 
 /** blk_co_do_flush (block-backend.c:1737). */
 export function* blkCoDoFlush(blk: BlockBackend): Co<number> {
-  ioCode();
+  ioCode(blk.ctx, SITE_FLUSH);
   yield* blkWaitWhileDrained(blk);
   if (!blkIsAvailable(blk)) return -ENOMEDIUM;
   const bs = blkBs(blk, SITE_FLUSH);

@@ -5,10 +5,10 @@ import { assert } from "../base/index.ts";
 import { edgeBs } from "../graph/access.ts";
 import type { BdrvChild, BlockDriverState } from "../graph/state.ts";
 import { Ev, List } from "../probe/index.ts";
-import { globalStateCode, machine } from "../sched/index.ts";
+import { globalStateCode, ioCode, machine } from "../sched/index.ts";
 import type { BlockBackend } from "./block-backend.ts";
 
-/** C: blk->root. */
+/** C: blk->root. Common. */
 export function blkRoot(blk: BlockBackend, siteId: SiteId): BdrvChild | null {
   machine.probe.emit(Ev.list_read, List.blk_root, blk.id, siteId);
   return blk.rawRoot;
@@ -16,6 +16,7 @@ export function blkRoot(blk: BlockBackend, siteId: SiteId): BdrvChild | null {
 
 /** blk_bs (block-backend.c:757): the node behind the root edge, or null. */
 export function blkBs(blk: BlockBackend, siteId: SiteId): BlockDriverState | null {
+  ioCode(null, siteId);
   const root = blkRoot(blk, siteId);
   return root === null ? null : edgeBs(root, siteId);
 }

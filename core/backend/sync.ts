@@ -21,7 +21,7 @@ export function* blkPreadv(
   bytes: number,
   qiov: Qiov,
 ): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_PREADV);
   assert(bytes >= 0, "byte counts are not negative");
   const ctx = blkGetAioContext(blk);
   return yield* runInCoroutine(ctx, () => blkCoPreadv(blk, offset, bytes, qiov), SITE_PREADV);
@@ -34,7 +34,7 @@ export function* blkPwritev(
   bytes: number,
   qiov: Qiov,
 ): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_PWRITEV);
   assert(bytes >= 0, "byte counts are not negative");
   const ctx = blkGetAioContext(blk);
   return yield* runInCoroutine(ctx, () => blkCoPwritev(blk, offset, bytes, qiov), SITE_PWRITEV);
@@ -42,14 +42,14 @@ export function* blkPwritev(
 
 /** blk_flush: as blkCoFlush. Polls. */
 export function* blkFlush(blk: BlockBackend): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_FLUSH);
   const ctx = blkGetAioContext(blk);
   return yield* runInCoroutine(ctx, () => blkCoFlush(blk), SITE_FLUSH);
 }
 
 /** blk_truncate: as blkCoTruncate. Polls. */
 export function* blkTruncate(blk: BlockBackend, offset: number): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_TRUNCATE);
   assert(Number.isSafeInteger(offset), "lengths are whole numbers");
   const ctx = blkGetAioContext(blk);
   return yield* runInCoroutine(ctx, () => blkCoTruncate(blk, offset), SITE_TRUNCATE);

@@ -18,7 +18,7 @@ const SITE_UNPLUG = site("blk_io_unplug");
 
 /** blk_co_truncate (block-backend.c:2347): 0 or a negated errno. */
 export function* blkCoTruncate(blk: BlockBackend, offset: number): Co<number> {
-  ioOrGsCode();
+  ioOrGsCode(blk.ctx, SITE_TRUNCATE);
   if (!blkIsAvailable(blk)) return -ENOMEDIUM;
   const root = blkRoot(blk, SITE_TRUNCATE);
   modelAssert(root !== null, "blk->root", SITE_TRUNCATE);
@@ -33,7 +33,7 @@ export function* blkCoCopyRange(
   offOut: number,
   bytes: number,
 ): Co<number> {
-  ioCode();
+  ioCode(blkIn.ctx, SITE_COPY);
   const inChecked = blkCheckByteRequest(blkIn, offIn, bytes);
   if (inChecked < 0) return inChecked;
   const outChecked = blkCheckByteRequest(blkOut, offOut, bytes);
@@ -47,14 +47,14 @@ export function* blkCoCopyRange(
 
 /** blk_io_plug (block-backend.c:2297). */
 export function blkIoPlug(blk: BlockBackend): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_PLUG);
   const bs = blkBs(blk, SITE_PLUG);
   if (bs !== null) bdrvIoPlug(bs);
 }
 
 /** blk_io_unplug (block-backend.c:2307). */
 export function blkIoUnplug(blk: BlockBackend): void {
-  ioCode();
+  ioCode(blk.ctx, SITE_UNPLUG);
   const bs = blkBs(blk, SITE_UNPLUG);
   if (bs !== null) bdrvIoUnplug(bs);
 }

@@ -16,6 +16,7 @@ import type { ReopenState } from "../graph/block-options.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
+import { site } from "../probe/index.ts";
 import {
   type AioContext,
   type Co,
@@ -26,6 +27,8 @@ import {
   ioCode,
   type Polls,
 } from "../sched/index.ts";
+
+const SITE_OPEN = site("bdrv_open");
 
 /** C: BDRVRawState of file-posix.c. */
 class FileState {
@@ -68,7 +71,7 @@ export interface FileOptions {
 
 /** bdrv_open with the driver `file`: a node with one reference, the caller's. BlockError when the host refuses. Polls. */
 export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_OPEN);
   const { path, nodeName, readOnly = false, create = false } = options;
   assert(path.length > 0, "a file has a path");
   // Before the file is opened, so that no handle is left over.

@@ -22,7 +22,9 @@ const SITE_LENGTH = site("filter_getlength");
 /** Reads the alias in which a filter keeps its child. */
 export type FilteredOf = (bs: BlockDriverState, siteId: SiteId) => BdrvChild | null;
 
-/** What a filter passes on, as part of its driver. Truncate goes to the filtered child by itself (core/io/truncate.ts). */
+/**
+ * What a filter passes on, as part of its driver. Truncate goes to the filtered child by itself (core/io/truncate.ts). Common.
+ */
 export function passThrough(
   filteredOf: FilteredOf,
 ): Pick<

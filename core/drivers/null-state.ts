@@ -3,7 +3,10 @@
 import { assert } from "../base/index.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { BlockDriver, BlockDriverState } from "../graph/state.ts";
+import { site } from "../probe/index.ts";
 import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
+
+const SITE_NULL_OPEN = site("null_open");
 
 /** C: BDRVNullState. */
 export class NullState {
@@ -32,7 +35,7 @@ export interface NullOptions {
 
 /** A node of `drv` with one reference, the caller's. Polls. */
 export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_NULL_OPEN);
   const { nodeName, size = 1 << 30, latencyNs = 0, readZeroes = false } = options;
   assert(size >= 0, "a length is not negative");
   assert(latencyNs >= 0, "a latency is not negative");
@@ -42,7 +45,7 @@ export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDr
   });
 }
 
-/** The state of a null node. */
+/** The state of a null node. Common. */
 export function nullStateOf(bs: BlockDriverState): NullState {
   assert(bs.opaque instanceof NullState, "the node is a null node");
   return bs.opaque;

@@ -33,6 +33,7 @@ import {
 } from "../sched/index.ts";
 
 const SITE_BACKING = site("overlay_co_preadv");
+const SITE_OVERLAY_OPEN = site("overlay_open");
 
 /** A cluster: its memory, or known to be all zero. */
 type Cluster = GuestBuffer | "zero";
@@ -90,7 +91,7 @@ export interface OverlayOptions {
 
 /** An overlay with one reference, the caller's. Polls. */
 export function* overlayOpen(options: OverlayOptions): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_OVERLAY_OPEN);
   const { nodeName, size, backing, clusterBytes = 65_536 } = options;
   assert(size >= 0, "a length is not negative");
   assert(clusterBytes > 0, "a cluster holds something");

@@ -35,6 +35,7 @@ import { type Co, globalStateCode, type Polls } from "../sched/index.ts";
 const SITE_READ = site("quorum_co_preadv");
 const SITE_WRITE = site("quorum_co_pwritev");
 const SITE_LENGTH = site("quorum_getlength");
+const SITE_QUORUM_OPEN = site("quorum_open");
 
 /** C: bdrv_quorum. */
 export const quorumDriver: BlockDriver = {
@@ -72,7 +73,7 @@ export function* quorumOpen(
   nodeName: string,
   children: readonly BlockDriverState[],
 ): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_QUORUM_OPEN);
   assert(children.length > 0, "a quorum has a child");
   return yield* bdrvOpenDriver(quorumDriver, nodeName, {
     children: children.map((bs, index) => ({

@@ -29,6 +29,7 @@ const SITE_ZEROES = site("raw_co_pwrite_zeroes");
 const SITE_DISCARD = site("raw_co_pdiscard");
 const SITE_TRUNCATE = site("raw_co_truncate");
 const SITE_LENGTH = site("raw_getlength");
+const SITE_RAW_OPEN = site("raw_open");
 
 /** C: bdrv_raw. */
 export const rawDriver: BlockDriver = {
@@ -54,7 +55,7 @@ export function* rawOpen(
   fileBs: BlockDriverState,
   readOnly = false,
 ): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_RAW_OPEN);
   assert(!fileBs.closed, "the file is open");
   return yield* bdrvOpenDriver(rawDriver, nodeName, {
     // Without an offset it is as good as a filter, although it is a format.

@@ -44,6 +44,7 @@ const SITE_READ = site("throttle_co_preadv");
 const SITE_WRITE = site("throttle_co_pwritev");
 const SITE_ZEROES = site("throttle_co_pwrite_zeroes");
 const SITE_DISCARD = site("throttle_co_pdiscard");
+const SITE_THROTTLE_OPEN = site("throttle_open");
 
 /** C: bdrv_throttle. The `file` of a request is looked up after its wait, as it may have changed meanwhile. */
 export const throttleDriver: BlockDriver = {
@@ -81,7 +82,7 @@ export function* throttleOpen(
   fileBs: BlockDriverState,
   group: string,
 ): Polls<BlockDriverState> {
-  globalStateCode();
+  globalStateCode(SITE_THROTTLE_OPEN);
   assert(!fileBs.closed, "the file is open");
   const problem = groupProblem(group);
   if (problem !== null) {

@@ -3,35 +3,43 @@
 
 import type { SiteId } from "../base/index.ts";
 import { Ev, List } from "../probe/index.ts";
-import { machine } from "../sched/index.ts";
+import { type AioContext, machine } from "../sched/index.ts";
 import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
 
-/** The edges to `bs`'s children (C: bs->children). */
+/** The edges to `bs`'s children (C: bs->children). Common. */
 export function childrenOf(bs: BlockDriverState, site: SiteId): EdgeList {
   machine.probe.emit(Ev.list_read, List.children, bs.id, site);
   return bs.rawChildren;
 }
 
-/** The edges from `bs`'s parents (C: bs->parents). */
+/** The edges from `bs`'s parents (C: bs->parents). Common. */
 export function parentsOf(bs: BlockDriverState, site: SiteId): EdgeList {
   machine.probe.emit(Ev.list_read, List.parents, bs.id, site);
   return bs.rawParents;
 }
 
-/** C: bs->file. */
+/** C: bs->file. Common. */
 export function fileOf(bs: BlockDriverState, site: SiteId): BdrvChild | null {
   machine.probe.emit(Ev.list_read, List.file, bs.id, site);
   return bs.rawFile;
 }
 
-/** C: bs->backing. */
+/** C: bs->backing. Common. */
 export function backingOf(bs: BlockDriverState, site: SiteId): BdrvChild | null {
   machine.probe.emit(Ev.list_read, List.backing, bs.id, site);
   return bs.rawBacking;
 }
 
-/** C: child->bs. */
+/** C: child->bs. Common. */
 export function edgeBs(child: BdrvChild, site: SiteId): BlockDriverState | null {
   machine.probe.emit(Ev.list_read, List.edge_bs, child.id, site);
   return child.rawBs;
+}
+
+/**
+ * The context where the node behind `child` is at home, for the check of a thread domain: no access to the graph, hence no event.
+ * Null while the edge points at nothing. Common.
+ */
+export function edgeHome(child: BdrvChild): AioContext | null {
+  return child.rawBs === null ? null : child.rawBs.aioContext;
 }

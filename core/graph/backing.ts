@@ -32,6 +32,7 @@ import { inTransaction, type Transaction, tranAdd, tranFaultPoint } from "./tran
 const SITE_SET_BACKING = site("bdrv_set_backing_hd");
 const SITE_NOPERM = site("bdrv_set_file_or_backing_noperm");
 const SITE_REMOVE = site("bdrv_remove_child");
+const SITE_BACKING_ROLE = site("bdrv_backing_role");
 
 /** Called inside the transaction, when permissions are refreshed: a BlockError thrown here rolls the edit back. */
 export type BeforeCommit = (tran: Transaction) => void;
@@ -118,7 +119,7 @@ function roleOfNewChild(
 
 /** bdrv_backing_role (block.c:3297): the role of the child below `bs` that it filters or overlays. */
 export function bdrvBackingRole(bs: BlockDriverState): number {
-  globalStateCode();
+  globalStateCode(SITE_BACKING_ROLE);
   assert(!bs.closed, "the node has a driver");
   return bs.drv.isFilter ? BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY : BDRV_CHILD_COW;
 }

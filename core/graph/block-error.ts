@@ -23,7 +23,9 @@ export type Outcome<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: BlockError };
 
-/** Run `body` and keep a BlockError as a value, for callers that have something to end first. Polls as `body` does. */
+/**
+ * Run `body` and keep a BlockError as a value, for callers that have something to end first. Polls as `body` does. Common.
+ */
 export function* settle<T>(body: () => Polls<T>): Polls<Outcome<T>> {
   try {
     return { ok: true, value: yield* body() };
@@ -33,7 +35,7 @@ export function* settle<T>(body: () => Polls<T>): Polls<Outcome<T>> {
   }
 }
 
-/** The value of `outcome`, or its error thrown. */
+/** The value of `outcome`, or its error thrown. Common. */
 export function unwrap<T>(outcome: Outcome<T>): T {
   if (!outcome.ok) throw outcome.error;
   return outcome.value;

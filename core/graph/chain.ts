@@ -25,7 +25,7 @@ const SITE_RECURSE_HAS_CHILD = site("bdrv_recurse_has_child");
 
 /** bdrv_cow_child (block.c:7947): the child that `bs` overlays, or null. */
 export function bdrvCowChild(bs: BlockDriverState): BdrvChild | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_COW_CHILD);
   if (bs.closed || bs.drv.isFilter) return null;
   const child = backingOf(bs, SITE_COW_CHILD);
   if (child === null) return null;
@@ -39,7 +39,7 @@ export function bdrvCowChild(bs: BlockDriverState): BdrvChild | null {
 
 /** bdrv_filter_child (block.c:7971): the child that the filter `bs` passes requests to, or null. */
 export function bdrvFilterChild(bs: BlockDriverState): BdrvChild | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_FILTER_CHILD);
   if (bs.closed || !bs.drv.isFilter) return null;
   const backing = backingOf(bs, SITE_FILTER_CHILD);
   const file = fileOf(bs, SITE_FILTER_CHILD);
@@ -53,7 +53,7 @@ export function bdrvFilterChild(bs: BlockDriverState): BdrvChild | null {
 
 /** bdrv_filter_or_cow_child (block.c:8002): whichever of the two there is, or null. */
 export function bdrvFilterOrCowChild(bs: BlockDriverState): BdrvChild | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_FILTER_OR_COW_CHILD);
   const cow = bdrvCowChild(bs);
   const filter = bdrvFilterChild(bs);
   modelAssert(
@@ -66,7 +66,7 @@ export function bdrvFilterOrCowChild(bs: BlockDriverState): BdrvChild | null {
 
 /** bdrv_filter_or_cow_bs (block_int-io.h): the node behind bdrv_filter_or_cow_child, or null. */
 export function bdrvFilterOrCowBs(bs: BlockDriverState): BlockDriverState | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_FILTER_OR_COW_BS);
   const child = bdrvFilterOrCowChild(bs);
   return child === null ? null : edgeBs(child, SITE_FILTER_OR_COW_BS);
 }
@@ -103,7 +103,7 @@ function skipFilters(
 
 /** bdrv_primary_child (block.c:8024): the child that stores what `bs` is, or null. */
 export function bdrvPrimaryChild(bs: BlockDriverState): BdrvChild | null {
-  ioCode();
+  ioCode(bs.aioContext, SITE_PRIMARY_CHILD);
   let found: BdrvChild | null = null;
   const children = childrenOf(bs, SITE_PRIMARY_CHILD);
   for (let child = children.first; child !== null; child = children.next(child)) {

@@ -5,6 +5,7 @@
 // nobody else may write or resize. A node whose image was handed over to another machine (inactive) claims nothing.
 
 import { assert } from "../base/index.ts";
+import { site } from "../probe/index.ts";
 import { globalStateCode, ioCode, modelAssert } from "../sched/index.ts";
 import {
   BLK_PERM_CONSISTENT_READ,
@@ -24,6 +25,9 @@ import {
   type WritableAfterReopen,
 } from "./state.ts";
 
+const SITE_DEFAULT_PERMS = site("bdrv_default_perms");
+const SITE_IS_WRITABLE_AFTER_REOPEN = site("bdrv_is_writable_after_reopen");
+
 const STORAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA;
 
 /** bdrv_default_perms (block.c:2789): the `childPerm` of most drivers. */
@@ -34,7 +38,7 @@ export function bdrvDefaultPerms(
   reopen: WritableAfterReopen | null,
   parent: Permissions,
 ): Permissions {
-  globalStateCode();
+  globalStateCode(SITE_DEFAULT_PERMS);
   if ((role & BDRV_CHILD_FILTERED) !== 0) {
     const alone = (role & (STORAGE | BDRV_CHILD_COW)) === 0;
     modelAssert(alone, "!(role & (BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHILD_COW))");
@@ -54,7 +58,7 @@ export function bdrvIsWritableAfterReopen(
   bs: BlockDriverState,
   reopen: WritableAfterReopen | null,
 ): boolean {
-  globalStateCode();
+  globalStateCode(SITE_IS_WRITABLE_AFTER_REOPEN);
   assert(bs.id > 0, "a node has a number");
   return reopen?.get(bs) ?? isWritable(bs);
 }

@@ -22,6 +22,7 @@ import type { BdrvChild, BlockDriverState } from "./state.ts";
 const SITE_DETACH = site("bdrv_detach_child");
 const SITE_ROOT_UNREF = site("bdrv_root_unref_child");
 const SITE_UNREF_CHILD = site("bdrv_unref_child");
+const SITE_CHILD_FREE = site("bdrv_child_free");
 
 /** bdrv_unref_child (block.c:3261): `parent` lets go of `child`, an edge that is not frozen; nothing for null. Polls. */
 export function* bdrvUnrefChild(parent: BlockDriverState, child: BdrvChild | null): Polls<void> {
@@ -64,7 +65,7 @@ function* bdrvDetachChild(child: BdrvChild, oldBs: BlockDriverState | null): Pol
 
 /** bdrv_child_free (block.c:2895): `child` points at nothing, is in no list, and is gone. */
 export function bdrvChildFree(child: BdrvChild): void {
-  globalStateCode();
+  globalStateCode(SITE_CHILD_FREE);
   assert(child.rawBs === null, "an edge that is freed points at nothing");
   const parent = child.klass.parentIsBds ? (child.opaque as BlockDriverState) : null;
   assert(parent?.rawChildren.has(child) !== true, "an edge that is freed is in no list");

@@ -5,11 +5,12 @@
 
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev, List } from "../probe/index.ts";
-import { machine } from "../sched/index.ts";
+import { globalStateCode, machine } from "../sched/index.ts";
 import type { BdrvChild, BlockDriverState } from "./state.ts";
 
 /** Link `child` at the head of the `children` of its parent `bs`. */
 export function insertIntoChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  globalStateCode(site);
   assert(child.opaque === bs, "an edge is a child of its parent");
   assert(!bs.rawChildren.has(child), "an edge is in its parent's children once");
   bs.rawChildren.insertHead(child);
@@ -18,6 +19,7 @@ export function insertIntoChildren(bs: BlockDriverState, child: BdrvChild, site:
 
 /** Unlink `child` from the `children` of its parent `bs`. */
 export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  globalStateCode(site);
   assert(bs.rawChildren.has(child), "an edge is removed from children that hold it");
   bs.rawChildren.remove(child);
   assert(bs.rawChildren.length >= 0, "a list does not hold less than nothing");
@@ -26,6 +28,7 @@ export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site:
 
 /** Link `child` at the head of the `parents` of the node `bs` that it points at. */
 export function insertIntoParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  globalStateCode(site);
   assert(child.rawBs === bs, "an edge is in the parents of the node that it points at");
   assert(!bs.rawParents.has(child), "an edge is in its node's parents once");
   bs.rawParents.insertHead(child);
@@ -34,6 +37,7 @@ export function insertIntoParents(bs: BlockDriverState, child: BdrvChild, site: 
 
 /** Unlink `child` from the `parents` of the node `bs` that it points at. */
 export function removeFromParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+  globalStateCode(site);
   assert(bs.rawParents.has(child), "an edge is removed from parents that hold it");
   bs.rawParents.remove(child);
   assert(bs.rawParents.length >= 0, "a list does not hold less than nothing");
@@ -42,6 +46,7 @@ export function removeFromParents(bs: BlockDriverState, child: BdrvChild, site: 
 
 /** C: bs->file = child. */
 export function setFile(bs: BlockDriverState, child: BdrvChild | null, site: SiteId): void {
+  globalStateCode(site);
   assert(bs.rawFile !== child, "an alias is set to something else");
   assert(child === null || child.opaque === bs, "file is one of the children");
   bs.rawFile = child;
@@ -50,6 +55,7 @@ export function setFile(bs: BlockDriverState, child: BdrvChild | null, site: Sit
 
 /** C: bs->backing = child. */
 export function setBacking(bs: BlockDriverState, child: BdrvChild | null, site: SiteId): void {
+  globalStateCode(site);
   assert(bs.rawBacking !== child, "an alias is set to something else");
   assert(child === null || child.opaque === bs, "backing is one of the children");
   bs.rawBacking = child;
@@ -58,6 +64,7 @@ export function setBacking(bs: BlockDriverState, child: BdrvChild | null, site: 
 
 /** C: child->bs = bs. */
 export function setEdgeBs(child: BdrvChild, bs: BlockDriverState | null, site: SiteId): void {
+  globalStateCode(site);
   assert(child.rawBs !== bs, "an edge is pointed at something else");
   assert(bs === null || !bs.closed, "an edge does not point at a closed node");
   child.rawBs = bs;

@@ -17,7 +17,7 @@ import {
   bdrvSubtreeDrainedEnd,
   bdrvSubtreeDrainedEndUnlocked,
 } from "../io/index.ts";
-import { type Polls, patchOn } from "../sched/index.ts";
+import { globalStateCode, type Polls, patchOn } from "../sched/index.ts";
 import { settle, unwrap } from "./block-error.ts";
 import { bdrvRef, bdrvUnref } from "./node-life.ts";
 import type { BlockDriverState } from "./state.ts";
@@ -29,6 +29,7 @@ export function* withSubtreeDrained<T>(
   site: SiteId,
   body: () => Polls<T>,
 ): Polls<T> {
+  globalStateCode(site);
   assert(site > 0, "a section is named by a site");
   assert(nodes.length <= 2, "an operation drains what it takes from and what it gives to");
   if (!patchOn(10)) return yield* body();
@@ -49,6 +50,7 @@ export function* withDrained<T>(
   site: SiteId,
   body: () => Polls<T>,
 ): Polls<T> {
+  globalStateCode(site);
   assert(site > 0, "a section is named by a site");
   assert(nodes.length > 0, "something is drained");
   for (const bs of nodes) yield* bdrvDrainedBegin(bs, site);

@@ -3,7 +3,7 @@
 
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
-import { machine, type Polls } from "../sched/index.ts";
+import { globalStateCode, machine, type Polls } from "../sched/index.ts";
 import { settle, unwrap } from "./block-error.ts";
 
 /**
@@ -11,6 +11,7 @@ import { settle, unwrap } from "./block-error.ts";
  * inside, the operation stays open in the trace: that is what the report shows.
  */
 export function* graphOp<T>(site: SiteId, body: () => Polls<T>): Polls<T> {
+  globalStateCode(site);
   assert(site > 0, "an operation is named by a site");
   const ctx = machine.currentContext;
   const around = machine.aroundGraphOp;

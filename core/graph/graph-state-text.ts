@@ -1,13 +1,16 @@
 // The whole state of the graph as text: what graphToText draws and everything else that an operation may change. Two texts
 // are equal when nothing has changed: what tests and the fault injection compare before and after a refusal.
 
+import { site } from "../probe/index.ts";
 import { ioCode } from "../sched/index.ts";
 import { bdrvAllStates } from "./all-states.ts";
 import type { BdrvChild, BlockDriverState } from "./state.ts";
 
+const SITE_GRAPH_STATE_TO_TEXT = site("graph_state_to_text");
+
 /** One line a node and one an edge, in the order of the lists. Reads without leaving events. */
 export function graphStateToText(nodes: Iterable<BlockDriverState> = bdrvAllStates()): string {
-  ioCode();
+  ioCode(null, SITE_GRAPH_STATE_TO_TEXT);
   const lines: string[] = [];
   for (const bs of nodes) {
     lines.push(nodeLine(bs));

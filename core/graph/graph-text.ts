@@ -10,7 +10,9 @@
 // parent, so that what is below exists first; children are attached from right to left, as the list grows at its head.
 
 import { assert, must } from "../base/index.ts";
+import { site } from "../probe/index.ts";
 import type { Polls } from "../sched/index.ts";
+import { globalStateCode } from "../sched/index.ts";
 import { bdrvAllStates } from "./all-states.ts";
 import { bdrvRef } from "./node-life.ts";
 import { bdrvOpenDriver, type ChildSpec } from "./open-node.ts";
@@ -24,6 +26,8 @@ import {
   type BlockDriver,
   type BlockDriverState,
 } from "./state.ts";
+
+const SITE_GRAPH_FROM_TEXT = site("graph_from_text");
 
 /** By bit: BLK_PERM_CONSISTENT_READ, WRITE, WRITE_UNCHANGED, RESIZE. */
 const PERM_LETTERS = "rwus";
@@ -82,6 +86,7 @@ interface DrawnNode {
 
 /** Make the graph that `text` draws. The role of an edge follows from its name and the driver above it. Polls. */
 export function* graphFromText(text: string, driverOf: DriverOf): Polls<DrawnGraph> {
+  globalStateCode(SITE_GRAPH_FROM_TEXT);
   const drawn = parse(text);
   assert(drawn.size > 0, "a drawing has a node");
   const made = new Map<string, BlockDriverState>();
@@ -90,7 +95,7 @@ export function* graphFromText(text: string, driverOf: DriverOf): Polls<DrawnGra
   return made;
 }
 
-/** The edge called `name` of the drawn node `of`. */
+/** The edge called `name` of the drawn node `of`. Common. */
 export function edgeOf(graph: DrawnGraph, of: string, name: string): BdrvChild {
   const bs = must(graph.get(of), "the node is drawn");
   const found = bs.rawChildren.snapshot().find((edge) => edge.name === name);

@@ -10,6 +10,7 @@ import { type Transaction, tranAdd } from "./transaction.ts";
 
 const SITE_UNSET = site("bdrv_unset_inherits_from");
 const SITE_SET = site("bdrv_set_inherits_from");
+const SITE_INHERITS_FROM_RECURSIVE = site("bdrv_inherits_from_recursive");
 
 /** bdrv_set_inherits_from (block.c:3212): at once; when `tran` is given and aborted, as it was. */
 export function bdrvSetInheritsFrom(
@@ -63,7 +64,7 @@ export function bdrvInheritsFromRecursive(
   child: BlockDriverState | null,
   parent: BlockDriverState,
 ): boolean {
-  globalStateCode();
+  globalStateCode(SITE_INHERITS_FROM_RECURSIVE);
   assert(!parent.closed, "the parent is open");
   let bs = child;
   while (bs !== null && bs !== parent) bs = bs.inheritsFrom;

@@ -6,7 +6,7 @@ import { assertPermissions } from "./permissions-check.ts";
 import type { EdgeParent } from "./state.ts";
 import { type BdrvChild, BlockDriverState, type EdgeList } from "./state.ts";
 
-/** Check all nodes of a graph. `drainAllCount` is the number of drains of everything that are open. */
+/** Check all nodes of a graph. `drainAllCount` is the number of drains of everything that are open. Common. */
 export function assertGraphInvariants(nodes: Iterable<BlockDriverState>, drainAllCount = 0): void {
   const all = [...nodes];
   assertPermissions(all);

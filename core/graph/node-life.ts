@@ -35,6 +35,7 @@ const SITE_REF = site("bdrv_ref");
 const SITE_UNREF = site("bdrv_unref");
 const SITE_CLOSE = site("bdrv_close");
 const SITE_CHILDREN = site("bdrv_close/children");
+const SITE_FIND_NODE = site("bdrv_find_node");
 
 /**
  * bdrv_new (block.c:407) with bdrv_assign_node_name: a node with one reference, in the main context, drained as often as
@@ -68,7 +69,7 @@ export function bdrvNew(
 
 /** bdrv_find_node (block.c:6045): the node with that name, or null. */
 export function bdrvFindNode(nodeName: string): BlockDriverState | null {
-  globalStateCode();
+  globalStateCode(SITE_FIND_NODE);
   assert(nodeName.length > 0, "every node has a name");
   return bdrvAllStates().find((bs) => bs.nodeName === nodeName) ?? null;
 }

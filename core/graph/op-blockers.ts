@@ -15,6 +15,9 @@ const SITE_BLOCK = site("bdrv_op_block");
 const SITE_UNBLOCK = site("bdrv_op_unblock");
 const SITE_BACKING_ATTACH = site("bdrv_backing_attach");
 const SITE_BACKING_DETACH = site("bdrv_backing_detach");
+const SITE_OP_BLOCK_ALL = site("bdrv_op_block_all");
+const SITE_OP_UNBLOCK_ALL = site("bdrv_op_unblock_all");
+const SITE_OP_BLOCKER_IS_EMPTY = site("bdrv_op_blocker_is_empty");
 
 /** Kinds of operations (C: BlockOpType), in QEMU's order. */
 export const BLOCK_OP_TYPES = [
@@ -81,21 +84,21 @@ export function bdrvOpUnblock(bs: BlockDriverState, op: BlockOpType, reason: OpB
 
 /** bdrv_op_block_all (block.c:6867): nothing may be done to `bs`. */
 export function bdrvOpBlockAll(bs: BlockDriverState, reason: OpBlockReason): void {
-  globalStateCode();
+  globalStateCode(SITE_OP_BLOCK_ALL);
   for (const op of BLOCK_OP_TYPES) bdrvOpBlock(bs, op, reason);
   assert(!bdrvOpBlockerIsEmpty(bs), "something is blocked now");
 }
 
 /** bdrv_op_unblock_all (block.c:6876): take `reason` away everywhere. */
 export function bdrvOpUnblockAll(bs: BlockDriverState, reason: OpBlockReason): void {
-  globalStateCode();
+  globalStateCode(SITE_OP_UNBLOCK_ALL);
   for (const op of BLOCK_OP_TYPES) bdrvOpUnblock(bs, op, reason);
   assert(bs.opBlockers.size <= BLOCK_OP_TYPES.length, "there are no other operations");
 }
 
 /** bdrv_op_blocker_is_empty (block.c:6885). */
 export function bdrvOpBlockerIsEmpty(bs: BlockDriverState): boolean {
-  globalStateCode();
+  globalStateCode(SITE_OP_BLOCKER_IS_EMPTY);
   assert(bs.id > 0, "a node has a number");
   return bs.opBlockers.size === 0;
 }

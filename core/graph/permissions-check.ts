@@ -3,16 +3,20 @@
 // after every step (explorer/invariants) hold it against what the edges have.
 
 import { AssertionError, assert } from "../base/index.ts";
+import { site } from "../probe/index.ts";
 import { globalStateCode } from "../sched/index.ts";
 import { BLK_PERM_ALL, bdrvPermNames, type Permissions } from "./permission-bits.ts";
 import { bdrvChildPerm } from "./permissions.ts";
 import { type BdrvChild, BlockDriverState } from "./state.ts";
 
+const SITE_PERMISSIONS_FROM_SCRATCH = site("permissions_from_scratch");
+const SITE_ASSERT_PERMISSIONS = site("assert_permissions");
+
 /** The permissions that each edge to one of `nodes` should have. */
 export function permissionsFromScratch(
   nodes: readonly BlockDriverState[],
 ): ReadonlyMap<BdrvChild, Permissions> {
-  globalStateCode();
+  globalStateCode(SITE_PERMISSIONS_FROM_SCRATCH);
   const ofEdges = new Map<BdrvChild, Permissions>();
   const ofNodes = new Map<BlockDriverState, Permissions>();
   for (const bs of nodes) cumulative(bs, ofNodes, ofEdges);
@@ -22,7 +26,7 @@ export function permissionsFromScratch(
 
 /** Every edge to one of `nodes` has what permissionsFromScratch says, and shares what the others beside it have. */
 export function assertPermissions(nodes: readonly BlockDriverState[]): void {
-  globalStateCode();
+  globalStateCode(SITE_ASSERT_PERMISSIONS);
   for (const [edge, { perm, sharedPerm }] of permissionsFromScratch(nodes)) {
     assert((edge.perm & ~BLK_PERM_ALL) === 0, "there are four permissions");
     if (edge.perm === perm && edge.sharedPerm === sharedPerm) continue;

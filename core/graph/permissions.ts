@@ -39,6 +39,8 @@ const SITE_DFS = site("bdrv_topological_dfs");
 const SITE_REFRESH = site("bdrv_refresh_perms");
 const SITE_TRY_SET = site("bdrv_child_try_set_perm");
 const SITE_CHILD_REFRESH = site("bdrv_child_refresh_perms");
+const SITE_CHILD_PERM = site("bdrv_child_perm");
+const SITE_CHILD_SET_PERM = site("bdrv_child_set_perm");
 
 /**
  * bdrv_refresh_perms (block.c:2596): refresh `bs` and everything below it, as part of `tran`; with null, in a transaction of
@@ -141,7 +143,7 @@ export function bdrvChildPerm(
   parent: Permissions,
   reopen: WritableAfterReopen | null = null,
 ): Permissions {
-  globalStateCode();
+  globalStateCode(SITE_CHILD_PERM);
   modelAssert(!bs.closed, "bs->drv && bs->drv->bdrv_child_perm");
   const childPerm = bs.drv.childPerm ?? bdrvDefaultPerms;
   const { perm, sharedPerm } = childPerm(bs, child, role, reopen, parent);
@@ -156,7 +158,7 @@ export function bdrvChildSetPerm(
   { perm, sharedPerm }: Permissions,
   tran: Transaction,
 ): void {
-  globalStateCode();
+  globalStateCode(SITE_CHILD_SET_PERM);
   assert((perm & ~BLK_PERM_ALL) === 0, "there are four permissions to ask for");
   assert((sharedPerm & ~BLK_PERM_ALL) === 0, "there are four permissions to share");
   const { perm: oldPerm, sharedPerm: oldSharedPerm } = child;

@@ -5,11 +5,13 @@
 // would take the end of A for it; hence `quiesce_transfer`. Nothing here is a read that QEMU does: no list event.
 
 import { assert, type SectionId } from "../base/index.ts";
-import { Ev, Owner } from "../probe/index.ts";
-import { machine } from "../sched/index.ts";
+import { Ev, Owner, site } from "../probe/index.ts";
+import { globalStateCode, machine } from "../sched/index.ts";
 import type { BdrvChild, BlockDriverState, EdgeParent } from "./state.ts";
 
-/** The entries of `levels` that `held` lacks, in order; each entry of `held` answers for one of `levels`. */
+const SITE_RETARGET_LEVELS = site("retarget_levels");
+
+/** The entries of `levels` that `held` lacks, in order; each entry of `held` answers for one of `levels`. Common. */
 export function levelsNotIn(levels: readonly SectionId[], held: readonly SectionId[]): SectionId[] {
   const answering = [...held];
   return levels.filter((section) => {
@@ -25,6 +27,7 @@ export function levelsNotIn(levels: readonly SectionId[], held: readonly Section
  * sections of `newBs` that the parent does not hold yet. What is left over is put last: it will be ended next.
  */
 export function retargetLevels(child: BdrvChild, newBs: BlockDriverState): void {
+  globalStateCode(SITE_RETARGET_LEVELS);
   const stale = levelsNotIn(child.quiescedFor, newBs.quiescedFor);
   const missing = levelsNotIn(newBs.quiescedFor, child.quiescedFor);
   const moves = Math.min(stale.length, missing.length);

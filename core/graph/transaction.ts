@@ -5,9 +5,21 @@
 // the last `commit` or `abort` runs. Callbacks may poll: a rollback moves edges, and moving an edge waits for requests.
 
 import { assert, type TranId } from "../base/index.ts";
-import { Ev, Phase } from "../probe/index.ts";
-import { type Handler, machine, nextId, type Polls, perMachine } from "../sched/index.ts";
+import { Ev, Phase, site } from "../probe/index.ts";
+import {
+  globalStateCode,
+  type Handler,
+  machine,
+  nextId,
+  type Polls,
+  perMachine,
+} from "../sched/index.ts";
 import { settle, unwrap } from "./block-error.ts";
+
+const SITE_TRAN_NEW = site("tran_new");
+const SITE_TRAN_ADD = site("tran_add");
+const SITE_TRAN_COMMIT = site("tran_commit");
+const SITE_TRAN_ABORT = site("tran_abort");
 
 /** One thing done (C: TransactionActionDrv with its opaque). `name` is the C name without its phase, e.g. bdrv_replace_child. */
 export interface TransactionAction {
@@ -31,6 +43,7 @@ export class Transaction {
 
 /** tran_new: an empty transaction. */
 export function tranNew(): Transaction {
+  globalStateCode(SITE_TRAN_NEW);
   const tran = new Transaction(nextId(machine, "tran") as TranId);
   assert(tran.id > 0, "transactions are numbered from 1");
   assert(tran.actions.length === 0, "a transaction is born empty");
@@ -40,6 +53,7 @@ export function tranNew(): Transaction {
 
 /** tran_add: `action` was, or is about to be, done. */
 export function tranAdd(tran: Transaction, action: TransactionAction): void {
+  globalStateCode(SITE_TRAN_ADD);
   assert(!tran.finalised, "a transaction that is over takes no action");
   assert(action.name.length > 0, "an action has a name");
   tran.actions.unshift(action);
@@ -56,7 +70,9 @@ export interface FaultInjector {
 /** The fault injector of the running machine. */
 export const faultInjector = perMachine((): FaultInjector => ({ reached: null, finalising: 0 }));
 
-/** A place where the transaction may fail with all that was done so far in its actions; `where` is the C function. */
+/**
+ * A place where the transaction may fail with all that was done so far in its actions; `where` is the C function. Common.
+ */
 export function tranFaultPoint(where: string): void {
   const { reached, finalising } = faultInjector();
   if (finalising === 0) reached?.(where);
@@ -64,16 +80,19 @@ export function tranFaultPoint(where: string): void {
 
 /** tran_commit: keep what was done. Polls. */
 export function* tranCommit(tran: Transaction): Polls<void> {
+  globalStateCode(SITE_TRAN_COMMIT);
   yield* finalise(tran, "commit");
 }
 
 /** tran_abort: take back what was done. Polls. */
 export function* tranAbort(tran: Transaction): Polls<void> {
+  globalStateCode(SITE_TRAN_ABORT);
   yield* finalise(tran, "abort");
 }
 
 /** tran_new to tran_finalize: run `body` in a transaction, commit it, or abort it when `body` throws a BlockError. Polls. */
 export function* inTransaction<T>(body: (tran: Transaction) => Polls<T>): Polls<T> {
+  globalStateCode(SITE_TRAN_NEW);
   const tran = tranNew();
   const outcome = yield* settle(function* (): Polls<T> {
     const value = yield* body(tran);

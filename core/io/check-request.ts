@@ -2,12 +2,15 @@
 
 import { assert, EIO } from "../base/index.ts";
 import type { Qiov } from "../graph/state.ts";
+import { site } from "../probe/index.ts";
 import { ioCode } from "../sched/index.ts";
 import { BDRV_LENGTH_MAX, BDRV_REQUEST_MAX_BYTES } from "./limits.ts";
 
+const SITE_CHECK_REQUEST32 = site("bdrv_check_request32");
+
 /** bdrv_check_request32 (io.c:1029): 0, or -EIO for a range or a buffer that no request can have. */
 export function bdrvCheckRequest32(offset: number, bytes: number, qiov: Qiov | null): number {
-  ioCode();
+  ioCode(null, SITE_CHECK_REQUEST32);
   assert(Number.isSafeInteger(offset), "offsets are whole numbers");
   assert(Number.isSafeInteger(bytes), "byte counts are whole numbers");
   if (offset < 0 || bytes < 0) return -EIO;

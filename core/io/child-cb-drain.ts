@@ -2,10 +2,16 @@
 // which tells its own parents, up to the BlockBackends and jobs. Called through `BdrvChildClass`, never polls.
 
 import { assert, type SectionId } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import { type BdrvChild, BlockDriverState, type DrainedEndCounter } from "../graph/state.ts";
-import { modelAssert, patchOn, qemuInCoroutine } from "../sched/index.ts";
+import { site } from "../probe/index.ts";
+import { ioOrGsCode, modelAssert, patchOn, qemuInCoroutine } from "../sched/index.ts";
 import { bdrvDoDrainedBeginQuiesce, bdrvDoDrainedEnd, type DrainWalk } from "./drain.ts";
 import { bdrvDrainPoll } from "./drain-poll.ts";
+
+const SITE_CHILD_CB_DRAINED_BEGIN = site("bdrv_child_cb_drained_begin");
+const SITE_CHILD_CB_DRAINED_POLL = site("bdrv_child_cb_drained_poll");
+const SITE_CHILD_CB_DRAINED_END = site("bdrv_child_cb_drained_end");
 
 /**
  * bdrv_child_cb_drained_begin (block.c:1228): the node above this edge sends no more requests.
@@ -13,12 +19,14 @@ import { bdrvDrainPoll } from "./drain-poll.ts";
  * comes here with that patch on (bdrvCoParentDrainedBeginSingle), as this callback runs straight through.
  */
 export function bdrvChildCbDrainedBegin(child: BdrvChild, section: SectionId): undefined {
+  ioOrGsCode(edgeHome(child), SITE_CHILD_CB_DRAINED_BEGIN);
   if (patchOn(2)) assert(!qemuInCoroutine(), "a coroutine hands off before it quiesces a parent");
   bdrvDoDrainedBeginQuiesce(parentNode(child), upwards(child, section));
 }
 
 /** bdrv_child_cb_drained_poll (block.c:1234): whether the node above this edge, or anything above that, is busy. */
 export function bdrvChildCbDrainedPoll(child: BdrvChild, section: SectionId): boolean {
+  ioOrGsCode(edgeHome(child), SITE_CHILD_CB_DRAINED_POLL);
   return bdrvDrainPoll(parentNode(child), upwards(child, section));
 }
 
@@ -28,6 +36,7 @@ export function bdrvChildCbDrainedEnd(
   section: SectionId,
   counter: DrainedEndCounter,
 ): undefined {
+  ioOrGsCode(edgeHome(child), SITE_CHILD_CB_DRAINED_END);
   modelAssert(!qemuInCoroutine(), "!qemu_in_coroutine()");
   bdrvDoDrainedEnd(parentNode(child), upwards(child, section), counter);
 }

@@ -7,7 +7,7 @@
 
 import { assert, type SectionId, type SiteId } from "../base/index.ts";
 import type { BlockDriverState } from "../graph/state.ts";
-import { Drain } from "../probe/index.ts";
+import { Drain, site } from "../probe/index.ts";
 import {
   aioContextAcquire,
   aioContextRelease,
@@ -26,43 +26,51 @@ import { bdrvDrainAllBegin } from "./drain-all.ts";
 import { bdrvDecInFlightFor, bdrvIncInFlight } from "./in-flight.ts";
 import { sectionBegin, sectionBegun, sectionEnd, sectionEnded } from "./sections.ts";
 
+const SITE_CO_DRAINED_BEGIN = site("bdrv_co_drained_begin");
+const SITE_CO_DRAINED_END = site("bdrv_co_drained_end");
+const SITE_CO_SUBTREE_DRAINED_BEGIN = site("bdrv_co_subtree_drained_begin");
+const SITE_CO_SUBTREE_DRAINED_END = site("bdrv_co_subtree_drained_end");
+const SITE_CO_DRAIN = site("bdrv_co_drain");
+const SITE_CO_DRAINED_BEGIN_NO_POLL = site("bdrv_co_drained_begin_no_poll");
+const SITE_DRAINED_BEGIN_NO_POLL = site("bdrv_drained_begin_no_poll");
+
 const SINGLE: DrainOptions = { kind: Drain.single, unlocked: false };
 const SUBTREE: DrainOptions = { kind: Drain.subtree, unlocked: false };
 
 /** bdrv_drained_begin (io.c:478), called in a coroutine. */
 export function* bdrvCoDrainedBegin(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_DRAINED_BEGIN);
   yield* coDrainedBegin(bs, SINGLE, siteId);
 }
 
 /** bdrv_drained_end (io.c:553), called in a coroutine. */
 export function* bdrvCoDrainedEnd(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_DRAINED_END);
   yield* coDrainedEnd(bs, SINGLE, siteId);
 }
 
 /** bdrv_subtree_drained_begin (io.c:484), called in a coroutine. */
 export function* bdrvCoSubtreeDrainedBegin(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_SUBTREE_DRAINED_BEGIN);
   yield* coDrainedBegin(bs, SUBTREE, siteId);
 }
 
 /** bdrv_subtree_drained_end (io.c:566), called in a coroutine. */
 export function* bdrvCoSubtreeDrainedEnd(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_SUBTREE_DRAINED_END);
   yield* coDrainedEnd(bs, SUBTREE, siteId);
 }
 
 /** bdrv_drain (io.c:601), called in a coroutine. */
 export function* bdrvCoDrain(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_DRAIN);
   yield* bdrvCoDrainedBegin(bs, siteId);
   yield* bdrvCoDrainedEnd(bs, siteId);
 }
 
 /** bdrv_drained_begin_no_poll (patch 2), called in a coroutine: quiesce from outside, do not wait for requests. */
 export function* bdrvCoDrainedBeginNoPoll(bs: BlockDriverState, siteId: SiteId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_CO_DRAINED_BEGIN_NO_POLL);
   const section = sectionBegin(bs, Drain.single, siteId);
   yield* bdrvCoYieldToDrain(bs, function* (): Polls<void> {
     bdrvDrainedBeginNoPollIn(bs, section);
@@ -72,7 +80,7 @@ export function* bdrvCoDrainedBeginNoPoll(bs: BlockDriverState, siteId: SiteId):
 
 /** bdrv_drained_begin_no_poll (patch 2) at thread level: quiesce, do not wait. */
 export function bdrvDrainedBeginNoPoll(bs: BlockDriverState, siteId: SiteId): void {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_DRAINED_BEGIN_NO_POLL);
   assert(!qemuInCoroutine(), "in a coroutine use bdrvCoDrainedBeginNoPoll");
   const section = sectionBegin(bs, Drain.single, siteId);
   bdrvDrainedBeginNoPollIn(bs, section);

@@ -4,7 +4,7 @@
 // write through a buffer, which takes aligned ranges only.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
-import { edgeBs } from "../graph/access.ts";
+import { edgeBs, edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BlockDriverState, Qiov } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
@@ -22,6 +22,7 @@ import { bdrvAlignedPwritev } from "./write.ts";
 
 const SITE_DST = site("bdrv_co_copy_range_internal/dst");
 const SITE_SRC = site("bdrv_co_copy_range_internal/src");
+const SITE_CO_COPY_RANGE = site("bdrv_co_copy_range");
 
 /** bdrv_co_copy_range (io.c:3451): copy `bytes` from `srcOffset` of `src` to `dstOffset` of `dst`. 0 or a negated errno. */
 export function* bdrvCoCopyRange(
@@ -31,7 +32,7 @@ export function* bdrvCoCopyRange(
   dstOffset: number,
   bytes: number,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(src), SITE_CO_COPY_RANGE);
   const dstBs = edgeBs(dst, SITE_DST);
   if (dstBs === null || !bdrvIsInserted(dstBs)) return -ENOMEDIUM;
   const dstChecked = bdrvCheckRequest32(dstOffset, bytes, null);

@@ -1,7 +1,7 @@
 // Discarding through an edge: a hint that the bytes are not needed. A driver that cannot is no error.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
-import { edgeBs } from "../graph/access.ts";
+import { edgeBs, edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode } from "../sched/index.ts";
@@ -16,7 +16,7 @@ const SITE_DISCARD = site("bdrv_co_pdiscard");
 
 /** bdrv_co_pdiscard (io.c:3066): 0 or a negated errno. */
 export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_DISCARD);
   const bs = edgeBs(child, SITE_DISCARD);
   if (bs === null || !bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, null);

@@ -33,12 +33,15 @@ const SITE_BEGIN = site("bdrv_drain_all_begin");
 const SITE_END = site("bdrv_drain_all_end");
 const SITE_IDLE = site("bdrv_drain_assert_idle");
 const SITE_QUIESCE = site("bdrv_drain_all_end_quiesce");
+const SITE_DRAIN_ALL_COUNT = site("bdrv_drain_all_count");
+const SITE_DRAIN_ALL_NEW_NODE = site("bdrv_drain_all_new_node");
 
 /** Sections of the drains of everything that are open now, oldest first (C: bdrv_drain_all_count is their number). */
 const openDrainAlls = perMachine((): SectionId[] => []);
 
 /** C: bdrv_drain_all_count. */
 export function bdrvDrainAllCount(): number {
+  globalStateCode(SITE_DRAIN_ALL_COUNT);
   return openDrainAlls().length;
 }
 
@@ -104,7 +107,7 @@ export function* bdrvDrainAll(siteId: SiteId): Polls<void> {
  * Differs from QEMU: on behalf of those sections, and without the wait, which nothing could make busy.
  */
 export function bdrvDrainAllNewNode(bs: BlockDriverState): void {
-  globalStateCode();
+  globalStateCode(SITE_DRAIN_ALL_NEW_NODE);
   assert(bs.inFlight === 0, "a new node has no request");
   assert(bs.quiesceCounter === 0, "a new node is not quiesced");
   for (const section of openDrainAlls()) bdrvDoDrainedBegin(bs, walkOf(section));

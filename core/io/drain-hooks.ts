@@ -4,12 +4,21 @@
 
 import { assert } from "../base/index.ts";
 import type { BlockDriverState, DrainedEndCounter } from "../graph/state.ts";
-import { Ev } from "../probe/index.ts";
-import { aioCoSchedule, type Co, machine, qemuCoroutineCreate } from "../sched/index.ts";
+import { Ev, site } from "../probe/index.ts";
+import {
+  aioCoSchedule,
+  type Co,
+  ioOrGsCode,
+  machine,
+  qemuCoroutineCreate,
+} from "../sched/index.ts";
 import { bdrvDecInFlight, bdrvIncInFlightFor } from "./in-flight.ts";
+
+const SITE_DRAIN_INVOKE = site("bdrv_drain_invoke");
 
 /** bdrv_drain_invoke (io.c:278) for drained_begin: start the driver's hook. */
 export function bdrvDrainInvokeBegin(bs: BlockDriverState): void {
+  ioOrGsCode(bs.aioContext, SITE_DRAIN_INVOKE);
   assert(bs.quiesceCounter > 0, "hooks begin in a quiesced node");
   const hook = bs.drv.coDrainBegin;
   if (bs.closed || hook === undefined) return;
@@ -18,6 +27,7 @@ export function bdrvDrainInvokeBegin(bs: BlockDriverState): void {
 
 /** bdrv_drain_invoke (io.c:278) for drained_end: start the driver's hook and count it in `counter`. */
 export function bdrvDrainInvokeEnd(bs: BlockDriverState, counter: DrainedEndCounter): void {
+  ioOrGsCode(bs.aioContext, SITE_DRAIN_INVOKE);
   assert(bs.quiesceCounter > 0, "hooks end before the node's own counter is lowered");
   const hook = bs.drv.coDrainEnd;
   if (bs.closed || hook === undefined) return;

@@ -5,15 +5,16 @@ import { assert, type NodeId, type SectionId } from "../base/index.ts";
 import { childrenOf, edgeBs } from "../graph/access.ts";
 import type { BlockDriverState } from "../graph/state.ts";
 import { Ev, site } from "../probe/index.ts";
-import { ioOrGsCode, machine, modelAssert } from "../sched/index.ts";
+import { ioCode, ioOrGsCode, machine, modelAssert } from "../sched/index.ts";
 import type { DrainWalk } from "./drain.ts";
 import { bdrvParentDrainedPoll } from "./parent-drain.ts";
 
 const SITE_POLL = site("bdrv_drain_poll");
+const SITE_READ_IN_FLIGHT = site("read_in_flight");
 
 /** bdrv_drain_poll (io.c:308): busy are a parent, the node itself or, in a subtree drain, a child. */
 export function bdrvDrainPoll(bs: BlockDriverState, walk: DrainWalk): boolean {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_POLL);
   assert(bs.inFlight >= 0, "an in-flight counter is not negative");
   if (bdrvParentDrainedPoll(bs, walk)) return true;
   if (readInFlight(bs, walk.section) > 0) return true;
@@ -32,6 +33,7 @@ export function readInFlight(
   bs: { readonly id: NodeId; readonly inFlight: number },
   section: SectionId,
 ): number {
+  ioCode(null, SITE_READ_IN_FLIGHT);
   assert(bs.inFlight >= 0, "an in-flight counter is not negative");
   machine.probe.emit(Ev.bs_in_flight_read, bs.id, bs.inFlight, section);
   return bs.inFlight;

@@ -43,6 +43,11 @@ import {
 const SITE_DO_BEGIN = site("bdrv_do_drained_begin");
 const SITE_DO_END = site("bdrv_do_drained_end");
 const SITE_QUIESCE = site("bdrv_do_drained_begin_quiesce");
+const SITE_DRAINED_BEGIN = site("bdrv_drained_begin");
+const SITE_DRAINED_END = site("bdrv_drained_end");
+const SITE_DRAIN = site("bdrv_drain");
+const SITE_DRAINED_BEGIN_IN = site("drained_begin_in");
+const SITE_DRAINED_END_IN = site("drained_end_in");
 
 /** How a drain walks the graph (C: the flag train of bdrv_do_drained_begin). */
 export interface DrainWalk {
@@ -68,19 +73,19 @@ const SINGLE: DrainOptions = { kind: Drain.single, unlocked: false };
 
 /** bdrv_drained_begin (io.c:478): quiesce `bs` and wait until it is idle. Polls. */
 export function* bdrvDrainedBegin(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_DRAINED_BEGIN);
   yield* drainedBegin(bs, SINGLE, siteId);
 }
 
 /** bdrv_drained_end (io.c:553): undo one bdrv_drained_begin. Polls, until the driver's end hooks are through. */
 export function* bdrvDrainedEnd(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_DRAINED_END);
   yield* drainedEnd(bs, SINGLE, siteId);
 }
 
 /** bdrv_drain (io.c:601): an instant, not a section: requests may start again before it returns. Polls. */
 export function* bdrvDrain(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_DRAIN);
   yield* bdrvDrainedBegin(bs, siteId);
   yield* bdrvDrainedEnd(bs, siteId);
 }
@@ -91,6 +96,7 @@ export function* drainedBegin(
   options: DrainOptions,
   siteId: SiteId,
 ): Polls<SectionId> {
+  ioOrGsCode(bs.aioContext, SITE_DO_BEGIN);
   assert(!qemuInCoroutine(), "in a coroutine use the bdrvCo form");
   const section = sectionBegin(bs, options.kind, siteId);
   yield* drainedBeginIn(bs, options, section, siteId);
@@ -105,6 +111,7 @@ export function* drainedBeginIn(
   section: SectionId,
   siteId: SiteId,
 ): Polls<void> {
+  ioOrGsCode(bs.aioContext, SITE_DRAINED_BEGIN_IN);
   const recursive = options.kind === Drain.subtree;
   const walk = { section, through: null, ignore: null, ignoreBdsParents: false, recursive };
   bdrvDoDrainedBegin(bs, walk);
@@ -118,6 +125,7 @@ export function* drainedEnd(
   options: DrainOptions,
   siteId: SiteId,
 ): Polls<void> {
+  ioOrGsCode(bs.aioContext, SITE_DO_END);
   assert(!qemuInCoroutine(), "in a coroutine use the bdrvCo form");
   const section = sectionEnd(bs, options.kind, siteId);
   yield* drainedEndIn(bs, options, section, siteId);
@@ -131,6 +139,7 @@ export function* drainedEndIn(
   section: SectionId,
   siteId: SiteId,
 ): Polls<void> {
+  ioOrGsCode(bs.aioContext, SITE_DRAINED_END_IN);
   const counter = { pending: 0 };
   const recursive = options.kind === Drain.subtree;
   const walk = { section, through: null, ignore: null, ignoreBdsParents: false, recursive };
@@ -145,6 +154,7 @@ export function* drainWait(
   unlocked: boolean,
   siteId: SiteId,
 ): Polls<void> {
+  ioOrGsCode(bs.aioContext, siteId);
   if (unlocked && patchOn(1) && patchOn(7)) {
     yield* aioWaitWhileUnlocked(bs.aioContext, busy, siteId);
   } else {
@@ -154,6 +164,7 @@ export function* drainWait(
 
 /** bdrv_do_drained_begin (io.c:439), its phases that do not poll: raise the levels that `walk` asks for. */
 export function bdrvDoDrainedBegin(bs: BlockDriverState, walk: DrainWalk): void {
+  ioOrGsCode(bs.aioContext, SITE_DO_BEGIN);
   bdrvDoDrainedBeginQuiesce(bs, walk);
   if (!walk.recursive) return;
   modelAssert(!walk.ignoreBdsParents, "!ignore_bds_parents", SITE_DO_BEGIN);
@@ -168,7 +179,7 @@ export function bdrvDoDrainedBegin(bs: BlockDriverState, walk: DrainWalk): void 
 
 /** bdrv_do_drained_begin_quiesce (io.c:425): stop the sources of requests, from parent to child. Neither polls nor edits the graph. */
 export function bdrvDoDrainedBeginQuiesce(bs: BlockDriverState, walk: DrainWalk): void {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_QUIESCE);
   modelAssert(!qemuInCoroutine(), "!qemu_in_coroutine()", SITE_QUIESCE);
   bs.quiescedFor.push(walk.section);
   const through = walk.through === null ? 0 : walk.through.id;
@@ -187,6 +198,7 @@ export function bdrvDoDrainedEnd(
   walk: DrainWalk,
   counter: DrainedEndCounter,
 ): void {
+  ioOrGsCode(bs.aioContext, SITE_DO_END);
   modelAssert(!qemuInCoroutine(), "!qemu_in_coroutine()", SITE_DO_END);
   modelAssert(bs.quiesceCounter > 0, "bs->quiesce_counter > 0", SITE_DO_END);
   const section = levelFor(bs.quiescedFor, walk.section);

@@ -26,7 +26,7 @@ const SITE_CHILDREN = site("bdrv_co_flush");
 
 /** bdrv_co_flush (io.c:2931): 0, or the negated errno of the first that failed. */
 export function* bdrvCoFlush(bs: BlockDriverState): Co<number> {
-  ioCode();
+  ioCode(bs.aioContext, SITE_CHILDREN);
   assert(bs.id > 0, "a node has a number");
   // C reads it for its debug events, before the counter is raised; the read is a fact, its result is not used.
   bdrvPrimaryChild(bs);

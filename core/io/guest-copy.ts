@@ -5,7 +5,7 @@ import { assert } from "../base/index.ts";
 import type { Qiov } from "../graph/state.ts";
 import type { GuestBuffer } from "../sched/index.ts";
 
-/** Copy `bytes` from `from` to `to` (C: qemu_iovec_to_buf and its like). */
+/** Copy `bytes` from `from` to `to` (C: qemu_iovec_to_buf and its like). Common. */
 export function guestCopy(to: Qiov, from: Qiov, bytes: number): void {
   assertInside(to, bytes);
   assertInside(from, bytes);
@@ -13,21 +13,21 @@ export function guestCopy(to: Qiov, from: Qiov, bytes: number): void {
   to.buffer.data.set(from.buffer.data.subarray(from.start, from.start + bytes), to.start);
 }
 
-/** Set `bytes` of `to` to zero (C: qemu_iovec_memset). */
+/** Set `bytes` of `to` to zero (C: qemu_iovec_memset). Common. */
 export function guestZero(to: Qiov, bytes: number): void {
   assertInside(to, bytes);
   if (to.buffer.data === null) return;
   to.buffer.data.fill(0, to.start, to.start + bytes);
 }
 
-/** `buffer` from `start` on. */
+/** `buffer` from `start` on. Common. */
 export function qiovOf(buffer: GuestBuffer, start = 0): Qiov {
   assert(start >= 0, "a buffer has no bytes before its first");
   assert(start <= buffer.length, "a buffer has no bytes behind its last");
   return { buffer, start };
 }
 
-/** `qiov` from its byte `bytes` on. */
+/** `qiov` from its byte `bytes` on. Common. */
 export function qiovAfter(qiov: Qiov, bytes: number): Qiov {
   return qiovOf(qiov.buffer, qiov.start + bytes);
 }

@@ -7,7 +7,7 @@
 
 import { assert } from "../base/index.ts";
 import type { BlockDriverState } from "../graph/state.ts";
-import { Ev } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   aioWaitKick,
   type Coroutine,
@@ -19,9 +19,15 @@ import {
   taskEnd,
 } from "../sched/index.ts";
 
+const SITE_INC_IN_FLIGHT = site("bdrv_inc_in_flight");
+const SITE_DEC_IN_FLIGHT = site("bdrv_dec_in_flight");
+const SITE_WAKEUP = site("bdrv_wakeup");
+const SITE_INC_IN_FLIGHT_FOR = site("bdrv_inc_in_flight_for");
+const SITE_DEC_IN_FLIGHT_FOR = site("bdrv_dec_in_flight_for");
+
 /** bdrv_inc_in_flight (io.c:921): `bs` works on one request more. */
 export function bdrvIncInFlight(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(null, SITE_INC_IN_FLIGHT);
   assert(bs.inFlight >= 0, "an in-flight counter is not negative");
   taskRaise(machine.currentCoroutine);
   bs.inFlight++;
@@ -30,7 +36,7 @@ export function bdrvIncInFlight(bs: BlockDriverState): void {
 
 /** bdrv_dec_in_flight (io.c:933): one request less; whoever waits for that in main is woken afterwards. */
 export function bdrvDecInFlight(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(null, SITE_DEC_IN_FLIGHT);
   assert(bs.inFlight > 0, "an in-flight counter is lowered as often as it was raised");
   bs.inFlight--;
   machine.probe.emit(Ev.bs_in_flight_dec, bs.id, bs.inFlight);
@@ -40,14 +46,14 @@ export function bdrvDecInFlight(bs: BlockDriverState): void {
 
 /** bdrv_wakeup (io.c:927): let main look at its condition again. */
 export function bdrvWakeup(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(null, SITE_WAKEUP);
   assert(bs.inFlight >= 0, "an in-flight counter is not negative");
   aioWaitKick();
 }
 
 /** As bdrvIncInFlight, on behalf of `co`, which does not run now. */
 export function bdrvIncInFlightFor(bs: BlockDriverState, co: Coroutine): void {
-  ioCode();
+  ioCode(null, SITE_INC_IN_FLIGHT_FOR);
   assert(co !== machine.currentCoroutine, "who runs raises for itself");
   runFor(co, () => {
     taskRaise(co);
@@ -58,7 +64,7 @@ export function bdrvIncInFlightFor(bs: BlockDriverState, co: Coroutine): void {
 
 /** As bdrvDecInFlight, on behalf of `co`, which does not run now. */
 export function bdrvDecInFlightFor(bs: BlockDriverState, co: Coroutine): void {
-  ioCode();
+  ioCode(null, SITE_DEC_IN_FLIGHT_FOR);
   assert(bs.inFlight > 0, "an in-flight counter is lowered as often as it was raised");
   runFor(co, () => {
     bs.inFlight--;
@@ -68,7 +74,7 @@ export function bdrvDecInFlightFor(bs: BlockDriverState, co: Coroutine): void {
   });
 }
 
-/** Count a raise for the task of `co`, which begins with the first one; nothing at thread level (null). */
+/** Count a raise for the task of `co`, which begins with the first one; nothing at thread level (null). Common. */
 export function taskRaise(co: Coroutine | null): void {
   if (co === null) return;
   if (co.task === 0) {
@@ -80,7 +86,9 @@ export function taskRaise(co: Coroutine | null): void {
   }
 }
 
-/** Count a lowering for the task of `co`, which ends with the last one; nothing for a task that somebody else began. */
+/**
+ * Count a lowering for the task of `co`, which ends with the last one; nothing for a task that somebody else began. Common.
+ */
 export function taskLower(co: Coroutine | null): void {
   if (co === null || co.taskDepth === 0) return;
   assert(co.task !== 0, "counters are held by a task");
@@ -88,7 +96,7 @@ export function taskLower(co: Coroutine | null): void {
   if (co.taskDepth === 0) taskEnd(co, co.task);
 }
 
-/** Let `helper`, a second coroutine of the running one's request, run for the same task. */
+/** Let `helper`, a second coroutine of the running one's request, run for the same task. Common. */
 export function taskShare(helper: Coroutine): void {
   const self = qemuCoroutineSelf();
   assert(helper !== self, "a coroutine already runs for its own task");
@@ -96,7 +104,7 @@ export function taskShare(helper: Coroutine): void {
   helper.task = self.task;
 }
 
-/** Run straight-through code with its events on the task of `co`. */
+/** Run straight-through code with its events on the task of `co`. Common. */
 export function runFor<T>(co: Coroutine, body: () => T): T {
   assert(machine.currentContext !== null, "core code runs inside a step");
   return runAsTask(co.task, body);

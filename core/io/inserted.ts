@@ -11,7 +11,7 @@ const SITE_INSERTED = site("bdrv_is_inserted");
 
 /** bdrv_is_inserted (block.c:6753): the driver says so, or all children have theirs. Recursive. */
 export function bdrvIsInserted(bs: BlockDriverState): boolean {
-  ioCode();
+  ioCode(bs.aioContext, SITE_INSERTED);
   assert(bs.id > 0, "a node has a number");
   if (bs.closed) return false;
   if (bs.drv.isInserted !== undefined) return bs.drv.isInserted(bs);
@@ -22,7 +22,7 @@ export function bdrvIsInserted(bs: BlockDriverState): boolean {
   return true;
 }
 
-/** C: child->bs, dereferenced at once: QEMU crashes where the edge points at nothing, here the run ends. */
+/** C: child->bs, dereferenced at once: QEMU crashes where the edge points at nothing, here the run ends. Common. */
 export function nodeBehind(child: BdrvChild, siteId: SiteId): BlockDriverState {
   const bs = edgeBs(child, siteId);
   modelAssert(bs !== null, "child->bs", siteId);

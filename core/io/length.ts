@@ -9,10 +9,11 @@ import { nodeBehind } from "./inserted.ts";
 import { alignUp, BDRV_LENGTH_MAX, BDRV_SECTOR_SIZE } from "./limits.ts";
 
 const SITE_LENGTH = site("refresh_total_sectors");
+const SITE_GETLENGTH = site("bdrv_getlength");
 
 /** bdrv_getlength (block.c:5792): bytes, in whole sectors, or a negated errno. */
 export function bdrvGetlength(bs: BlockDriverState): number {
-  ioCode();
+  ioCode(bs.aioContext, SITE_GETLENGTH);
   if (bs.closed) return -ENOMEDIUM;
   assert(bs.totalBytes >= 0, "a length is not negative");
   if (bs.drv.hasVariableLength === true) return refreshTotalSectors(bs);
@@ -21,7 +22,7 @@ export function bdrvGetlength(bs: BlockDriverState): number {
 
 /** refresh_total_sectors (block.c:1079): ask the driver, or the primary child, and remember. Bytes, or a negated errno. */
 export function refreshTotalSectors(bs: BlockDriverState): number {
-  ioCode();
+  ioCode(bs.aioContext, SITE_LENGTH);
   if (bs.closed) return -ENOMEDIUM;
   const length = askLength(bs);
   if (length < 0) return length;

@@ -17,12 +17,12 @@ assert(BDRV_LENGTH_MAX <= Number.MAX_SAFE_INTEGER, "lengths are exact");
 assert(BDRV_LENGTH_MAX % BDRV_SECTOR_SIZE === 0, "lengths are whole sectors");
 assert(BOUNCE_BUFFER_MAX_BYTES < BDRV_REQUEST_MAX_BYTES, "a bounce buffer is a request at most");
 
-/** `value` rounded down to a multiple of `align`. */
+/** `value` rounded down to a multiple of `align`. Common. */
 export function alignDown(value: number, align: number): number {
   return value - (value % align);
 }
 
-/** `value` rounded up to a multiple of `align`. */
+/** `value` rounded up to a multiple of `align`. Common. */
 export function alignUp(value: number, align: number): number {
   return alignDown(value + align - 1, align);
 }

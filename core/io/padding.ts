@@ -20,7 +20,9 @@ export interface BdrvRequestPadding {
   readonly buffer: GuestBuffer;
 }
 
-/** bdrv_init_padding (io.c:1589): null for an aligned request. Differs from QEMU: the buffer holds the middle as well. */
+/**
+ * bdrv_init_padding (io.c:1589): null for an aligned request. Differs from QEMU: the buffer holds the middle as well. Common.
+ */
 export function bdrvInitPadding(
   bs: BlockDriverState,
   offset: number,

@@ -3,7 +3,7 @@
 // bdrv_replace_child_noperm keeps when the edge moves.
 
 import { assert, type SectionId } from "../base/index.ts";
-import { parentsOf } from "../graph/access.ts";
+import { edgeHome, parentsOf } from "../graph/access.ts";
 import type { BdrvChild, BlockDriverState, DrainedEndCounter } from "../graph/state.ts";
 import { Ev, site } from "../probe/index.ts";
 import {
@@ -25,9 +25,11 @@ const SITE_END = site("bdrv_parent_drained_end");
 const SITE_POLL = site("bdrv_parent_drained_poll");
 const SITE_BEGIN_SINGLE = site("bdrv_parent_drained_begin_single");
 const SITE_END_SINGLE = site("bdrv_parent_drained_end_single");
+const SITE_PARENT_DRAINED_POLL_SINGLE = site("bdrv_parent_drained_poll_single");
 
 /** bdrv_parent_drained_begin (io.c:47): tell every parent of `bs` that `walk` does not leave out. Does not poll. */
 export function bdrvParentDrainedBegin(bs: BlockDriverState, walk: DrainWalk): void {
+  ioOrGsCode(bs.aioContext, SITE_BEGIN);
   for (const child of parentsOf(bs, SITE_BEGIN).snapshot()) {
     if (leftOut(child, walk)) continue;
     beginSingleNoPoll(child, walk.section);
@@ -40,6 +42,7 @@ export function bdrvParentDrainedEnd(
   walk: DrainWalk,
   counter: DrainedEndCounter,
 ): void {
+  ioOrGsCode(bs.aioContext, SITE_END);
   const parents = parentsOf(bs, SITE_END);
   for (let child = parents.first; child !== null; child = parents.next(child)) {
     if (leftOut(child, walk)) continue;
@@ -52,6 +55,7 @@ export function bdrvParentDrainedEnd(
  * Differs from QEMU: the first busy parent ends the walk.
  */
 export function bdrvParentDrainedPoll(bs: BlockDriverState, walk: DrainWalk): boolean {
+  ioOrGsCode(bs.aioContext, SITE_POLL);
   for (const child of parentsOf(bs, SITE_POLL).snapshot()) {
     if (leftOut(child, walk)) continue;
     if (bdrvParentDrainedPollSingle(child, walk.section)) return true;
@@ -61,6 +65,7 @@ export function bdrvParentDrainedPoll(bs: BlockDriverState, walk: DrainWalk): bo
 
 /** bdrv_parent_drained_poll_single (io.c:94): whether the parent of this edge still has requests in flight. */
 export function bdrvParentDrainedPollSingle(child: BdrvChild, section: SectionId): boolean {
+  ioOrGsCode(edgeHome(child), SITE_PARENT_DRAINED_POLL_SINGLE);
   assert(child.parentQuiesceCounter >= 0, "a counter of levels is not negative");
   return child.klass.drainedPoll?.(child, section) ?? false;
 }
@@ -74,7 +79,7 @@ export function* bdrvParentDrainedBeginSingle(
   section: SectionId,
   poll: boolean,
 ): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_BEGIN_SINGLE);
   const ctx = child.klass.getParentAioContext(child);
   beginSingleNoPoll(child, section);
   assert(child.parentQuiesceCounter > 0, "the edge has quiesced its parent");
@@ -84,7 +89,7 @@ export function* bdrvParentDrainedBeginSingle(
 
 /** bdrv_parent_drained_end_single (io.c:70): undo the newest level of one edge. Polls, for the drivers' end hooks. */
 export function* bdrvParentDrainedEndSingle(child: BdrvChild): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_END_SINGLE);
   modelAssert(child.parentQuiesceCounter > 0, "c->parent_quiesce_counter > 0", SITE_END_SINGLE);
   const counter = { pending: 0 };
   const ctx = child.klass.getParentAioContext(child);
@@ -99,7 +104,7 @@ export function* bdrvParentDrainedEndSingle(child: BdrvChild): Polls<void> {
  * from outside (bdrv_drained_begin_no_poll); without it QEMU's assertion in bdrv_do_drained_begin_quiesce speaks.
  */
 export function* bdrvCoParentDrainedBeginSingle(child: BdrvChild, section: SectionId): Co<void> {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_BEGIN_SINGLE);
   assert(qemuInCoroutine(), "at thread level use bdrvParentDrainedBeginSingle");
   if (!patchOn(2)) {
     beginSingleNoPoll(child, section);

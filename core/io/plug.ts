@@ -13,7 +13,7 @@ const SITE_UNPLUG = site("bdrv_io_unplug");
 
 /** bdrv_io_plug (io.c:3249): children first. */
 export function bdrvIoPlug(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(bs.aioContext, SITE_PLUG);
   assert(bs.ioPlugged >= 0, "a plug counter is not negative");
   const children = childrenOf(bs, SITE_PLUG);
   for (let child = children.first; child !== null; child = children.next(child)) {
@@ -25,7 +25,7 @@ export function bdrvIoPlug(bs: BlockDriverState): void {
 
 /** bdrv_io_unplug (io.c:3265): children last. */
 export function bdrvIoUnplug(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(bs.aioContext, SITE_UNPLUG);
   modelAssert(bs.ioPlugged > 0, "bs->io_plugged", SITE_UNPLUG);
   assert(Number.isInteger(bs.ioPlugged), "a plug counter is a whole number");
   bs.ioPlugged--;

@@ -5,6 +5,7 @@
 // and goes to the driver; what lies behind the end of the node reads as zeroes.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BdrvTrackedRequest, BlockDriverState, Qiov } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode, modelAssert } from "../sched/index.ts";
@@ -23,6 +24,8 @@ import {
 
 const SITE_PREADV = site("bdrv_co_preadv_part");
 const SITE_ALIGNED = site("bdrv_aligned_preadv");
+const SITE_CO_PREADV = site("bdrv_co_preadv");
+const SITE_DRIVER_PREADV = site("bdrv_driver_preadv");
 
 /** bdrv_co_preadv (io.c:1722): read `bytes` at `offset` of the node behind `child` into `qiov`. 0 or a negated errno. */
 export function* bdrvCoPreadv(
@@ -32,7 +35,7 @@ export function* bdrvCoPreadv(
   qiov: Qiov,
   flags = 0,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_CO_PREADV);
   const bs = nodeBehind(child, SITE_PREADV);
   if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, qiov);
@@ -60,7 +63,7 @@ export function* bdrvAlignedPreadv(
   qiov: Qiov,
   flags: number,
 ): Co<number> {
-  ioCode();
+  ioCode(bs.aioContext, SITE_ALIGNED);
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
   if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
@@ -85,6 +88,7 @@ export function bdrvDriverPreadv(
   qiov: Qiov,
   flags: number,
 ): Co<number> {
+  ioCode(bs.aioContext, SITE_DRIVER_PREADV);
   const { drv } = bs;
   if (bs.closed) return fail(-ENOMEDIUM);
   if (drv.coPreadv === undefined) return fail(-ENOTSUP);

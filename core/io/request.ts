@@ -3,9 +3,12 @@
 
 import { assert } from "../base/index.ts";
 import type { BlockDriverState } from "../graph/state.ts";
-import { Ev } from "../probe/index.ts";
-import { currentTask, machine } from "../sched/index.ts";
+import { Ev, site } from "../probe/index.ts";
+import { currentTask, ioCode, machine } from "../sched/index.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "./in-flight.ts";
+
+const SITE_REQUEST_BEGIN = site("request_begin");
+const SITE_REQUEST_END = site("request_end");
 
 /** The running coroutine begins a request at `bs`; returns whether it is part of no other. `type` is the catalogue's. */
 export function requestBegin(
@@ -14,6 +17,7 @@ export function requestBegin(
   offset: number,
   bytes: number,
 ): boolean {
+  ioCode(bs.aioContext, SITE_REQUEST_BEGIN);
   const outermost = currentTask() === 0;
   bdrvIncInFlight(bs);
   assert(bs.inFlight > 0, "a request is in flight");
@@ -28,6 +32,7 @@ export function requestEnd(
   ret: number,
   outermost: boolean,
 ): void {
+  ioCode(bs.aioContext, SITE_REQUEST_END);
   assert(Number.isInteger(ret), "a request returns a number");
   assert(ret <= 0, "a request returns 0 or a negated errno");
   if (outermost) machine.probe.emit(Ev.req_end, 0, type, ret);

@@ -11,7 +11,7 @@ const SITE_RESIZE = site("bdrv_parent_cb_resize");
 
 /** bdrv_parent_cb_resize (io.c:3462): a plain loop, as in C. */
 export function bdrvParentCbResize(bs: BlockDriverState): void {
-  ioCode();
+  ioCode(bs.aioContext, SITE_RESIZE);
   assert(bs.totalBytes >= 0, "a length is not negative");
   const parents = parentsOf(bs, SITE_RESIZE);
   for (let child = parents.first; child !== null; child = parents.next(child)) {

@@ -7,7 +7,7 @@
 
 import { assert, must, type NodeId, type SectionId, type SiteId } from "../base/index.ts";
 import type { BlockDriverState } from "../graph/state.ts";
-import { type Drain, Ev } from "../probe/index.ts";
+import { type Drain, Ev, site } from "../probe/index.ts";
 import {
   type AioContext,
   type Coroutine,
@@ -18,6 +18,9 @@ import {
   nextId,
   perMachine,
 } from "../sched/index.ts";
+
+const SITE_SECTION_BEGIN = site("section_begin");
+const SITE_SECTION_END = site("section_end");
 
 /** The catalogue's number of a kind of drain. */
 export type DrainKind = (typeof Drain)[keyof typeof Drain];
@@ -41,7 +44,7 @@ export function sectionBegin(
   kind: DrainKind,
   site: SiteId,
 ): SectionId {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_SECTION_BEGIN);
   assert(kind !== 0, "a section has a kind");
   const id = nextId(machine, "section") as SectionId;
   const node = bs === null ? 0 : bs.id;
@@ -53,29 +56,29 @@ export function sectionBegin(
 
 /** A drained_end was entered: the section that it ends; from here on it protects nothing. */
 export function sectionEnd(bs: BlockDriverState | null, kind: DrainKind, site: SiteId): SectionId {
-  ioOrGsCode();
+  ioOrGsCode(null, SITE_SECTION_END);
   assert(kind !== 0, "a section has a kind");
   const id = takeOpen(bs === null ? 0 : bs.id, kind) ?? lastLevelOf(bs);
   machine.probe.emit(Ev.drain_end, id, site);
   return id;
 }
 
-/** The condition of `section` was false. */
+/** The condition of `section` was false. Common. */
 export function sectionPollEnded(section: SectionId): void {
   machine.probe.emit(Ev.drain_poll_end, section);
 }
 
-/** drained_begin of `section` returns. */
+/** drained_begin of `section` returns. Common. */
 export function sectionBegun(section: SectionId): void {
   machine.probe.emit(Ev.drain_begun, section);
 }
 
-/** drained_end of `section` returns. */
+/** drained_end of `section` returns. Common. */
 export function sectionEnded(section: SectionId): void {
   machine.probe.emit(Ev.drain_ended, section);
 }
 
-/** The level of `ledger` that an end of `section` lowers: the newest of that section, else the newest of all. */
+/** The level of `ledger` that an end of `section` lowers: the newest of that section, else the newest of all. Common. */
 export function levelFor(ledger: readonly SectionId[], section: SectionId): SectionId {
   assert(ledger.length > 0, "a level is lowered where one was raised");
   return ledger.includes(section)
@@ -83,7 +86,7 @@ export function levelFor(ledger: readonly SectionId[], section: SectionId): Sect
     : must(ledger[ledger.length - 1], "the ledger has a level");
 }
 
-/** Remove the newest level of `section` from `ledger`. */
+/** Remove the newest level of `section` from `ledger`. Common. */
 export function removeLevel(ledger: SectionId[], section: SectionId): void {
   const at = ledger.lastIndexOf(section);
   assert(at >= 0, "the level that is lowered is in the ledger");

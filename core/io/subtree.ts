@@ -5,7 +5,7 @@
 // arithmetic. The `…Unlocked` twins (patch 7) are for callers that do not hold the lock of the node's context.
 
 import { assert, type SiteId } from "../base/index.ts";
-import { edgeBs } from "../graph/access.ts";
+import { edgeBs, edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BlockDriverState } from "../graph/state.ts";
 import { Drain, site } from "../probe/index.ts";
 import { ioOrGsCode, type Polls } from "../sched/index.ts";
@@ -22,19 +22,23 @@ import { sectionPollEnded } from "./sections.ts";
 
 const SITE_APPLY = site("bdrv_apply_subtree_drain");
 const SITE_UNAPPLY = site("bdrv_unapply_subtree_drain");
+const SITE_SUBTREE_DRAINED_BEGIN = site("bdrv_subtree_drained_begin");
+const SITE_SUBTREE_DRAINED_END = site("bdrv_subtree_drained_end");
+const SITE_SUBTREE_DRAINED_BEGIN_UNLOCKED = site("bdrv_subtree_drained_begin_unlocked");
+const SITE_SUBTREE_DRAINED_END_UNLOCKED = site("bdrv_subtree_drained_end_unlocked");
 
 const LOCKED: DrainOptions = { kind: Drain.subtree, unlocked: false };
 const UNLOCKED: DrainOptions = { kind: Drain.subtree, unlocked: true };
 
 /** bdrv_subtree_drained_begin (io.c:484): drain `bs` and everything below it. Polls. */
 export function* bdrvSubtreeDrainedBegin(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_SUBTREE_DRAINED_BEGIN);
   yield* drainedBegin(bs, LOCKED, siteId);
 }
 
 /** bdrv_subtree_drained_end (io.c:566): undo one bdrv_subtree_drained_begin. Polls. */
 export function* bdrvSubtreeDrainedEnd(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_SUBTREE_DRAINED_END);
   yield* drainedEnd(bs, LOCKED, siteId);
 }
 
@@ -43,13 +47,13 @@ export function* bdrvSubtreeDrainedBeginUnlocked(
   bs: BlockDriverState,
   siteId: SiteId,
 ): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_SUBTREE_DRAINED_BEGIN_UNLOCKED);
   yield* drainedBegin(bs, UNLOCKED, siteId);
 }
 
 /** bdrv_subtree_drained_end_unlocked (patch 7): for callers without the lock of the node's context. Polls. */
 export function* bdrvSubtreeDrainedEndUnlocked(bs: BlockDriverState, siteId: SiteId): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_SUBTREE_DRAINED_END_UNLOCKED);
   yield* drainedEnd(bs, UNLOCKED, siteId);
 }
 
@@ -58,7 +62,7 @@ export function* bdrvSubtreeDrainedEndUnlocked(bs: BlockDriverState, siteId: Sit
  * drain that `newParent` is in, on behalf of that drain's section. Polls once a level.
  */
 export function* bdrvApplySubtreeDrain(child: BdrvChild, newParent: BlockDriverState): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_APPLY);
   assert(child.opaque === newParent, "the edge belongs to the parent");
   for (let level = 0; level < newParent.recursiveQuiesceCounter; level++) {
     const bs = edgeBs(child, SITE_APPLY);
@@ -86,7 +90,7 @@ export function* bdrvUnapplySubtreeDrain(
   child: BdrvChild,
   oldParent: BlockDriverState,
 ): Polls<void> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_UNAPPLY);
   assert(child.opaque === oldParent, "the edge belongs to the parent");
   const bs = edgeBs(child, SITE_UNAPPLY);
   assert(bs !== null, "an edge that is detached still points at its node");

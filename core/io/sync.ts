@@ -2,6 +2,7 @@
 // polls until it is done. Each of these is a hidden poll point.
 
 import { assert } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BlockDriverState, Qiov } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
 import { type Co, ioOrGsCode, type Polls, runInCoroutine } from "../sched/index.ts";
@@ -20,7 +21,7 @@ const SITE_TRUNCATE = site("bdrv_truncate");
 
 /** bdrv_flush: as bdrvCoFlush. Polls. */
 export function* bdrvFlush(bs: BlockDriverState): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(bs.aioContext, SITE_FLUSH);
   assert(bs.id > 0, "a node has a number");
   return yield* runInCoroutine(bs.aioContext, () => bdrvCoFlush(bs), SITE_FLUSH);
 }
@@ -32,7 +33,7 @@ export function* bdrvPreadv(
   bytes: number,
   qiov: Qiov,
 ): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_PREADV);
   const ctx = nodeBehind(child, SITE_PREADV).aioContext;
   return yield* runInCoroutine(ctx, () => bdrvCoPreadv(child, offset, bytes, qiov), SITE_PREADV);
 }
@@ -45,7 +46,7 @@ export function* bdrvPwritev(
   qiov: Qiov,
   flags = 0,
 ): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_PWRITEV);
   const ctx = nodeBehind(child, SITE_PWRITEV).aioContext;
   const write = (): Co<number> => bdrvCoPwritev(child, offset, bytes, qiov, flags);
   return yield* runInCoroutine(ctx, write, SITE_PWRITEV);
@@ -53,14 +54,14 @@ export function* bdrvPwritev(
 
 /** bdrv_pwrite_zeroes: as bdrvCoPwriteZeroes. Polls. */
 export function* bdrvPwriteZeroes(child: BdrvChild, offset: number, bytes: number): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_ZEROES);
   const ctx = nodeBehind(child, SITE_ZEROES).aioContext;
   return yield* runInCoroutine(ctx, () => bdrvCoPwriteZeroes(child, offset, bytes), SITE_ZEROES);
 }
 
 /** bdrv_truncate: as bdrvCoTruncate. Polls. */
 export function* bdrvTruncate(child: BdrvChild, offset: number): Polls<number> {
-  ioOrGsCode();
+  ioOrGsCode(edgeHome(child), SITE_TRUNCATE);
   const ctx = nodeBehind(child, SITE_TRUNCATE).aioContext;
   return yield* runInCoroutine(ctx, () => bdrvCoTruncate(child, offset), SITE_TRUNCATE);
 }

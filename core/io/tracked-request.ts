@@ -6,7 +6,7 @@
 
 import { assert } from "../base/index.ts";
 import type { BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
-import { Ev } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   type Co,
   CoQueue,
@@ -22,6 +22,11 @@ import {
 } from "../sched/index.ts";
 import { alignDown, alignUp } from "./limits.ts";
 
+const SITE_TRACKED_REQUEST_BEGIN = site("tracked_request_begin");
+const SITE_TRACKED_REQUEST_END = site("tracked_request_end");
+const SITE_WAIT_SERIALISING_REQUESTS = site("bdrv_wait_serialising_requests");
+const SITE_MAKE_REQUEST_SERIALISING = site("bdrv_make_request_serialising");
+
 /** tracked_request_begin (io.c:784): a request of the running coroutine is under way. `type` is the catalogue's RequestType. */
 export function* trackedRequestBegin(
   bs: BlockDriverState,
@@ -29,7 +34,7 @@ export function* trackedRequestBegin(
   offset: number,
   bytes: number,
 ): Co<BdrvTrackedRequest> {
-  ioCode();
+  ioCode(bs.aioContext, SITE_TRACKED_REQUEST_BEGIN);
   assert(offset >= 0, "requests lie inside an image");
   assert(bs.inFlight > 0, "a request is counted before it is tracked");
   const req: BdrvTrackedRequest = {
@@ -54,7 +59,7 @@ export function* trackedRequestBegin(
 
 /** tracked_request_end (io.c:763): it is over; all who wait for it look again. */
 export function* trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
-  ioCode();
+  ioCode(req.bs.aioContext, SITE_TRACKED_REQUEST_END);
   const { bs } = req;
   if (req.serialising) bs.serialisingInFlight--;
   assert(bs.serialisingInFlight >= 0, "a serialising request ends once");
@@ -69,7 +74,7 @@ export function* trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
 
 /** bdrv_wait_serialising_requests (io.c:939): wait until no serialising request overlaps. Free when there is none at all. */
 export function* bdrvWaitSerialisingRequests(self: BdrvTrackedRequest): Co<void> {
-  ioCode();
+  ioCode(self.bs.aioContext, SITE_WAIT_SERIALISING_REQUESTS);
   const { bs } = self;
   assert(bs.trackedRequests.includes(self), "who waits is tracked");
   if (bs.serialisingInFlight === 0) return;
@@ -80,7 +85,7 @@ export function* bdrvWaitSerialisingRequests(self: BdrvTrackedRequest): Co<void>
 
 /** bdrv_make_request_serialising (io.c:953): exclude all that overlap with the range, rounded to `align`; waits for them. */
 export function* bdrvMakeRequestSerialising(req: BdrvTrackedRequest, align: number): Co<void> {
-  ioCode();
+  ioCode(req.bs.aioContext, SITE_MAKE_REQUEST_SERIALISING);
   assert(align > 0, "alignments are positive");
   yield* qemuCoMutexLock(req.bs.reqsLock);
   setSerialising(req, align);

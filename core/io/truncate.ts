@@ -1,6 +1,7 @@
 // Making a node longer or shorter. Growing excludes writes to the new area until it is over. Filters pass it on.
 
 import { assert, EACCES, EINVAL, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import { bdrvFilterChild } from "../graph/chain.ts";
 import type { BdrvChild, BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
@@ -23,7 +24,7 @@ const SITE_TRUNCATE = site("bdrv_co_truncate");
  * overlay itself keeps a longer backing file from showing in the new area (core/drivers/overlay.ts).
  */
 export function* bdrvCoTruncate(child: BdrvChild, offset: number): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_TRUNCATE);
   const bs = nodeBehind(child, SITE_TRUNCATE);
   if (bs.closed) return -ENOMEDIUM;
   if (offset < 0) return -EINVAL;

@@ -2,6 +2,7 @@
 // written. Blocks that the request covers in part are read, changed and written back.
 
 import { assert, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import {
   BDRV_REQ_FUA,
   type BdrvChild,
@@ -38,7 +39,7 @@ export function* bdrvCoPwriteZeroes(
   bytes: number,
   flags = 0,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_ZEROES);
   const bs = nodeBehind(child, SITE_ZEROES);
   if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, null);

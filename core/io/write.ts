@@ -3,6 +3,7 @@
 // a flush of the node, as no driver here can do better.
 
 import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { edgeHome } from "../graph/access.ts";
 import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_FUA,
@@ -33,6 +34,10 @@ import {
 const SITE_PWRITEV = site("bdrv_co_pwritev_part");
 const SITE_ALIGNED = site("bdrv_aligned_pwritev");
 const SITE_PREPARE = site("bdrv_co_write_req_prepare");
+const SITE_CO_PWRITEV = site("bdrv_co_pwritev");
+const SITE_PADDING_RMW_READ = site("bdrv_padding_rmw_read");
+const SITE_DRIVER_PWRITEV = site("bdrv_driver_pwritev");
+const SITE_CO_WRITE_REQ_FINISH = site("bdrv_co_write_req_finish");
 
 /** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
 export function* bdrvCoPwritev(
@@ -42,7 +47,7 @@ export function* bdrvCoPwritev(
   qiov: Qiov,
   flags = 0,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_CO_PWRITEV);
   const bs = nodeBehind(child, SITE_PWRITEV);
   if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, qiov);
@@ -85,6 +90,7 @@ export function* bdrvPaddingRmwRead(
   req: BdrvTrackedRequest,
   pad: BdrvRequestPadding,
 ): Co<number> {
+  ioCode(bs.aioContext, SITE_PADDING_RMW_READ);
   const align = bs.requestAlignment;
   assert(req.serialising, "a read-modify-write cycle is serialising");
   assert(pad.length >= align, "a widened range has a block at least");
@@ -106,7 +112,7 @@ export function* bdrvAlignedPwritev(
   qiov: Qiov,
   flags: number,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_ALIGNED);
   const { bs } = req;
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
@@ -128,6 +134,7 @@ export function* bdrvDriverPwritev(
   qiov: Qiov,
   flags: number,
 ): Co<number> {
+  ioCode(bs.aioContext, SITE_DRIVER_PWRITEV);
   const { drv } = bs;
   if (drv.coPwritev === undefined) return -ENOTSUP;
   const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
@@ -146,7 +153,7 @@ export function* bdrvCoWriteReqPrepare(
   bytes: number,
   flags: number,
 ): Co<number> {
-  ioCode();
+  ioCode(edgeHome(child), SITE_PREPARE);
   const { bs } = req;
   if (bs.readOnly) return -EPERM;
   modelAssert(!bs.inactive, "!(bs->open_flags & BDRV_O_INACTIVE)", SITE_PREPARE);
@@ -178,7 +185,7 @@ export function bdrvCoWriteReqFinish(
   end: number,
   ret: number,
 ): void {
-  ioCode();
+  ioCode(bs.aioContext, SITE_CO_WRITE_REQ_FINISH);
   assert(end >= 0, "requests lie inside an image");
   bs.writeGen++;
   if (ret < 0 || req.type === Request.discard) return;

@@ -11,6 +11,7 @@ import { jobPauseLocked } from "./pause.ts";
 
 const SITE_RESET = site("block_job_iostatus_reset_locked");
 const SITE_USER_RESUME = site("block_job_user_resume");
+const SITE_BLOCK_JOB_ERROR_ACTION = site("block_job_error_action");
 
 /** C: BlockdevOnError. */
 export type BlockdevOnError = "report" | "ignore" | "enospc" | "stop" | "auto";
@@ -25,7 +26,7 @@ export function blockJobErrorAction(
   isRead: boolean,
   errno: number,
 ): BlockErrorAction {
-  ioCode();
+  ioCode(null, SITE_BLOCK_JOB_ERROR_ACTION);
   assert(errno > 0, "an errno is positive");
   const { job } = blockJob;
   const action = actionFor(onError, errno);

@@ -36,6 +36,8 @@ const SITE_QUERY = site("block_job_query_locked");
 const SITE_GET = site("block_job_get_locked");
 const SITE_NEXT = site("block_job_next_locked");
 const SITE_FREE = site("block_job_free");
+const SITE_BLOCK_JOB_GET_AIO_CONTEXT = site("block_job_get_aio_context");
+const SITE_BLOCK_JOB_RATELIMIT_GET_DELAY = site("block_job_ratelimit_get_delay");
 
 /** BLOCK_JOB_SLICE_TIME (blockjob.h:33): a job's speed is kept over so long. */
 export const BLOCK_JOB_SLICE_TIME_NS = 100_000_000;
@@ -205,7 +207,7 @@ export function blockJobIsInternal({ job }: BlockJob): boolean {
 
 /** block_job_get_aio_context (blockjob.c:586): where its coroutine runs. */
 export function blockJobGetAioContext({ job }: BlockJob): AioContext {
-  globalStateCode();
+  globalStateCode(SITE_BLOCK_JOB_GET_AIO_CONTEXT);
   return job.aioContext;
 }
 
@@ -229,7 +231,7 @@ export function blockJobSetSpeedLocked(blockJob: BlockJob, speed: number): void 
 
 /** block_job_ratelimit_get_delay (blockjob.c:330): `units` were done; how many nanoseconds to sleep for its speed. */
 export function blockJobRatelimitGetDelay(blockJob: BlockJob, units: number): number {
-  ioCode();
+  ioCode(null, SITE_BLOCK_JOB_RATELIMIT_GET_DELAY);
   return ratelimitCalculateDelay(blockJob.limit, units);
 }
 

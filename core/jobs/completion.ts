@@ -61,7 +61,7 @@ export function* jobExit(job: Job): Polls<void> {
 
 /** job_completed_locked (job.c:1073): `ret` says how. Releases job_mutex for a while. Polls. */
 export function* jobCompletedLocked(job: Job): Polls<void> {
-  ioCode();
+  ioCode(null, SITE_COMPLETED);
   modelAssert(job.txn !== null, "job && job->txn", SITE_COMPLETED);
   modelAssert(!jobIsCompletedLocked(job), "!job_is_completed_locked(job)", SITE_COMPLETED);
   jobUpdateRcLocked(job);

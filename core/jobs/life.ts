@@ -28,6 +28,11 @@ const SITE_UNREF = site("job_unref_locked");
 const SITE_DISMISS = site("job_dismiss_locked");
 const SITE_EARLY_FAIL = site("job_early_fail");
 const SITE_NEXT = site("job_next_locked");
+const SITE_CREATE = site("job_create");
+const SITE_REF_LOCKED = site("job_ref_locked");
+const SITE_DO_DISMISS_LOCKED = site("job_do_dismiss_locked");
+const SITE_GET_LOCKED = site("job_get_locked");
+const SITE_NEXT_CHECK = site("job_next");
 
 /** The user, who pauses on behalf of no drained section. */
 export const USER: SectionId = 0 as SectionId;
@@ -42,7 +47,7 @@ export function jobCreate(
   ctx: AioContext,
   options: JobOptions = {},
 ): Job {
-  ioCode();
+  ioCode(null, SITE_CREATE);
   const { txn = null, flags = 0, cb = null, opaque = null } = options;
   return withJobLock(() => {
     checkName(name, flags);
@@ -89,7 +94,7 @@ function joinTxn(job: Job, txn: JobTxn | null): void {
 
 /** job_ref_locked (job.c:462). */
 export function jobRefLocked(job: Job): void {
-  ioCode();
+  ioCode(null, SITE_REF_LOCKED);
   assertJobLocked();
   assert(job.refcnt > 0, "a job that is gone has no user");
   job.refcnt++;
@@ -120,7 +125,7 @@ export function* jobUnrefLocked(job: Job): Polls<void> {
 
 /** job_do_dismiss_locked (job.c:757): the end of a job's visible life. Releases job_mutex for a while. Polls. */
 export function* jobDoDismissLocked(job: Job): Polls<void> {
-  ioCode();
+  ioCode(null, SITE_DO_DISMISS_LOCKED);
   assertJobLocked();
   setBusy(job, false);
   job.paused = false;
@@ -132,7 +137,7 @@ export function* jobDoDismissLocked(job: Job): Polls<void> {
 
 /** job_dismiss_locked (job.c:770): forget a concluded job; BlockError EPERM in any other state. Polls. */
 export function* jobDismissLocked(job: Job): Polls<void> {
-  ioCode();
+  ioCode(null, SITE_DISMISS);
   assertJobLocked();
   modelAssert(job.name !== null, "job->id", SITE_DISMISS);
   jobApplyVerbLocked(job, "dismiss");
@@ -150,14 +155,14 @@ export function* jobEarlyFail(job: Job): Polls<void> {
 
 /** job_get_locked (job.c:347): the job called `name`, or null. */
 export function jobGetLocked(name: string): Job | null {
-  ioCode();
+  ioCode(null, SITE_GET_LOCKED);
   assertJobLocked();
   return allJobs().find((job) => job.name === name) ?? null;
 }
 
 /** job_next_locked (job.c:333): the job behind `job` in the list, the newest for null; null when there is none. */
 export function jobNextLocked(job: Job | null): Job | null {
-  ioCode();
+  ioCode(null, SITE_NEXT);
   assertJobLocked();
   const jobs = allJobs();
   const at = job === null ? -1 : jobs.indexOf(job);
@@ -168,6 +173,6 @@ export function jobNextLocked(job: Job | null): Job | null {
 
 /** job_next (job.c:341): as jobNextLocked, without job_mutex. */
 export function jobNext(job: Job | null): Job | null {
-  ioCode();
+  ioCode(null, SITE_NEXT_CHECK);
   return withJobLock(() => jobNextLocked(job));
 }

@@ -24,10 +24,17 @@ import { jobApplyVerbLocked, jobIsCancelledLocked, jobStateTransitionLocked } fr
 const SITE_POINT = site("job_pause_point_locked");
 const SITE_RESUME = site("job_resume_locked");
 const SITE_USER_RESUME = site("job_user_resume_locked");
+const SITE_SHOULD_PAUSE_LOCKED = site("job_should_pause_locked");
+const SITE_PAUSE_POINT = site("job_pause_point");
+const SITE_PAUSE_LOCKED = site("job_pause_locked");
+const SITE_PAUSE = site("job_pause");
+const SITE_RESUME_CHECK = site("job_resume");
+const SITE_USER_PAUSE_LOCKED = site("job_user_pause_locked");
+const SITE_USER_PAUSED_LOCKED = site("job_user_paused_locked");
 
 /** job_should_pause_locked (job.c:327): the pause count, read where its zero lets the job go on. */
 export function jobShouldPauseLocked(job: Job): boolean {
-  ioCode();
+  ioCode(null, SITE_SHOULD_PAUSE_LOCKED);
   assertJobLocked();
   machine.probe.emit(Ev.job_gate_read, job.id, job.pauseCount);
   return job.pauseCount > 0;
@@ -35,7 +42,7 @@ export function jobShouldPauseLocked(job: Job): boolean {
 
 /** job_pause_point (job.c:641): stop here if anyone wants the job paused. Without job_mutex. */
 export function* jobPausePoint(job: Job): Co<void> {
-  ioCode();
+  ioCode(null, SITE_PAUSE_POINT);
   jobLock();
   yield* jobPausePointLocked(job);
   jobUnlock();
@@ -44,7 +51,7 @@ export function* jobPausePoint(job: Job): Co<void> {
 
 /** job_pause_point_locked (job.c:605). Releases job_mutex for a while. */
 export function* jobPausePointLocked(job: Job): Co<void> {
-  ioCode();
+  ioCode(null, SITE_POINT);
   assertJobLocked();
   modelAssert(job.co !== null, "job && job_started_locked(job)", SITE_POINT);
   if (!jobShouldPauseLocked(job) || jobIsCancelledLocked(job)) return;
@@ -73,7 +80,7 @@ export function jobPauseLocked(
   section: SectionId = USER,
   child: BdrvChild | null = null,
 ): void {
-  ioCode();
+  ioCode(null, SITE_PAUSE_LOCKED);
   assertJobLocked();
   job.quiescedFor.push(section);
   assert(job.pauseCount > 0, "a pause count that was raised is not zero");
@@ -87,7 +94,7 @@ export function jobPause(
   section: SectionId = USER,
   child: BdrvChild | null = null,
 ): void {
-  ioCode();
+  ioCode(null, SITE_PAUSE);
   withJobLock(() => jobPauseLocked(job, section, child));
 }
 
@@ -97,7 +104,7 @@ export function jobResumeLocked(
   section: SectionId = USER,
   child: BdrvChild | null = null,
 ): void {
-  ioCode();
+  ioCode(null, SITE_RESUME);
   assertJobLocked();
   unpause(job, section, child);
   if (job.pauseCount === 0) jobEnterCondLocked(job, resumes);
@@ -115,13 +122,13 @@ export function jobResume(
   section: SectionId = USER,
   child: BdrvChild | null = null,
 ): void {
-  ioCode();
+  ioCode(null, SITE_RESUME_CHECK);
   withJobLock(() => jobResumeLocked(job, section, child));
 }
 
 /** job_user_pause_locked (job.c:750): the user wants it paused; BlockError when it is, or cannot be. */
 export function jobUserPauseLocked(job: Job): void {
-  ioCode();
+  ioCode(null, SITE_USER_PAUSE_LOCKED);
   assertJobLocked();
   jobApplyVerbLocked(job, "pause");
   if (job.userPaused) throw new BlockError(EINVAL, "Job is already paused");
@@ -131,7 +138,7 @@ export function jobUserPauseLocked(job: Job): void {
 
 /** job_user_paused_locked (job.c:763): whether the user has paused it. */
 export function jobUserPausedLocked(job: Job): boolean {
-  ioCode();
+  ioCode(null, SITE_USER_PAUSED_LOCKED);
   assertJobLocked();
   return job.userPaused;
 }

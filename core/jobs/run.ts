@@ -46,6 +46,9 @@ const SITE_ENTRY = site("job_co_entry");
 const SITE_YIELD = site("job_yield");
 const SITE_DO_YIELD = site("job_do_yield_locked");
 const SITE_SLEEP = site("job_sleep_ns");
+const SITE_ENTER_COND_LOCKED = site("job_enter_cond_locked");
+const SITE_ENTER = site("job_enter");
+const SITE_TRANSITION_TO_READY = site("job_transition_to_ready");
 
 /** job_start (job.c:1130): let it run, unless somebody else wants it paused, too. Without job_mutex. */
 export function jobStart(job: Job): void {
@@ -90,7 +93,7 @@ function* jobCoEntry(job: Job): Co<void> {
 
 /** job_enter_cond_locked (job.c:535): enter the coroutine if it sleeps, is not through, and `may` allows. Releases job_mutex. */
 export function jobEnterCondLocked(job: Job, may: ((job: Job) => boolean) | null = null): void {
-  ioCode();
+  ioCode(null, SITE_ENTER_COND_LOCKED);
   assertJobLocked();
   const { co } = job;
   if (co === null || job.deferredToMainLoop || job.busy) return;
@@ -103,7 +106,7 @@ export function jobEnterCondLocked(job: Job, may: ((job: Job) => boolean) | null
 
 /** job_enter (job.c:562): go on, whatever it waits for. Without job_mutex. */
 export function jobEnter(job: Job): void {
-  ioCode();
+  ioCode(null, SITE_ENTER);
   withJobLock(() => jobEnterCondLocked(job));
 }
 
@@ -112,7 +115,7 @@ export function jobEnter(job: Job): void {
  * moment. Releases job_mutex meanwhile.
  */
 export function* jobDoYieldLocked(job: Job, deadlineNs: number | null): Co<void> {
-  ioCode();
+  ioCode(null, SITE_DO_YIELD);
   assertJobLocked();
   const co = coroutineOf(job);
   if (deadlineNs !== null) timerMod(job.sleepTimer, deadlineNs as VirtualNs);
@@ -147,7 +150,7 @@ function* aioCoRescheduleSelf(co: Coroutine, ctx: AioContext): Co<void> {
 
 /** job_yield (job.c:647): sleep until somebody enters the job; with a pause point. Without job_mutex. */
 export function* jobYield(job: Job): Co<void> {
-  ioCode();
+  ioCode(null, SITE_YIELD);
   jobLock();
   modelAssert(job.busy, "job->busy", SITE_YIELD);
   if (!jobIsCancelledLocked(job)) {
@@ -163,7 +166,7 @@ export function* jobYield(job: Job): Co<void> {
  * however often somebody enters the job meanwhile. Without job_mutex.
  */
 export function* jobSleepNs(job: Job, ns: number): Co<void> {
-  ioCode();
+  ioCode(null, SITE_SLEEP);
   assert(ns >= 0, "a sleep is not negative");
   const deadlineNs = clockNs() + ns;
   jobLock();
@@ -187,7 +190,7 @@ function* sleepUntil(job: Job, deadlineNs: number): Co<void> {
 
 /** job_transition_to_ready (job.c:1018): from now on it can be told to complete. Without job_mutex. */
 export function jobTransitionToReady(job: Job): void {
-  ioCode();
+  ioCode(null, SITE_TRANSITION_TO_READY);
   withJobLock(() => {
     jobStateTransitionLocked(job, "ready");
     notifierListNotify(job.onReady, job);

@@ -12,6 +12,10 @@ import { jobRefLocked, jobUnrefLocked } from "./life.ts";
 
 const SITE_ADD = site("job_txn_add_job_locked");
 const SITE_APPLY = site("job_txn_apply_locked");
+const SITE_TXN_UNREF = site("job_txn_unref");
+const SITE_TXN_UNREF_LOCKED = site("job_txn_unref_locked");
+const SITE_TXN_REF_LOCKED = site("job_txn_ref_locked");
+const SITE_TXN_DEL_JOB_LOCKED = site("job_txn_del_job_locked");
 
 /** job_txn_new (job.c:104): an empty one, with the reference of its creator. Common. */
 export function jobTxnNew(): JobTxn {
@@ -20,13 +24,13 @@ export function jobTxnNew(): JobTxn {
 
 /** job_txn_unref (job.c:126): the creator lets go of it, without job_mutex. */
 export function jobTxnUnref(txn: JobTxn): void {
-  ioCode();
+  ioCode(null, SITE_TXN_UNREF);
   withJobLock(() => jobTxnUnrefLocked(txn));
 }
 
 /** job_txn_unref_locked (job.c:119). */
 export function jobTxnUnrefLocked(txn: JobTxn): void {
-  ioCode();
+  ioCode(null, SITE_TXN_UNREF_LOCKED);
   assertJobLocked();
   assert(txn.refcnt > 0, "a reference is dropped once");
   txn.refcnt--;
@@ -35,7 +39,7 @@ export function jobTxnUnrefLocked(txn: JobTxn): void {
 
 /** job_txn_ref_locked (job.c:113). */
 export function jobTxnRefLocked(txn: JobTxn): void {
-  ioCode();
+  ioCode(null, SITE_TXN_REF_LOCKED);
   assertJobLocked();
   assert(txn.refcnt > 0, "a transaction that is gone has no user");
   txn.refcnt++;
@@ -43,7 +47,7 @@ export function jobTxnRefLocked(txn: JobTxn): void {
 
 /** job_txn_add_job_locked (job.c:144). */
 export function jobTxnAddJobLocked(txn: JobTxn, job: Job): void {
-  ioCode();
+  ioCode(null, SITE_ADD);
   assertJobLocked();
   modelAssert(job.txn === null, "!job->txn", SITE_ADD);
   job.txn = txn;
@@ -53,7 +57,7 @@ export function jobTxnAddJobLocked(txn: JobTxn, job: Job): void {
 
 /** job_txn_del_job_locked (job.c:158): the job leaves its transaction, if it has not left it before. */
 export function jobTxnDelJobLocked(job: Job): void {
-  ioCode();
+  ioCode(null, SITE_TXN_DEL_JOB_LOCKED);
   assertJobLocked();
   const { txn } = job;
   if (txn === null) return;
@@ -66,7 +70,7 @@ export function jobTxnDelJobLocked(job: Job): void {
 
 /** job_txn_apply_locked (job.c:168): `apply` to each job of the transaction until one answers other than 0. Polls as `apply` does. */
 export function* jobTxnApplyLocked(job: Job, apply: (job: Job) => Polls<number>): Polls<number> {
-  ioCode();
+  ioCode(null, SITE_APPLY);
   assertJobLocked();
   const { txn } = job;
   assert(txn !== null, "a job that has not ended is in a transaction");

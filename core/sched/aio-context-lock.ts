@@ -11,7 +11,7 @@ import { type Polls, STEP_BLOCKED } from "./colours.ts";
 import { machine } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
 
-/** aio_context_acquire: take `ctx`'s lock for the running thread, recursively. Polls. */
+/** aio_context_acquire: take `ctx`'s lock for the running thread, recursively. Polls. Common. */
 export function* aioContextAcquire(ctx: AioContext): Polls<void> {
   if (machine.lockRegime !== "aio") return;
   const me = machine.currentContext;
@@ -28,7 +28,7 @@ export function* aioContextAcquire(ctx: AioContext): Polls<void> {
   machine.probe.emit(Ev.lock_acquire, lock.id, LockKindOf.aio_context, lock.depth);
 }
 
-/** aio_context_release: undo one aio_context_acquire of the running thread. */
+/** aio_context_release: undo one aio_context_acquire of the running thread. Common. */
 export function aioContextRelease(ctx: AioContext): void {
   if (machine.lockRegime !== "aio") return;
   const lock = ctx.lock;

@@ -5,19 +5,23 @@
 // are looked at again after every yield: a nested poll, deeper in the same thread, takes entries from them.
 
 import { assert } from "../base/index.ts";
-import { Ev } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { aioContextAcquire, aioContextRelease } from "./aio-context-lock.ts";
 import type { BottomHalf } from "./bottom-half.ts";
 import { type Handler, type Polls, STEP_BLOCKED, STEP_END } from "./colours.ts";
 import { aioCoWake } from "./coroutine.ts";
 import { machine } from "./current.ts";
+import { ioCode } from "./domain.ts";
 import type { FdHandler } from "./fd-handler.ts";
 import { POLL_DEPTH_MAX } from "./limits.ts";
 import { modelAssert } from "./model-assert.ts";
 
+const SITE_AIO_POLL = site("aio_poll");
+
 /** aio_poll: run what is ready in `ctx`; with `blocking` sleep until something is. Returns whether anything ran. Polls. */
 export function* aioPoll(ctx: AioContext, blocking: boolean): Polls<boolean> {
+  ioCode(ctx, SITE_AIO_POLL);
   modelAssert(ctx === machine.currentContext, "in_aio_context_home_thread(ctx)");
   modelAssert(machine.currentCoroutine === null, "!qemu_in_coroutine()");
   assert(ctx.pollDepth < POLL_DEPTH_MAX, "nested polls are not endless");

@@ -28,35 +28,35 @@ export class BottomHalf {
   }
 }
 
-/** aio_bh_new: a bottom half that can be scheduled again and again. */
+/** aio_bh_new: a bottom half that can be scheduled again and again. Common. */
 export function aioBhNew(ctx: AioContext, handler: Handler): BottomHalf {
   return new BottomHalf(nextId(machine, "bh") as BhId, ctx, handler, false);
 }
 
-/** aio_bh_schedule_oneshot: run `handler` once in `ctx`. */
+/** aio_bh_schedule_oneshot: run `handler` once in `ctx`. Common. */
 export function aioBhScheduleOneshot(ctx: AioContext, handler: Handler): void {
   enqueue(new BottomHalf(nextId(machine, "bh") as BhId, ctx, handler, true));
 }
 
-/** qemu_bh_schedule: run it at the next poll; once, however often it is scheduled before that. */
+/** qemu_bh_schedule: run it at the next poll; once, however often it is scheduled before that. Common. */
 export function qemuBhSchedule(bh: BottomHalf): void {
   assert(!bh.deleted, "a deleted bottom half is not scheduled");
   enqueue(bh);
 }
 
-/** qemu_bh_cancel: it will not run, unless it is scheduled again. */
+/** qemu_bh_cancel: it will not run, unless it is scheduled again. Common. */
 export function qemuBhCancel(bh: BottomHalf): void {
   if (bh.scheduled) machine.probe.emit(Ev.bh_cancel, bh.id);
   bh.scheduled = false;
 }
 
-/** qemu_bh_delete: it will never run again; allowed from its own callback. */
+/** qemu_bh_delete: it will never run again; allowed from its own callback. Common. */
 export function qemuBhDelete(bh: BottomHalf): void {
   qemuBhCancel(bh);
   bh.deleted = true;
 }
 
-/** aio_notify: a poll of `ctx` that blocks, or is about to, comes back. */
+/** aio_notify: a poll of `ctx` that blocks, or is about to, comes back. Common. */
 export function aioNotify(ctx: AioContext): void {
   ctx.notified = true;
 }

@@ -13,7 +13,7 @@ export class CoQueue {
   readonly entries: Coroutine[] = [];
 }
 
-/** qemu_co_queue_wait: sleep until woken; `mutex`, if given, is released meanwhile. */
+/** qemu_co_queue_wait: sleep until woken; `mutex`, if given, is released meanwhile. Common. */
 export function* qemuCoQueueWait(queue: CoQueue, mutex: CoMutex | null = null): Co<void> {
   queue.entries.push(qemuCoroutineSelf());
   if (mutex !== null) qemuCoMutexUnlock(mutex);
@@ -21,7 +21,7 @@ export function* qemuCoQueueWait(queue: CoQueue, mutex: CoMutex | null = null): 
   if (mutex !== null) yield* qemuCoMutexLock(mutex);
 }
 
-/** qemu_co_queue_next: wake the oldest waiter; false when there is none. */
+/** qemu_co_queue_next: wake the oldest waiter; false when there is none. Common. */
 export function qemuCoQueueNext(queue: CoQueue): boolean {
   const co = queue.entries.shift();
   if (co === undefined) return false;
@@ -32,12 +32,12 @@ export function qemuCoQueueNext(queue: CoQueue): boolean {
 /** qemu_co_enter_next: as qemuCoQueueNext, from outside a coroutine. */
 export const qemuCoEnterNext: (queue: CoQueue) => boolean = qemuCoQueueNext;
 
-/** qemu_co_queue_restart_all: wake all that wait now, in order. */
+/** qemu_co_queue_restart_all: wake all that wait now, in order. Common. */
 export function qemuCoQueueRestartAll(queue: CoQueue): void {
   for (let left = queue.entries.length; left > 0; left--) qemuCoQueueNext(queue);
 }
 
-/** qemu_co_queue_empty. */
+/** qemu_co_queue_empty. Common. */
 export function qemuCoQueueEmpty(queue: CoQueue): boolean {
   return queue.entries.length === 0;
 }
@@ -49,7 +49,7 @@ export class CoMutex {
   readonly waiters: Coroutine[] = [];
 }
 
-/** qemu_co_mutex_lock: take it, or wait in order of arrival. Not recursive. */
+/** qemu_co_mutex_lock: take it, or wait in order of arrival. Not recursive. Common. */
 export function* qemuCoMutexLock(mutex: CoMutex): Co<void> {
   const self = qemuCoroutineSelf();
   modelAssert(mutex.holder !== self, "a CoMutex is not recursive");
@@ -64,7 +64,7 @@ export function* qemuCoMutexLock(mutex: CoMutex): Co<void> {
   machine.probe.emit(Ev.lock_acquire, lockId(mutex, LockKindOf.co_mutex), LockKindOf.co_mutex, 1);
 }
 
-/** qemu_co_mutex_unlock: give it to the oldest waiter, or free it. */
+/** qemu_co_mutex_unlock: give it to the oldest waiter, or free it. Common. */
 export function qemuCoMutexUnlock(mutex: CoMutex): void {
   const self = qemuCoroutineSelf();
   modelAssert(mutex.holder === self, "a CoMutex is released by its holder");
@@ -88,7 +88,7 @@ export class CoRwlock {
   readonly tickets: RwTicket[] = [];
 }
 
-/** qemu_co_rwlock_rdlock: readers share, but queue behind a writer that waits. */
+/** qemu_co_rwlock_rdlock: readers share, but queue behind a writer that waits. Common. */
 export function* qemuCoRwlockRdlock(lock: CoRwlock): Co<void> {
   if (lock.owners === 0 || (lock.owners > 0 && lock.tickets.length === 0)) {
     lock.owners++;
@@ -99,14 +99,14 @@ export function* qemuCoRwlockRdlock(lock: CoRwlock): Co<void> {
   taken(lock, LockKindOf.co_rwlock_read);
 }
 
-/** qemu_co_rwlock_wrlock: alone. */
+/** qemu_co_rwlock_wrlock: alone. Common. */
 export function* qemuCoRwlockWrlock(lock: CoRwlock): Co<void> {
   if (lock.owners === 0) lock.owners = -1;
   else yield* waitForTurn(lock, false);
   taken(lock, LockKindOf.co_rwlock_write);
 }
 
-/** qemu_co_rwlock_unlock: of either kind. */
+/** qemu_co_rwlock_unlock: of either kind. Common. */
 export function qemuCoRwlockUnlock(lock: CoRwlock): void {
   const kind = lock.owners > 0 ? LockKindOf.co_rwlock_read : LockKindOf.co_rwlock_write;
   modelAssert(lock.owners !== 0, "a lock is released by a holder");
@@ -115,7 +115,7 @@ export function qemuCoRwlockUnlock(lock: CoRwlock): void {
   wakeOneMore(lock);
 }
 
-/** qemu_co_rwlock_downgrade: from writer to reader without letting a writer in between. */
+/** qemu_co_rwlock_downgrade: from writer to reader without letting a writer in between. Common. */
 export function qemuCoRwlockDowngrade(lock: CoRwlock): void {
   modelAssert(lock.owners === -1, "the caller is the writer");
   released(lock, LockKindOf.co_rwlock_write);
@@ -124,7 +124,7 @@ export function qemuCoRwlockDowngrade(lock: CoRwlock): void {
   wakeOneMore(lock);
 }
 
-/** qemu_co_rwlock_upgrade: from reader to writer; queues behind a writer that waits already. */
+/** qemu_co_rwlock_upgrade: from reader to writer; queues behind a writer that waits already. Common. */
 export function* qemuCoRwlockUpgrade(lock: CoRwlock): Co<void> {
   modelAssert(lock.owners > 0, "the caller is a reader");
   released(lock, LockKindOf.co_rwlock_read);

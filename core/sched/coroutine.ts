@@ -37,39 +37,39 @@ export class Coroutine {
   }
 }
 
-/** qemu_coroutine_create: a coroutine that will run `body` when entered. */
+/** qemu_coroutine_create: a coroutine that will run `body` when entered. Common. */
 export function qemuCoroutineCreate(body: () => Co<void>): Coroutine {
   const co = new Coroutine(nextId(machine, "co") as CoId, body());
   machine.probe.emit(Ev.co_create, co.id);
   return co;
 }
 
-/** qemu_in_coroutine: whether the caller runs in a coroutine. */
+/** qemu_in_coroutine: whether the caller runs in a coroutine. Common. */
 export function qemuInCoroutine(): boolean {
   return machine.currentCoroutine !== null;
 }
 
-/** qemu_coroutine_self: the coroutine that runs; asserts that there is one. */
+/** qemu_coroutine_self: the coroutine that runs; asserts that there is one. Common. */
 export function qemuCoroutineSelf(): Coroutine {
   const self = machine.currentCoroutine;
   assert(self !== null, "the caller runs in a coroutine");
   return self;
 }
 
-/** qemu_coroutine_yield: back to whoever entered this coroutine. */
+/** qemu_coroutine_yield: back to whoever entered this coroutine. Common. */
 export function* qemuCoroutineYield(): Co<void> {
   modelAssert(qemuInCoroutine(), "Co-routine is yielding to no one");
   yield CO_STOP;
 }
 
-/** qemu_coroutine_enter: enter `co` in the running context. */
+/** qemu_coroutine_enter: enter `co` in the running context. Common. */
 export function qemuCoroutineEnter(co: Coroutine): void {
   const ctx = machine.currentContext;
   assert(ctx !== null, "coroutines are entered inside a step");
   qemuAioCoroutineEnter(ctx, co);
 }
 
-/** qemu_aio_coroutine_enter: enter `co`, then what it woke, then what those woke, depth first. */
+/** qemu_aio_coroutine_enter: enter `co`, then what it woke, then what those woke, depth first. Common. */
 export function qemuAioCoroutineEnter(ctx: AioContext, co: Coroutine): void {
   const pending = [co];
   let entered = 0;
@@ -110,13 +110,15 @@ function switchTo(to: Coroutine): void {
   probe.task = fromTask;
 }
 
-/** aio_co_wake: let `co` run again in the context of its last entry. */
+/** aio_co_wake: let `co` run again in the context of its last entry. Common. */
 export function aioCoWake(co: Coroutine): void {
   assert(co.ctx !== null, "a coroutine that is woken has been entered before");
   aioCoEnter(co.ctx, co);
 }
 
-/** aio_co_enter: in another context schedule `co`; from a coroutine run it after this one yields; else enter it now. */
+/**
+ * aio_co_enter: in another context schedule `co`; from a coroutine run it after this one yields; else enter it now. Common.
+ */
 export function aioCoEnter(ctx: AioContext, co: Coroutine): void {
   if (ctx !== machine.currentContext) {
     aioCoSchedule(ctx, co);
@@ -132,7 +134,7 @@ export function aioCoEnter(ctx: AioContext, co: Coroutine): void {
   }
 }
 
-/** aio_co_schedule: enter `co` from a bottom half of `ctx`; first scheduled, first entered. */
+/** aio_co_schedule: enter `co` from a bottom half of `ctx`; first scheduled, first entered. Common. */
 export function aioCoSchedule(ctx: AioContext, co: Coroutine): void {
   modelAssert(co.scheduledBy === null, "aio_co_schedule: Co-routine was already scheduled");
   co.scheduledBy = "aio_co_schedule";
@@ -152,7 +154,9 @@ function enterScheduled(ctx: AioContext): undefined {
   }
 }
 
-/** Begin a request task (design D9) for `co`, or for the thread-level caller when null; the caller's next events carry it. */
+/**
+ * Begin a request task (design D9) for `co`, or for the thread-level caller when null; the caller's next events carry it. Common.
+ */
 export function taskBegin(co: Coroutine | null): TaskId {
   const task = nextId(machine, "task") as TaskId;
   machine.probe.task = task;
@@ -164,7 +168,7 @@ export function taskBegin(co: Coroutine | null): TaskId {
   return task;
 }
 
-/** End `task`; `co` is the coroutine that ran for it, if any. */
+/** End `task`; `co` is the coroutine that ran for it, if any. Common. */
 export function taskEnd(co: Coroutine | null, task: TaskId): void {
   assert(machine.probe.task === task, "a task ends where it runs");
   machine.probe.emit(Ev.task_end, task, co === null ? 0 : co.id);
@@ -172,7 +176,7 @@ export function taskEnd(co: Coroutine | null, task: TaskId): void {
   if (co !== null) co.task = 0 as TaskId;
 }
 
-/** Run straight-through code with its events on `task`. */
+/** Run straight-through code with its events on `task`. Common. */
 export function runAsTask<T>(task: TaskId, body: () => T): T {
   const before = machine.probe.task;
   machine.probe.task = task;

@@ -7,7 +7,7 @@ import type { Machine } from "./machine.ts";
 /** The machine that runs; undefined outside `Machine.run` (the compiler is told otherwise: core code runs only inside). */
 export let machine: Machine = undefined as unknown as Machine;
 
-/** Let `owner` be the machine while `body` runs: for building a world before `run`, and for tests. */
+/** Let `owner` be the machine while `body` runs: for building a world before `run`, and for tests. Common. */
 export function withMachine<T>(owner: Machine, body: () => T): T {
   const outer = machine;
   machine = owner;
@@ -18,7 +18,7 @@ export function withMachine<T>(owner: Machine, body: () => T): T {
   }
 }
 
-/** The next number for a new object of `kind`, from 1. */
+/** The next number for a new object of `kind`, from 1. Common. */
 export function nextId(owner: Machine, kind: keyof Machine["last"]): number {
   owner.last[kind]++;
   return owner.last[kind];
@@ -26,7 +26,7 @@ export function nextId(owner: Machine, kind: keyof Machine["last"]): number {
 
 let slotCount = 0;
 
-/** State of a higher folder that belongs to one machine: returns the accessor of the current machine's value. */
+/** State of a higher folder that belongs to one machine: returns the accessor of the current machine's value. Common. */
 export function perMachine<T>(create: () => T): () => T {
   const slot = slotCount++;
   return () => {
@@ -39,12 +39,12 @@ export function perMachine<T>(create: () => T): () => T {
   };
 }
 
-/** The task that runs now (0: none); the emitted events carry it. */
+/** The task that runs now (0: none); the emitted events carry it. Common. */
 export function currentTask(): TaskId {
   return machine.probe.task as TaskId;
 }
 
-/** Whether patch `number` of the series is on in the running machine. */
+/** Whether patch `number` of the series is on in the running machine. Common. */
 export function patchOn(number: PatchNumber): boolean {
   return machine.series.has(number);
 }

@@ -26,32 +26,32 @@ export class FdHandler {
 
 const registered = perMachine(() => new Map<number, FdHandler>());
 
-/** aio_set_fd_handler: let `handler` run in `ctx` whenever the host says that it is ready. */
+/** aio_set_fd_handler: let `handler` run in `ctx` whenever the host says that it is ready. Common. */
 export function aioSetFdHandler(ctx: AioContext, isExternal: boolean, handler: Handler): FdHandler {
   const fd = new FdHandler(nextId(machine, "bh") as BhId, ctx, isExternal, handler);
   registered().set(fd.id, fd);
   return fd;
 }
 
-/** aio_set_fd_handler with no callback: `fd` runs no more. */
+/** aio_set_fd_handler with no callback: `fd` runs no more. Common. */
 export function aioRemoveFdHandler(fd: FdHandler): void {
   assert(registered().delete(fd.id), "a handler is removed once");
   const at = fd.ctx.readyFds.indexOf(fd);
   if (at >= 0) fd.ctx.readyFds.splice(at, 1);
 }
 
-/** The handler numbered `id`, or undefined when it was removed. */
+/** The handler numbered `id`, or undefined when it was removed. Common. */
 export function fdHandlerById(id: number): FdHandler | undefined {
   return registered().get(id);
 }
 
-/** aio_disable_external: one more reason not to dispatch external handlers of `ctx`. */
+/** aio_disable_external: one more reason not to dispatch external handlers of `ctx`. Common. */
 export function aioDisableExternal(ctx: AioContext): void {
   ctx.externalDisableCount++;
   machine.probe.emit(Ev.external_disable, ctx.id, ctx.externalDisableCount);
 }
 
-/** aio_enable_external: one reason less; the last one wakes the context, whose handlers may be ready (B48). */
+/** aio_enable_external: one reason less; the last one wakes the context, whose handlers may be ready (B48). Common. */
 export function aioEnableExternal(ctx: AioContext): void {
   assert(
     ctx.externalDisableCount > 0,

@@ -33,12 +33,12 @@ export class IoOperation {
 
 const outstanding = perMachine((): IoOperation[] => []);
 
-/** Operations that the host has not completed, oldest first. */
+/** Operations that the host has not completed, oldest first. Common. */
 export function outstandingOperations(): readonly IoOperation[] {
   return outstanding();
 }
 
-/** Take the outstanding operation at `rank` (from 0, oldest first) out of the list. */
+/** Take the outstanding operation at `rank` (from 0, oldest first) out of the list. Common. */
 export function takeOutstanding(rank: number): IoOperation {
   const operation = outstanding().splice(rank, 1)[0];
   assert(operation !== undefined, "the rank is that of an outstanding operation");
@@ -47,7 +47,7 @@ export function takeOutstanding(rank: number): IoOperation {
 
 /**
  * A synchronous call to the host: open, size, ...; its result is recorded. A truncate, which has no other answer than its
- * `ret`, is recorded with the size that was asked for, so that replay notices another one. Paths stay out of traces.
+ * `ret`, is recorded with the size that was asked for, so that replay notices another one. Paths stay out of traces. Common.
  */
 export function hostCall(request: HostCallRequest): HostResult {
   const result = machine.host.call(request);
@@ -59,7 +59,7 @@ export function hostCall(request: HostCallRequest): HostResult {
   return { ret: result.ret, value };
 }
 
-/** Submit an operation and wait for it; returns what the host returned (>= 0 or a negated errno). */
+/** Submit an operation and wait for it; returns what the host returned (>= 0 or a negated errno). Common. */
 export function* hostSubmit(
   type: HostOpType,
   handle: HostHandle,
@@ -79,20 +79,22 @@ export function* hostSubmit(
   return operation.ret;
 }
 
-/** The clock, in nanoseconds since the run began. Recorded: ask rarely. */
+/** The clock, in nanoseconds since the run began. Recorded: ask rarely. Common. */
 export function clockNs(): VirtualNs {
   const now = machine.host.readClock();
   machine.probe.emitWide(Ev.clock_read, now, machine.takeSteps());
   return now;
 }
 
-/** Memory for a guest: poisoned in replay. */
+/** Memory for a guest: poisoned in replay. Common. */
 export function hostAllocate(bytes: number): GuestBuffer {
   assert(bytes >= 0, "byte counts are not negative");
   return machine.host.allocate(bytes as ByteCount);
 }
 
-/** A decision that depends on guest data: `decide` may look at it; in replay the recorded answer comes back instead. */
+/**
+ * A decision that depends on guest data: `decide` may look at it; in replay the recorded answer comes back instead. Common.
+ */
 export function hostDecide(site: SiteId, decide: () => number): number {
   const value = machine.host.decide(decide);
   machine.probe.emit(Ev.data_decision, site, value, machine.takeSteps());

@@ -13,7 +13,7 @@ export interface CountingInbox extends Inbox {
   received: number;
 }
 
-/** The inbox of `owner`, for its host. */
+/** The inbox of `owner`, for its host. Common. */
 export function inboxOf(owner: Machine): CountingInbox {
   const probe = owner.probe;
   const inbox: CountingInbox = {

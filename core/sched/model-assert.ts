@@ -14,7 +14,7 @@ export class ModelAssertion extends Error {
   }
 }
 
-/** QEMU asserts `condition` here; `text` is static and names the condition as the C source writes it. */
+/** QEMU asserts `condition` here; `text` is static and names the condition as the C source writes it. Common. */
 export function modelAssert(condition: boolean, text: string, site = 0): asserts condition {
   if (condition) return;
   machine.probe.emit(Ev.model_assert, site, machine.probe.intern(text));

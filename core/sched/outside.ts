@@ -13,6 +13,7 @@ import {
   qemuCoroutineYield,
 } from "./coroutine.ts";
 import { machine } from "./current.ts";
+import { ioOrGsCode } from "./domain.ts";
 import { modelAssert } from "./model-assert.ts";
 import { aioWaitKick, aioWaitWhile } from "./wait.ts";
 
@@ -24,7 +25,7 @@ interface Answer<T> {
 
 /**
  * The one door from a coroutine to thread level (design D2): `body` runs from a bottom half of `ctx`, this coroutine yields
- * and is woken with the result. QEMU's drain hand-off (bdrv_co_yield_to_drain) is built so.
+ * and is woken with the result. QEMU's drain hand-off (bdrv_co_yield_to_drain) is built so. Common.
  */
 export function* coRunOutside<T>(ctx: AioContext, body: () => Polls<T>): Co<T> {
   const co = qemuCoroutineSelf();
@@ -44,6 +45,7 @@ export function* coRunOutside<T>(ctx: AioContext, body: () => Polls<T>): Co<T> {
  * Polls, which "synchronous" functions such as bdrv_flush hide in C.
  */
 export function* runInCoroutine<T>(ctx: AioContext, body: () => Co<T>, site: SiteId): Polls<T> {
+  ioOrGsCode(ctx, site);
   assert(machine.currentCoroutine === null, "in a coroutine call the body itself");
   const answer: Answer<T> = { ready: false };
   const co = qemuCoroutineCreate(function* (): Co<void> {

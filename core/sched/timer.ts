@@ -25,12 +25,12 @@ export class Timer {
 
 const armed = perMachine(() => new Map<number, Timer>());
 
-/** aio_timer_new: a timer of `ctx`, not armed. */
+/** aio_timer_new: a timer of `ctx`, not armed. Common. */
 export function timerNew(ctx: AioContext, handler: Handler): Timer {
   return new Timer(nextId(machine, "timer") as TimerId, ctx, handler);
 }
 
-/** timer_mod: fire at `deadlineNs`, whatever was asked before. */
+/** timer_mod: fire at `deadlineNs`, whatever was asked before. Common. */
 export function timerMod(timer: Timer, deadlineNs: VirtualNs): void {
   assert(deadlineNs >= 0, "deadlines are not negative");
   disarm(timer);
@@ -40,7 +40,7 @@ export function timerMod(timer: Timer, deadlineNs: VirtualNs): void {
   machine.host.timerArmed(timer.id, deadlineNs);
 }
 
-/** timer_del: it does not fire, even if its deadline has passed and it waits for its turn. */
+/** timer_del: it does not fire, even if its deadline has passed and it waits for its turn. Common. */
 export function timerDel(timer: Timer): void {
   if (disarm(timer)) machine.probe.emit(Ev.timer_del, timer.id);
 }
@@ -50,12 +50,12 @@ export function timerPending(timer: Timer): boolean {
   return timer.deadlineNs !== null || timer.ctx.expiredTimers.includes(timer);
 }
 
-/** The armed timer numbered `id`; undefined when it was deleted. */
+/** The armed timer numbered `id`; undefined when it was deleted. Common. */
 export function armedTimer(id: number): Timer | undefined {
   return armed().get(id);
 }
 
-/** The host says that the deadline has passed: the timer waits for its turn in its context. */
+/** The host says that the deadline has passed: the timer waits for its turn in its context. Common. */
 export function timerExpired(timer: Timer): void {
   armed().delete(timer.id);
   timer.deadlineNs = null;
@@ -72,7 +72,7 @@ function disarm(timer: Timer): boolean {
   return true;
 }
 
-/** qemu_co_sleep_ns: let this coroutine sleep for `ns` nanoseconds; nothing else may wake it meanwhile. */
+/** qemu_co_sleep_ns: let this coroutine sleep for `ns` nanoseconds; nothing else may wake it meanwhile. Common. */
 export function* qemuCoSleepNs(ns: number): Co<void> {
   const co = qemuCoroutineSelf();
   assert(co.ctx !== null, "a running coroutine has a context");

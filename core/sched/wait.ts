@@ -12,6 +12,7 @@ import { aioPoll } from "./aio-poll.ts";
 import { aioBhScheduleOneshot } from "./bottom-half.ts";
 import type { Handler, Polls } from "./colours.ts";
 import { machine, nextId, perMachine } from "./current.ts";
+import { globalStateCode, ioOrGsCode } from "./domain.ts";
 import { modelAssert } from "./model-assert.ts";
 
 const globalAioWait = perMachine(() => ({ numWaiters: 0 }));
@@ -25,6 +26,7 @@ export function* aioWaitWhile(
   busy: () => boolean,
   site: SiteId,
 ): Polls<boolean> {
+  ioOrGsCode(ctx, site);
   return yield* waitWhile(ctx, busy, site, true);
 }
 
@@ -34,6 +36,7 @@ export function* aioWaitWhileUnlocked(
   busy: () => boolean,
   site: SiteId,
 ): Polls<boolean> {
+  ioOrGsCode(ctx, site);
   return yield* waitWhile(ctx, busy, site, false);
 }
 
@@ -74,7 +77,9 @@ function* waitWhile(
   return waited;
 }
 
-/** aio_wait_kick: whoever lowered a counter or changed a condition calls this afterwards; wakes main's waits, no other. */
+/**
+ * aio_wait_kick: whoever lowered a counter or changed a condition calls this afterwards; wakes main's waits, no other. Common.
+ */
 export function aioWaitKick(): void {
   const { numWaiters } = globalAioWait();
   machine.probe.emit(Ev.kick, numWaiters);
@@ -83,6 +88,7 @@ export function aioWaitKick(): void {
 
 /** aio_wait_bh_oneshot: run `handler` in `ctx` and wait until it has run. Main only. Polls. */
 export function* aioWaitBhOneshot(ctx: AioContext, handler: Handler, site: SiteId): Polls<void> {
+  globalStateCode(site);
   modelAssert(
     machine.currentContext === machine.mainContext,
     "qemu_get_current_aio_context() == qemu_get_aio_context()",
@@ -97,7 +103,7 @@ export function* aioWaitBhOneshot(ctx: AioContext, handler: Handler, site: SiteI
   yield* aioWaitWhile(ctx, () => !done, site);
 }
 
-/** in_aio_context_home_thread: whether the running thread is the one that polls `ctx`. */
+/** in_aio_context_home_thread: whether the running thread is the one that polls `ctx`. Common. */
 export function inAioContextHomeThread(ctx: AioContext): boolean {
   return machine.currentContext === ctx;
 }

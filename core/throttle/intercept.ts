@@ -9,7 +9,7 @@
 // after the other, each waking the next, and the section's poll waits for them since they count in flight.
 
 import { assert, must } from "../base/index.ts";
-import { Ev } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   aioCoEnter,
   aioWaitKick,
@@ -39,6 +39,11 @@ import {
   timerOf,
 } from "./state.ts";
 
+const SITE_THROTTLE_GROUP_CO_IO_LIMITS_INTERCEPT = site("throttle_group_co_io_limits_intercept");
+const SITE_SCHEDULE_NEXT_REQUEST = site("schedule_next_request");
+const SITE_THROTTLE_GROUP_RESTART_TGM = site("throttle_group_restart_tgm");
+const SITE_TIMER_CB = site("timer_cb");
+
 /**
  * throttle_group_co_io_limits_intercept (throttle-groups.c:360): a request of `bytes` wants to start; come back when it may. The
  * caller counts in flight, so that a drain waits for it.
@@ -48,7 +53,7 @@ export function* throttleGroupCoIoLimitsIntercept(
   bytes: number,
   direction: Direction,
 ): Co<void> {
-  ioCode();
+  ioCode(null, SITE_THROTTLE_GROUP_CO_IO_LIMITS_INTERCEPT);
   assert(bytes >= 0, "byte counts are not negative");
   const group = groupOf(tgm);
   qemuMutexLock(group.lock);
@@ -125,7 +130,7 @@ function* coScheduleNextRequest(tgm: ThrottleGroupMember, direction: Direction):
 
 /** schedule_next_request (throttle-groups.c:320) at thread level. The caller holds the group's lock. */
 export function scheduleNextRequest(tgm: ThrottleGroupMember, direction: Direction): void {
-  ioCode();
+  ioCode(null, SITE_SCHEDULE_NEXT_REQUEST);
   assert(groupOf(tgm).lock.held, "the caller holds the group's lock");
   const token = mayStart(tgm, direction);
   if (token !== null) fireAtOnce(token, direction);
@@ -171,7 +176,7 @@ function* restartQueueEntry(tgm: ThrottleGroupMember, direction: Direction): Co<
 
 /** throttle_group_restart_tgm (throttle-groups.c:446): let requests that wait look again, now. Nothing for who is in no group. */
 export function throttleGroupRestartTgm(tgm: ThrottleGroupMember): void {
-  ioCode();
+  ioCode(null, SITE_THROTTLE_GROUP_RESTART_TGM);
   assert(tgm.restartPending >= 0, "restarts end once");
   if (tgm.group === null) return;
   for (const direction of DIRECTIONS) {
@@ -187,7 +192,7 @@ export function throttleGroupRestartTgm(tgm: ThrottleGroupMember): void {
 
 /** timer_cb (throttle-groups.c:505): the wait of the oldest request is over. */
 export function throttleTimerCb(tgm: ThrottleGroupMember, direction: Direction): void {
-  ioCode();
+  ioCode(null, SITE_TIMER_CB);
   const group = groupOf(tgm);
   assert(group.members.includes(tgm), "timers are those of members");
   qemuMutexLock(group.lock);

@@ -39,6 +39,10 @@ import {
 
 const SITE_UNREGISTER = site("throttle_group_unregister_tgm");
 const SITE_DETACH = site("throttle_group_detach_aio_context");
+const SITE_THROTTLE_GROUP_REGISTER_TGM = site("throttle_group_register_tgm");
+const SITE_THROTTLE_GROUP_CONFIG = site("throttle_group_config");
+const SITE_THROTTLE_GROUP_GET_CONFIG = site("throttle_group_get_config");
+const SITE_THROTTLE_GROUP_ATTACH_AIO_CONTEXT = site("throttle_group_attach_aio_context");
 
 /** throttle_group_register_tgm (throttle-groups.c:540): `tgm`, in `ctx`, is a member of the group `name`, made if need be. */
 export function throttleGroupRegisterTgm(
@@ -46,7 +50,7 @@ export function throttleGroupRegisterTgm(
   name: string,
   ctx: AioContext,
 ): void {
-  globalStateCode();
+  globalStateCode(SITE_THROTTLE_GROUP_REGISTER_TGM);
   assert(tgm.group === null, "a member is in one group");
   const group = throttleGroupIncref(name);
   tgm.group = group;
@@ -101,7 +105,7 @@ export function* throttleGroupUnregisterTgm(tgm: ThrottleGroupMember): Polls<voi
 
 /** throttle_group_config (throttle-groups.c:472): new limits for the whole group of `tgm`, whose requests look again. */
 export function throttleGroupConfig(tgm: ThrottleGroupMember, cfg: ThrottleConfig): void {
-  globalStateCode();
+  globalStateCode(SITE_THROTTLE_GROUP_CONFIG);
   const group = groupOf(tgm);
   assert(throttleProblem(cfg) === null, "limits are checked where they come from");
   qemuMutexLock(group.lock);
@@ -112,7 +116,7 @@ export function throttleGroupConfig(tgm: ThrottleGroupMember, cfg: ThrottleConfi
 
 /** throttle_group_get_config (throttle-groups.c:490): the limits of the group of `tgm`, as a copy. */
 export function throttleGroupGetConfig(tgm: ThrottleGroupMember): ThrottleConfig {
-  globalStateCode();
+  globalStateCode(SITE_THROTTLE_GROUP_GET_CONFIG);
   const group = groupOf(tgm);
   assert(group.members.includes(tgm), "who is in a group is one of its members");
   qemuMutexLock(group.lock);
@@ -130,7 +134,7 @@ export function throttleGroupGetName(tgm: ThrottleGroupMember): string {
 
 /** throttle_group_attach_aio_context (throttle-groups.c:622): after a detach, the timers of `tgm` are in `ctx`. */
 export function throttleGroupAttachAioContext(tgm: ThrottleGroupMember, ctx: AioContext): void {
-  globalStateCode();
+  globalStateCode(SITE_THROTTLE_GROUP_ATTACH_AIO_CONTEXT);
   assert(tgm.aioContext === null, "a member is detached before it is attached");
   throttleTimersAttachAioContext(timersOf(tgm), ctx);
   tgm.aioContext = ctx;
