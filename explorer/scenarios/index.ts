@@ -29,6 +29,7 @@ import orderJob from "./order-job.ts";
 import orderNodeCounter from "./order-node-counter.ts";
 import orderQueueWake from "./order-queue-wake.ts";
 import orderThread from "./order-thread.ts";
+import patch08 from "./patch-08.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
 
@@ -61,6 +62,7 @@ export const SCENARIOS: readonly Scenario[] = [
   orderNodeCounter,
   orderQueueWake,
   orderThread,
+  patch08,
   setBacking,
   setBackingAbort,
 ];
