@@ -11,6 +11,7 @@ import { blockBackend } from "./block-backend.ts";
 import { blockIothreadContext } from "./block-iothread-context.ts";
 import { blockjob } from "./blockjob.ts";
 import { blockjobTxn } from "./blockjob-txn.ts";
+import { coroutine } from "./coroutine.ts";
 import { bdrvGraphMod } from "./graph-mod.ts";
 import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
@@ -29,4 +30,5 @@ export const FAMILIES: readonly QemuFamily[] = [
   throttle,
   blockjob,
   blockjobTxn,
+  coroutine,
 ];

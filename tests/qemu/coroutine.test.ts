@@ -1,0 +1,4 @@
+import { coroutine } from "./coroutine.ts";
+import { qemuCases } from "./support/register.ts";
+
+qemuCases(coroutine);
