@@ -1,9 +1,11 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
+import { aio } from "./aio.ts";
 import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
+import { bdrvDrainGraph } from "./bdrv-drain-graph.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
@@ -17,10 +19,12 @@ import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
 
 export const FAMILIES: readonly QemuFamily[] = [
+  aio,
   bdrvDrainContext,
   bdrvDrainCounters,
   bdrvDrainDetach,
   bdrvDrainDetachIndirect,
+  bdrvDrainGraph,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
   bdrvDrainReplace,

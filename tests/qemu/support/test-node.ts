@@ -36,6 +36,9 @@ export const testDriver: BlockDriver = {
   formatName: "test",
   isFilter: false,
   supportsBacking: true,
+  *changeBackingFile(): Polls<number> {
+    return 0;
+  },
   close: (bs) => {
     if (testStateOf(bs).drainCount <= 0)
       throw new CaseFailure("a node is closed although s->drain_count is not above 0");
