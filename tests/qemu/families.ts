@@ -2,6 +2,7 @@
 
 import { aio } from "./aio.ts";
 import { bdrvDrainContext } from "./bdrv-drain-context.ts";
+import { bdrvDrainBlockjob } from "./bdrv-drain-blockjob.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
@@ -19,6 +20,7 @@ import type { QemuFamily } from "./support/index.ts";
 import { throttle } from "./throttle.ts";
 
 export const FAMILIES: readonly QemuFamily[] = [
+  bdrvDrainBlockjob,
   aio,
   bdrvDrainContext,
   bdrvDrainCounters,
