@@ -1,0 +1,4 @@
+import { aio } from "./aio.ts";
+import { qemuCases } from "./support/register.ts";
+
+qemuCases(aio);
