@@ -29,6 +29,7 @@ import {
 } from "../sched/index.ts";
 
 const SITE_OPEN = site("bdrv_open");
+const SITE_SUBMIT = site("raw_co_prw");
 
 /** C: BDRVRawState of file-posix.c. */
 class FileState {
@@ -128,7 +129,7 @@ function* submit(
   bytes: number,
   qiov: Qiov | null,
 ): Co<number> {
-  ioCode();
+  ioCode(bs.aioContext, SITE_SUBMIT);
   const { handle } = stateOf(bs);
   const iov = qiov === null ? null : qiov.buffer;
   const start = qiov === null ? 0 : qiov.start;

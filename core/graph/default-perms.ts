@@ -26,6 +26,7 @@ import {
 } from "./state.ts";
 
 const SITE_DEFAULT_PERMS = site("bdrv_default_perms");
+const SITE_IS_WRITABLE = site("bdrv_is_writable");
 const SITE_IS_WRITABLE_AFTER_REOPEN = site("bdrv_is_writable_after_reopen");
 
 const STORAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA;
@@ -65,7 +66,7 @@ export function bdrvIsWritableAfterReopen(
 
 /** bdrv_is_writable (block.c:2185). */
 export function bdrvIsWritable(bs: BlockDriverState): boolean {
-  ioCode(bs.aioContext);
+  ioCode(bs.aioContext, SITE_IS_WRITABLE);
   assert(bs.id > 0, "a node has a number");
   return isWritable(bs);
 }

@@ -28,6 +28,7 @@ import { jobIsCompletedLocked } from "./status.ts";
 import { jobSetAioContext } from "./sync.ts";
 
 const SITE_ADD = site("block_job_add_bdrv");
+const SITE_POLL = site("child_job_drained_poll");
 const SITE_HAS = site("block_job_has_bdrv");
 const SITE_REMOVE_ALL = site("block_job_remove_all_bdrv");
 
@@ -56,7 +57,7 @@ export const childJob: BdrvChildClass = {
 
 /** child_job_drained_poll (blockjob.c:102): a job that is not busy has nothing in flight, and none of its code runs before a pause. */
 function childJobDrainedPoll(child: BdrvChild, section: SectionId): boolean {
-  ioCode();
+  ioCode(null, SITE_POLL);
   const blockJob = jobOf(child);
   const { job } = blockJob;
   const isBusy = withJobLock(() => {

@@ -33,7 +33,7 @@ export function globalStateCode(site: SiteId = 0 as SiteId): void {
 }
 
 /** IO_CODE: the caller runs in the thread of `home`, or holds its lock; see the table above. Common. */
-export function ioCode(home: AioContext | null = null, site: SiteId = 0 as SiteId): void {
+export function ioCode(home: AioContext | null, site: SiteId): void {
   const ctx = machine.currentContext;
   assert(ctx !== null, "I/O code runs inside a step");
   if (ctx === home || home === null) return;
@@ -42,7 +42,7 @@ export function ioCode(home: AioContext | null = null, site: SiteId = 0 as SiteI
 }
 
 /** IO_OR_GS_CODE: the caller runs in the thread of `home` or in the main context, where it may poll. Common. */
-export function ioOrGsCode(home: AioContext | null = null, site: SiteId = 0 as SiteId): void {
+export function ioOrGsCode(home: AioContext | null, site: SiteId): void {
   const ctx = machine.currentContext;
   assert(ctx !== null, "I/O code runs inside a step");
   if (ctx === home || home === null || ctx === machine.mainContext) return;
