@@ -29,12 +29,14 @@ import {
   bdrvAppend,
   bdrvDelChild,
   bdrvDropFilter,
+  bdrvDropIntermediate,
   bdrvFilterOrCowBs,
   bdrvFilterOrCowChild,
   bdrvFreezeBackingChain,
   bdrvInsertNode,
   bdrvRecurseHasChild,
   bdrvRef,
+  bdrvReopenSetReadOnly,
   bdrvReplaceNode,
   bdrvSetBackingHd,
   bdrvTryChangeAioContext,
@@ -51,6 +53,7 @@ import {
 } from "#core/io";
 import { site } from "#core/probe";
 import { type Polls, patchOn } from "#core/sched";
+import { endJob, pauseJob, startJob } from "./job-moves.ts";
 import type { StormState } from "./storm-state.ts";
 
 const SITE = site("storm");
@@ -94,6 +97,11 @@ export const MOVES: readonly Move[] = [
   { name: "set permissions", weight: 4, counted: true, run: setPermissions },
   { name: "freeze chain", weight: 3, counted: true, run: freezeChain },
   { name: "unfreeze chain", weight: 3, counted: false, run: unfreezeChain },
+  { name: "drop intermediate", weight: 3, counted: true, run: dropIntermediate },
+  { name: "reopen", weight: 3, counted: true, run: reopen },
+  { name: "start job", weight: 4, counted: true, run: startJob },
+  { name: "pause job", weight: 3, counted: true, run: pauseJob },
+  { name: "end job", weight: 4, counted: false, run: endJob },
   { name: "begin section", weight: 6, counted: false, run: beginSection },
   { name: "end section", weight: 8, counted: false, run: endSection },
   { name: "drain", weight: 3, counted: false, run: drainOnce },
@@ -294,6 +302,20 @@ export function* unfreezeChain(storm: StormState): Polls<void> {
   if (chain === undefined) return;
   bdrvUnfreezeBackingChain(chain.bs, chain.base);
   yield* storm.unref(chain.bs);
+}
+
+/** The nodes below `top` down to one of the chain go; all parents of `top` get that one. */
+function* dropIntermediate(storm: StormState): Polls<void> {
+  const top = storm.pick(storm.nodes(), (node) => bdrvFilterOrCowBs(node) !== null);
+  if (top === undefined) return;
+  let base = bdrvFilterOrCowBs(top);
+  for (let at = base; at !== null && storm.prng.chance(1, 2); at = bdrvFilterOrCowBs(at)) base = at;
+  if (base !== null) yield* storm.attempt(() => bdrvDropIntermediate(top, base));
+}
+
+function* reopen(storm: StormState): Polls<void> {
+  const bs = storm.pick(storm.nodes());
+  if (bs !== undefined) yield* storm.attempt(() => bdrvReopenSetReadOnly(bs, !bs.readOnly));
 }
 
 function* beginSection(storm: StormState): Polls<void> {

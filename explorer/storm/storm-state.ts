@@ -17,6 +17,7 @@ import {
 } from "#core/graph";
 import type { AioContext, Polls } from "#core/sched";
 import type { World } from "../world.ts";
+import type { StormJob } from "./job-moves.ts";
 import { snapshotOfGraph } from "./snapshot.ts";
 
 /** One operation in so many is made to fail. */
@@ -52,6 +53,7 @@ export class StormState {
   readonly drives: readonly BlockBackend[];
   readonly sections: OpenSection[] = [];
   readonly frozen: FrozenChain[] = [];
+  readonly jobs: StormJob[] = [];
   /** By move. */
   readonly tallies = new Map<string, StormTally>();
   /** References that the storm holds, by node. */

@@ -27,6 +27,7 @@ import {
 } from "#core/sched";
 import type { Scenario } from "../scenario.ts";
 import type { World } from "../world.ts";
+import { endJob } from "./job-moves.ts";
 import { endSection, MOVES, type Move, NODE_BYTES, unfreezeChain } from "./moves.ts";
 import { StormState, type StormTally } from "./storm-state.ts";
 
@@ -76,6 +77,7 @@ function* main(world: World): Polls<ReadonlyMap<string, StormTally>> {
   // A guest's request may wait at a gate that one of them keeps closed.
   while (state.sections.length > 0) yield* endSection(state);
   yield* world.joinGuests();
+  while (state.jobs.length > 0) yield* endJob(state);
   while (state.frozen.length > 0) yield* unfreezeChain(state);
   yield* giveBack(state);
   yield* world.stopIothreads();
