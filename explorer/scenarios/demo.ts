@@ -128,7 +128,7 @@ function* openDisk(world: World, index: number): Polls<DemoDisk> {
   const bs = yield* rawOpen(`disk${index}`, file);
   const blk = blkNew(ctx, { name: `drive${index}`, allowWriteBeyondEof: true });
   // A device is attached: nobody moves this BlockBackend to another context.
-  blk.devOps = {};
+  blk.dev = { id: blk.name };
   yield* blkInsertBs(blk, bs);
   return {
     name: `disk${index}`,
@@ -156,6 +156,7 @@ function makeImage(path: string, bytes: number): void {
 
 function* closeDisk(disk: DemoDisk): Polls<void> {
   yield* aioContextAcquire(disk.ctx);
+  disk.blk.dev = null;
   yield* blkUnref(disk.blk);
   aioContextRelease(disk.ctx);
   // Nobody keeps the nodes in the iothread any more: they have gone back to main.

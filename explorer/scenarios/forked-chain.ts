@@ -48,7 +48,7 @@ export function* forkedChain(world: World): Polls<ForkedChain> {
   const top = yield* overlayOpen({ nodeName: "top", size: NODE_BYTES, backing: old });
   const drive = blkNew(ctx, { name: "drive" });
   // A device is attached: nobody moves this BlockBackend to another context.
-  drive.devOps = {};
+  drive.dev = { id: drive.name };
   yield* blkInsertBs(drive, top);
   return { ctx, drive, top, old, fresh };
 }
@@ -79,6 +79,7 @@ export function* guestWhile(
 
 /** Let go of everything. Polls. */
 export function* closeForkedChain(world: World, chain: ForkedChain): Polls<void> {
+  chain.drive.dev = null;
   yield* blkUnref(chain.drive);
   yield* bdrvUnref(chain.top);
   yield* bdrvUnref(chain.old);

@@ -54,7 +54,7 @@ export function* openDrive(
 ): Polls<BlockBackend> {
   const drive = blkNew(ctx, { name: "drive", ...options });
   // A device is attached: nobody moves this BlockBackend to another context.
-  drive.devOps = {};
+  drive.dev = { id: drive.name };
   yield* blkInsertBs(drive, bs);
   return drive;
 }
@@ -75,6 +75,7 @@ export function* closeChain(world: World, { drive, top, base }: Chain): Polls<vo
   yield* world.joinGuests();
   yield* locked(base.aioContext, () => bdrvUnref(base));
   yield* world.stopIothreads();
+  drive.dev = null;
   yield* locked(top.aioContext, () => blkUnref(drive));
   yield* bdrvUnref(top);
 }

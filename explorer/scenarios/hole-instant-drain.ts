@@ -79,6 +79,7 @@ function* main(world: World): Polls<void> {
   yield* blkRemoveBs(drive);
   yield* world.joinGuests();
   yield* bdrvUnref(throttle);
+  drive.dev = null;
   yield* blkUnref(drive);
   yield* world.stopIothreads();
 }

@@ -76,7 +76,7 @@ function* open(world: World): Polls<MirroredPair> {
   const pair = yield* quorumOpen("pair", [first, second]);
   const drive = blkNew(ctx, { name: "drive" });
   // A device is attached: nobody moves this BlockBackend to another context.
-  drive.devOps = {};
+  drive.dev = { id: drive.name };
   yield* blkInsertBs(drive, pair);
   yield* bdrvDrainedEnd(second, SETUP);
   yield* bdrvDrainedEnd(first, SETUP);

@@ -278,7 +278,7 @@ function* changeContext(storm: StormState): Polls<void> {
 function* setPermissions(storm: StormState): Polls<void> {
   const drive = storm.pick(storm.drives);
   if (drive === undefined) return;
-  const perm = drive.devOps === null ? storm.prng.below(BLK_PERM_ALL + 1) : drive.perm;
+  const perm = drive.dev === null ? storm.prng.below(BLK_PERM_ALL + 1) : drive.perm;
   const sharedPerm = BLK_PERM_ALL & ~(1 << storm.prng.below(8));
   yield* storm.attempt(() => blkSetPerm(drive, { perm, sharedPerm }));
 }

@@ -93,7 +93,7 @@ function newDrive(contexts: readonly AioContext[], index: number): BlockBackend 
     allowAioContextChange: !isDevice,
     perm: isDevice ? BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE : 0,
   });
-  if (isDevice) drive.devOps = {};
+  if (isDevice) drive.dev = { id: drive.name };
   return drive;
 }
 
@@ -125,7 +125,10 @@ function* guest(drive: BlockBackend, prng: Prng, goesOn: () => boolean): Co<void
 /** Drop everything; the graph is empty then. Polls. */
 function* giveBack(state: StormState): Polls<void> {
   yield* state.run("give back", function* (): Polls<void> {
-    for (const drive of state.drives) yield* blkUnref(drive);
+    for (const drive of state.drives) {
+      drive.dev = null;
+      yield* blkUnref(drive);
+    }
     for (let bs = heldOf(state); bs !== undefined; bs = heldOf(state)) yield* state.unref(bs);
   });
   assert(bdrvAllStates().length === 0, "when all references are dropped, no node is left");
