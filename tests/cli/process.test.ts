@@ -79,7 +79,7 @@ describe("bin/quiesce", () => {
         { env },
       );
       const ended = endOf(child);
-      await until(() => existsSync(output) && statSync(output).size > 5_000);
+      await until(() => existsSync(output) && statSync(output).size > 40_000);
       child.kill(signal);
       const { status, stderr } = await ended;
       expect(status).toBe(code);
