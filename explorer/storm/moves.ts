@@ -151,7 +151,7 @@ function* opened(storm: StormState, open: () => Polls<BlockDriverState>): Polls<
   const openAndHold = function* (): Polls<void> {
     storm.hold(yield* open());
   };
-  yield* storm.attempt(openAndHold, true);
+  yield* storm.attempt(openAndHold, "composite");
 }
 
 function* openLeaf(storm: StormState): Polls<void> {
@@ -304,13 +304,15 @@ export function* unfreezeChain(storm: StormState): Polls<void> {
   yield* storm.unref(chain.bs);
 }
 
-/** The nodes below `top` down to one of the chain go; all parents of `top` get that one. */
+/** The nodes from `top` down to one of the chain go; all parents of `top` get that one. QEMU cannot take it back. */
 function* dropIntermediate(storm: StormState): Polls<void> {
   const top = storm.pick(storm.nodes(), (node) => bdrvFilterOrCowBs(node) !== null);
   if (top === undefined) return;
   let base = bdrvFilterOrCowBs(top);
   for (let at = base; at !== null && storm.prng.chance(1, 2); at = bdrvFilterOrCowBs(at)) base = at;
-  if (base !== null) yield* storm.attempt(() => bdrvDropIntermediate(top, base));
+  if (base === null) return;
+  const below = base;
+  yield* storm.attempt(() => bdrvDropIntermediate(top, below), "one-way");
 }
 
 function* reopen(storm: StormState): Polls<void> {

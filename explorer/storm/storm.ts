@@ -129,11 +129,7 @@ function* giveBack(state: StormState): Polls<void> {
       drive.dev = null;
       yield* blkUnref(drive);
     }
-    for (let bs = heldOf(state); bs !== undefined; bs = heldOf(state)) yield* state.unref(bs);
+    for (let bs = state.held(); bs !== undefined; bs = state.held()) yield* state.unref(bs);
   });
   assert(bdrvAllStates().length === 0, "when all references are dropped, no node is left");
-}
-
-function heldOf(state: StormState): ReturnType<StormState["nodes"]>[number] | undefined {
-  return state.nodes().find((bs) => state.holds(bs));
 }
