@@ -1,5 +1,5 @@
 // The kinds of edges of the two happens-before orders, each of which can be switched off (`AnalyzeOptions.disableEdges`) to
-// see what rests on it. Design D9 gives the sanctioned ones, section 2.12 of the QEMU reference the rest.
+// see what rests on it; "same-thread" is the only one that cannot, as the clocks are those of the contexts. Design D9 gives the sanctioned ones, section 2.12 of the QEMU reference the rest.
 
 /** Edges of the sanctioned order: the protocol promises them. */
 export const SANCTIONED_EDGES = [
