@@ -29,7 +29,14 @@ import orderJob from "./order-job.ts";
 import orderNodeCounter from "./order-node-counter.ts";
 import orderQueueWake from "./order-queue-wake.ts";
 import orderThread from "./order-thread.ts";
+import patch01 from "./patch-01.ts";
+import patch02 from "./patch-02.ts";
+import patch05 from "./patch-05.ts";
+import patch06 from "./patch-06.ts";
+import patch07 from "./patch-07.ts";
+import patch07Held from "./patch-07-held.ts";
 import patch08 from "./patch-08.ts";
+import patch12 from "./patch-12.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
 
@@ -62,7 +69,14 @@ export const SCENARIOS: readonly Scenario[] = [
   orderNodeCounter,
   orderQueueWake,
   orderThread,
+  patch01,
+  patch02,
+  patch05,
+  patch06,
+  patch07,
+  patch07Held,
   patch08,
+  patch12,
   setBacking,
   setBackingAbort,
 ];
