@@ -8,6 +8,7 @@ import drainParentOnly from "./drain-parent-only.ts";
 import holeAttachPolls from "./hole-attach-polls.ts";
 import holeDiamond from "./hole-diamond.ts";
 import holeEdgeRequest from "./hole-edge-request.ts";
+import holeInsertBs from "./hole-insert-bs.ts";
 import holeInstantDrain from "./hole-instant-drain.ts";
 import holeIothreadDrain from "./hole-iothread-drain.ts";
 import holeNoQueuing from "./hole-no-queuing.ts";
@@ -49,6 +50,7 @@ export const SCENARIOS: readonly Scenario[] = [
   holeDiamond,
   holeEdgeRequest,
   holeInstantDrain,
+  holeInsertBs,
   holeIothreadDrain,
   holeNoQueuing,
   holePlug,
