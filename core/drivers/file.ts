@@ -46,7 +46,7 @@ class FileState {
 export const fileDriver: BlockDriver = {
   formatName: "file",
   isFilter: false,
-  close: fileClose,
+  drvClose: fileClose,
   coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
   coPwriteZeroes: (bs, offset, bytes) => submit(bs, "write_zeroes", offset, bytes, null),

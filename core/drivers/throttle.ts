@@ -62,7 +62,7 @@ export const throttleDriver: BlockDriver = {
     ),
   coPdiscard: (bs, offset, bytes) =>
     limited(bs, bytes, WRITES, () => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes)),
-  close: (bs) => throttleGroupUnregisterTgm(memberOf(bs)),
+  drvClose: (bs) => throttleGroupUnregisterTgm(memberOf(bs)),
   coDrainBegin: throttleCoDrainBegin,
   coDrainEnd: throttleCoDrainEnd,
   detachAioContext: (bs) => throttleGroupDetachAioContext(memberOf(bs)),

@@ -111,7 +111,7 @@ function* bdrvClose(bs: BlockDriverState): Polls<void> {
   yield* bdrvFlush(bs);
   // The flush may have left requests of its own.
   yield* bdrvDrain(bs, SITE_CLOSE);
-  const closing = bs.drv.close?.(bs);
+  const closing = bs.drv.drvClose?.(bs);
   if (closing !== undefined) yield* closing;
   bs.closed = true;
   const children = childrenOf(bs, SITE_CHILDREN);

@@ -61,7 +61,7 @@ export interface BlockDriver {
   /** Whether the driver takes a COW backing child. */
   readonly supportsBacking?: boolean;
   /** Release what `open` took; called by bdrv_close inside a drained section. May poll. */
-  readonly close?: (bs: BlockDriverState) => undefined | Polls<void>;
+  readonly drvClose?: (bs: BlockDriverState) => undefined | Polls<void>;
   /** Data paths: 0 or a negated errno. Missing means the driver cannot. */
   readonly coPreadv?: (
     bs: BlockDriverState,

@@ -73,39 +73,39 @@ export interface Move {
   readonly weight: number;
   /** It is an operation that can be refused, and is counted. */
   readonly counted: boolean;
-  readonly run: (storm: StormState) => Polls<void>;
+  readonly carryOut: (storm: StormState) => Polls<void>;
 }
 
 /** All of them. */
 export const MOVES: readonly Move[] = [
-  { name: "open leaf", weight: 4, counted: true, run: openLeaf },
-  { name: "open overlay", weight: 4, counted: true, run: openOverlay },
-  { name: "open raw", weight: 3, counted: true, run: openRaw },
-  { name: "open quorum", weight: 2, counted: true, run: openQuorum },
-  { name: "unref", weight: 6, counted: false, run: dropReference },
-  { name: "set backing", weight: 8, counted: true, run: setBacking },
-  { name: "append", weight: 5, counted: true, run: append },
-  { name: "insert filter", weight: 5, counted: true, run: insertFilter },
-  { name: "drop filter", weight: 5, counted: true, run: dropFilter },
-  { name: "replace node", weight: 6, counted: true, run: replaceNode },
-  { name: "add child", weight: 3, counted: true, run: addChild },
-  { name: "del child", weight: 3, counted: true, run: delChild },
-  { name: "insert bs", weight: 5, counted: true, run: insertBs },
-  { name: "remove bs", weight: 3, counted: true, run: removeBs },
-  { name: "replace bs", weight: 4, counted: true, run: replaceBs },
-  { name: "change context", weight: 4, counted: true, run: changeContext },
-  { name: "set permissions", weight: 4, counted: true, run: setPermissions },
-  { name: "freeze chain", weight: 3, counted: true, run: freezeChain },
-  { name: "unfreeze chain", weight: 3, counted: false, run: unfreezeChain },
-  { name: "drop intermediate", weight: 3, counted: true, run: dropIntermediate },
-  { name: "reopen", weight: 3, counted: true, run: reopen },
-  { name: "start job", weight: 4, counted: true, run: startJob },
-  { name: "pause job", weight: 3, counted: true, run: pauseJob },
-  { name: "end job", weight: 4, counted: false, run: endJob },
-  { name: "begin section", weight: 6, counted: false, run: beginSection },
-  { name: "end section", weight: 8, counted: false, run: endSection },
-  { name: "drain", weight: 3, counted: false, run: drainOnce },
-  { name: "drain everything", weight: 2, counted: false, run: drainEverything },
+  { name: "open leaf", weight: 4, counted: true, carryOut: openLeaf },
+  { name: "open overlay", weight: 4, counted: true, carryOut: openOverlay },
+  { name: "open raw", weight: 3, counted: true, carryOut: openRaw },
+  { name: "open quorum", weight: 2, counted: true, carryOut: openQuorum },
+  { name: "unref", weight: 6, counted: false, carryOut: dropReference },
+  { name: "set backing", weight: 8, counted: true, carryOut: setBacking },
+  { name: "append", weight: 5, counted: true, carryOut: append },
+  { name: "insert filter", weight: 5, counted: true, carryOut: insertFilter },
+  { name: "drop filter", weight: 5, counted: true, carryOut: dropFilter },
+  { name: "replace node", weight: 6, counted: true, carryOut: replaceNode },
+  { name: "add child", weight: 3, counted: true, carryOut: addChild },
+  { name: "del child", weight: 3, counted: true, carryOut: delChild },
+  { name: "insert bs", weight: 5, counted: true, carryOut: insertBs },
+  { name: "remove bs", weight: 3, counted: true, carryOut: removeBs },
+  { name: "replace bs", weight: 4, counted: true, carryOut: replaceBs },
+  { name: "change context", weight: 4, counted: true, carryOut: changeContext },
+  { name: "set permissions", weight: 4, counted: true, carryOut: setPermissions },
+  { name: "freeze chain", weight: 3, counted: true, carryOut: freezeChain },
+  { name: "unfreeze chain", weight: 3, counted: false, carryOut: unfreezeChain },
+  { name: "drop intermediate", weight: 3, counted: true, carryOut: dropIntermediate },
+  { name: "reopen", weight: 3, counted: true, carryOut: reopen },
+  { name: "start job", weight: 4, counted: true, carryOut: startJob },
+  { name: "pause job", weight: 3, counted: true, carryOut: pauseJob },
+  { name: "end job", weight: 4, counted: false, carryOut: endJob },
+  { name: "begin section", weight: 6, counted: false, carryOut: beginSection },
+  { name: "end section", weight: 8, counted: false, carryOut: endSection },
+  { name: "drain", weight: 3, counted: false, carryOut: drainOnce },
+  { name: "drain everything", weight: 2, counted: false, carryOut: drainEverything },
 ];
 
 const hasRoom = (storm: StormState, count = 1): boolean =>
@@ -326,10 +326,10 @@ function* beginSection(storm: StormState): Polls<void> {
   storm.ref(bs);
   if (storm.prng.chance(1, 2)) {
     yield* bdrvDrainedBegin(bs, SITE);
-    storm.sections.push({ bs, end: () => bdrvDrainedEnd(bs, SITE) });
+    storm.sections.push({ bs, endDrain: () => bdrvDrainedEnd(bs, SITE) });
   } else {
     yield* bdrvSubtreeDrainedBegin(bs, SITE);
-    storm.sections.push({ bs, end: () => bdrvSubtreeDrainedEnd(bs, SITE) });
+    storm.sections.push({ bs, endDrain: () => bdrvSubtreeDrainedEnd(bs, SITE) });
   }
 }
 
@@ -337,7 +337,7 @@ function* beginSection(storm: StormState): Polls<void> {
 export function* endSection(storm: StormState): Polls<void> {
   const open = storm.sections.splice(storm.prng.below(storm.sections.length + 1), 1)[0];
   if (open === undefined) return;
-  yield* open.end();
+  yield* open.endDrain();
   yield* storm.unref(open.bs);
 }
 

@@ -37,7 +37,7 @@ type Ending = keyof StormTally;
 /** A drained section that the storm has open; it holds a reference to its node. */
 export interface OpenSection {
   readonly bs: BlockDriverState;
-  readonly end: () => Polls<void>;
+  readonly endDrain: () => Polls<void>;
 }
 
 /** A chain of two nodes that the storm has frozen; it holds a reference to the upper one. */
@@ -128,7 +128,7 @@ export class StormState {
   }
 
   /** Run `move`, in whose course references are in motion. Polls. */
-  *run(name: string, move: () => Polls<void>): Polls<void> {
+  *carryOut(name: string, move: () => Polls<void>): Polls<void> {
     this.#countReferences(false);
     this.#move = name;
     yield* move();

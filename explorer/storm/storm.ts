@@ -70,7 +70,7 @@ function* main(world: World): Polls<ReadonlyMap<string, StormTally>> {
   }
   for (let left = world.number("operations"); left > 0; left--) {
     const move = drawMove(world.prng);
-    yield* state.run(move.name, () => move.run(state));
+    yield* state.carryOut(move.name, () => move.carryOut(state));
     if (world.prng.chance(1, 3)) yield* world.sleep(world.prng.below(PAUSE_NS));
   }
   isOver = true;
@@ -124,7 +124,7 @@ function* guest(drive: BlockBackend, prng: Prng, goesOn: () => boolean): Co<void
 
 /** Drop everything; the graph is empty then. Polls. */
 function* giveBack(state: StormState): Polls<void> {
-  yield* state.run("give back", function* (): Polls<void> {
+  yield* state.carryOut("give back", function* (): Polls<void> {
     for (const drive of state.drives) {
       drive.dev = null;
       yield* blkUnref(drive);

@@ -20,6 +20,7 @@ const COPIED = [
   "explorer",
   "replay",
   "scripts",
+  "tests",
   "tracer",
   "traces",
 ];

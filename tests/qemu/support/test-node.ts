@@ -39,7 +39,7 @@ export const testDriver: BlockDriver = {
   *changeBackingFile(): Polls<number> {
     return 0;
   },
-  close: (bs) => {
+  drvClose: (bs) => {
     if (testStateOf(bs).drainCount <= 0)
       throw new CaseFailure("a node is closed although s->drain_count is not above 0");
   },
