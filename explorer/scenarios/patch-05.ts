@@ -8,6 +8,7 @@
 //
 // A patch for a test: off, the test crashes as soon as patch 10 is on; with both off it passes as it always has.
 
+import { assert } from "#core/base";
 import { overlayOpen } from "#core/drivers";
 import {
   BDRV_CHILD_DATA,
@@ -46,12 +47,14 @@ function* main(world: World): Polls<void> {
   const base = yield* overlayOpen({ nodeName: "base", size: NODE_BYTES });
   bdrvRef(base);
   let edge: BdrvChild | null = null;
+  const counts = { detached: 0 };
   let isArmed = !patchOn(5);
   function* detach(): Polls<void> {
     modelAssert(edge !== null, "the callback's data is filled", BH);
     const old = edge;
     edge = null;
     yield* bdrvUnrefChild(top, old);
+    counts.detached++;
   }
   const klass: BdrvChildClass = {
     ...childOfBds,
@@ -69,6 +72,7 @@ function* main(world: World): Polls<void> {
   yield* bdrvSubtreeDrainedBegin(base, DRAIN);
   yield* world.sleep(1);
   yield* bdrvSubtreeDrainedEnd(base, DRAIN);
+  assert(counts.detached === 1, "the callback took the edge away, once");
 
   yield* bdrvUnref(top);
   yield* bdrvUnref(base);
