@@ -34,9 +34,9 @@ export function* withSubtreeDrained<T>(
   assert(nodes.length <= 2, "an operation drains what it takes from and what it gives to");
   if (!patchOn(10)) return yield* body();
   const locked = flavour === "locked";
-  for (const bs of nodes) bdrvRef(bs);
   for (const bs of nodes)
     yield* locked ? bdrvSubtreeDrainedBegin(bs, site) : bdrvSubtreeDrainedBeginUnlocked(bs, site);
+  for (const bs of nodes) bdrvRef(bs);
   const outcome = yield* settle(body);
   for (const bs of [...nodes].reverse())
     yield* locked ? bdrvSubtreeDrainedEnd(bs, site) : bdrvSubtreeDrainedEndUnlocked(bs, site);
