@@ -9,7 +9,9 @@ import { join } from "node:path";
 import { analyze } from "#analyzer";
 import { findingsText, type TraceReport } from "#analyzer/reports";
 import { recordScenario, SCENARIOS, type Scenario } from "#explorer";
+import { FAMILIES } from "#tests/qemu";
 import { bytesSource, TraceReader } from "#traces";
+import { findingEntries } from "../qemu-tests/document.ts";
 
 /** Where the document is, from the root of the project. */
 export const DOCUMENT = "docs/known-findings.md";
@@ -41,7 +43,17 @@ export function knownFindings(root: string): string {
   const sorted = [...holes].sort((a, b) => (a.name < b.name ? -1 : 1));
   const contents = sorted.map(({ name, title }) => `- [${name}](#${name}): ${title}`);
   const chapters = sorted.map((scenario) => chapterOf(scenario, sourceOf(root, scenario)));
-  return `${[INTRODUCTION, `${contents.join("\n")}\n`, ...chapters].join("\n")}`;
+  return [INTRODUCTION, `${contents.join("\n")}\n`, ...chapters, IN_CASES, declared()].join("\n");
+}
+
+const IN_CASES = `## In QEMU's own test cases
+
+What the analyzer finds in a case that QEMU passes (docs/qemu-tests.md), and what was decided about it: these are true.
+`;
+
+function declared(): string {
+  const rows = FAMILIES.flatMap(({ cases }) => cases.map((qemuCase) => ({ qemuCase })));
+  return `${findingEntries(rows)}\n`;
 }
 
 function sourceOf(root: string, { name }: Scenario): string {

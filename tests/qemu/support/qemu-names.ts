@@ -87,4 +87,9 @@ export const QEMU_NAMES: Readonly<Record<string, readonly string[]>> = {
     "drain_aio_error",
     "drain_all_aio_error",
   ]),
+  "tests/unit/test-throttle.c": each("/throttle", [
+    ..."leak_bucket compute_wait init destroy have_timer detach_attach".split(" "),
+    ..."config/enabled config/conflicting config/is_valid config/ranges config/max".split(" "),
+    ..."config/iops_size config_functions accounting groups".split(" "),
+  ]),
 };
