@@ -22,6 +22,7 @@ test.each([
   "`quiesce races FILE`",
   "`--json`",
   "`out/report.html`",
+  "`/bdrv-drain/nested`",
   "```\nnowhere/at/all.ts\n```",
 ])("%s exists, or is of no kind that can be looked up", (text) => {
   expect(problemsOf(text)).toEqual([]);

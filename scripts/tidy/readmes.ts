@@ -57,6 +57,8 @@ function missing(
   if (name.startsWith("#")) {
     return project.exists(`${name.slice(1)}/index.ts`) ? null : "is no folder with an index.ts";
   }
+  // A test case of QEMU, or a place on a machine: nothing of the project.
+  if (name.startsWith("/")) return null;
   if (PATH.test(name)) {
     if (WRITTEN_BY_RUNS.test(name)) return null;
     const path = name.replace(/\/$/, "");

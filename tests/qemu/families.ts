@@ -1,8 +1,8 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
 import { aio } from "./aio.ts";
-import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainBlockjob } from "./bdrv-drain-blockjob.ts";
+import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
 import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
