@@ -14,6 +14,7 @@ import {
   type VirtualNs,
 } from "#core/base";
 import {
+  copyContents,
   type Delivery,
   GuestBuffer,
   type Host,
@@ -191,5 +192,9 @@ export class SimulatedHost implements Host, ExternalClients {
 
   decide(decide: () => number): number {
     return decide();
+  }
+
+  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
+    copyContents(from, start, into);
   }
 }

@@ -52,6 +52,14 @@ export class ReplayedHost implements Host, Scheduler {
     return this.#arg(1);
   }
 
+  /** The events of the pieces follow that of the whole, so the piece that is asked for comes next. */
+  reveal(_from: GuestBuffer, _start: number, into: Uint8Array): void {
+    if (!this.#nextIs(Ev.revealed)) return;
+    const words = new DataView(new ArrayBuffer(16));
+    for (let slot = 0; slot < 4; slot++) words.setInt32(4 * slot, this.#arg(slot));
+    into.set(new Uint8Array(words.buffer, 0, into.length));
+  }
+
   allocate(bytes: ByteCount): GuestBuffer {
     return new GuestBuffer(bytes, null);
   }

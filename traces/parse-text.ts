@@ -77,6 +77,7 @@ class Parser {
     if (field.type === "site") return this.#site(text);
     const word = ENUM_WORDS[field.type]?.indexOf(text) ?? -1;
     if (word >= 0) return word;
+    if (field.type === "word" && /^[0-9a-f]{8}$/.test(text)) return Number.parseInt(text, 16) | 0;
     const errno = field.type === "ret" ? ERRNO_NUMBERS.get(text) : undefined;
     if (errno !== undefined) return -errno;
     return this.#number(text, field.type);

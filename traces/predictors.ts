@@ -64,6 +64,7 @@ const BY_TYPE: Readonly<Partial<Record<FieldType, Prediction>>> = {
   string: ofKind,
   handle: history,
   count: ofKind,
+  word: ofKind,
   ret: ofKind,
   steps: ofKind,
 };

@@ -101,6 +101,7 @@ function formatValue(
     return text === undefined ? `string#${value}` : JSON.stringify(text);
   }
   if (type === "ret" && value < 0) return `-${errnoName(-value)}`;
+  if (type === "word") return (value >>> 0).toString(16).padStart(8, "0");
   const word = ENUM_WORDS[type]?.[value];
   if (word !== undefined) return word;
   const prefix = ID_PREFIXES[idType ?? type] ?? "";

@@ -92,6 +92,33 @@ export function hostAllocate(bytes: number): GuestBuffer {
   return machine.host.allocate(bytes as ByteCount);
 }
 
+/** Bytes in one `revealed` event. */
+const PIECE_BYTES = 16;
+
+/**
+ * The contents of `bytes` bytes of `from`, from `start` on: for metadata that was read from an image or received from a peer.
+ * Once revealed, bytes are in the trace and are the same in replay; so reveal no guest data. Common.
+ */
+export function hostReveal(
+  site: SiteId,
+  from: GuestBuffer,
+  start: number,
+  bytes: number,
+): Uint8Array<ArrayBuffer> {
+  assert(bytes >= 0, "byte counts are not negative");
+  assert(start >= 0 && start + bytes <= from.length, "what is revealed lies inside its buffer");
+  const { host, probe } = machine;
+  probe.emit(Ev.reveal, site, bytes, machine.takeSteps());
+  const padded = new Uint8Array(Math.ceil(bytes / PIECE_BYTES) * PIECE_BYTES);
+  const words = new DataView(padded.buffer);
+  for (let at = 0; at < bytes; at += PIECE_BYTES) {
+    host.reveal(from, start + at, padded.subarray(at, Math.min(bytes, at + PIECE_BYTES)));
+    const [a, b] = [words.getInt32(at), words.getInt32(at + 4)];
+    probe.emit(Ev.revealed, a, b, words.getInt32(at + 8), words.getInt32(at + 12));
+  }
+  return padded.subarray(0, bytes);
+}
+
 /**
  * A decision that depends on guest data: `decide` may look at it; in replay the recorded answer comes back instead. Common.
  */

@@ -4,7 +4,14 @@
 // kinds of thing. Synchronous calls answer at once and are recorded as `host_call`. Operations are submitted, and come
 // back between two steps through the Inbox, recorded as `io_complete` with the rank among those outstanding.
 
-import type { ByteCount, ByteOffset, HostHandle, OpId, VirtualNs } from "../base/index.ts";
+import {
+  assert,
+  type ByteCount,
+  type ByteOffset,
+  type HostHandle,
+  type OpId,
+  type VirtualNs,
+} from "../base/index.ts";
 import type { AioContext } from "./aio-context.ts";
 
 /** What a host call returned: `ret` >= 0 or a negated errno; `value` is the size, alignment or handle asked for, else 0. */
@@ -73,12 +80,23 @@ export interface Host {
   allocate(bytes: ByteCount): GuestBuffer;
   /** A decision that depends on guest data: `decide` looks at the data, or (in replay) the recorded answer is returned. */
   decide(decide: () => number): number;
+  /**
+   * Copy contents of `from`, from `start` on, to `into`, which holds 16 bytes at most: the next piece of what is being revealed.
+   * In replay they come from the recording.
+   */
+  reveal(from: GuestBuffer, start: number, into: Uint8Array): void;
 }
 
 /** Picks which context takes the next step. */
 export interface Scheduler {
   /** `runnable` is sorted by index and not empty; `byDefault` is what the default policy picks. Must return one of `runnable`. */
   pick(runnable: readonly AioContext[], byDefault: AioContext, stepsSinceInput: number): AioContext;
+}
+
+/** The `reveal` of hosts whose guest memory has contents. Common. */
+export function copyContents(from: GuestBuffer, start: number, into: Uint8Array): void {
+  assert(from.data !== null, "memory of this host has contents");
+  into.set(from.data.subarray(start, start + into.length));
 }
 
 /** Guest memory. `data` is null when poisoned (replay): whoever looks inside without a recorded decision is stopped. */

@@ -42,6 +42,7 @@ export {
   hostAllocate,
   hostCall,
   hostDecide,
+  hostReveal,
   hostSubmit,
   IoOperation,
   outstandingOperations,

@@ -5,6 +5,7 @@ import type { ByteCount, OpId, VirtualNs } from "../base/index.ts";
 import { NullProbe, type ProbeBase } from "../probe/index.ts";
 import {
   type AioContext,
+  copyContents,
   type Delivery,
   GuestBuffer,
   type Host,
@@ -79,6 +80,10 @@ export class TestHost implements Host {
 
   decide(decide: () => number): number {
     return decide();
+  }
+
+  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
+    copyContents(from, start, into);
   }
 }
 

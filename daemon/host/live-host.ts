@@ -21,6 +21,7 @@ import {
   type VirtualNs,
 } from "#core/base";
 import {
+  copyContents,
   type Delivery,
   GuestBuffer,
   type Host,
@@ -215,6 +216,10 @@ export class LiveHost implements Host {
 
   decide(decide: () => number): number {
     return decide();
+  }
+
+  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
+    copyContents(from, start, into);
   }
 }
 
