@@ -21,7 +21,7 @@ import { Drafts } from "./drafts.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
-import { ANALYZER_LIMITS, type AnalyzerLimits } from "./limits.ts";
+import { ANALYZER_LIMITS, type AnalyzerLimits, CONTEXT_MAX } from "./limits.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";
@@ -85,6 +85,13 @@ export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): Analys
   const analysis = new Analysis(options);
   for (const batch of trace.batches) analysis.feed(batch);
   return analysis.finish(trace.sites, trace.strings);
+}
+
+function refuseContext(ctx: number): never {
+  throw new QuiesceError(
+    "limit",
+    `The trace has a context with the number ${ctx}; the analyzer follows contexts up to ${CONTEXT_MAX}.`,
+  );
 }
 
 /** An analysis under way. */
@@ -183,7 +190,7 @@ export class Analysis {
     for (let i = 0, at = 0; i < count; i++, at += WORDS_PER_EVENT) {
       const head = ints[at] as number;
       const kind = head & 0xff;
-      const ctx = (head >>> 8) & 0xff;
+      const ctx = head >>> 8;
       const use = uses[kind] as number;
       // What no context ran says something to the rules alone; it is in no order.
       if (ctx === WORLD_CTX && use !== USE_RULES) continue;
@@ -191,6 +198,7 @@ export class Analysis {
       let task = ints[at + 1] as number;
       if (task === 0 && this.#edges.hasWrappers && ctx !== 0) task = this.#wrapperTask(ctx);
       if (ctx !== now.ctx || task !== now.taskId) {
+        if (ctx > CONTEXT_MAX) refuseContext(ctx);
         this.#orders.switchTo(ctx, task);
         if (task > WRAPPER_TASK) this.#wrapperRuns(task - WRAPPER_TASK);
       }
@@ -424,18 +432,22 @@ export class Analysis {
     const edges = this.#edges;
     switch (kind) {
       case 11: // ctx_start
+        if (a < 0 || a > CONTEXT_MAX) refuseContext(a);
         edges.ctxStart(a);
         break;
       case 12: // ctx_run
+        if (a < 0 || a > CONTEXT_MAX) refuseContext(a);
         edges.ctxRun(a);
         break;
       case 13: // ctx_stop
+        if (a < 0 || a > CONTEXT_MAX) refuseContext(a);
         edges.ctxStop(a);
         break;
       case 14: // ctx_join
         edges.ctxJoin(a);
         break;
       case 24: // external_enable
+        if (a < 0 || a > CONTEXT_MAX) refuseContext(a);
         edges.externalEnable(a);
         break;
       case 126: // job_gate_read

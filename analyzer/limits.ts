@@ -2,6 +2,13 @@
 // tests set the limits low to show that.
 
 import { assert } from "#core/base";
+import { WORLD_CTX } from "#core/probe";
+
+/**
+ * The highest number of a context that the analyzer follows. The full order's clocks are quadratic in contexts: 4,096 make
+ * 128 MiB of them, at worst.
+ */
+export const CONTEXT_MAX = 4095;
 
 export interface AnalyzerLimits {
   /** Entries of a task's log before it is folded: far above a request's twenty, small enough to stay in the cache. */
@@ -12,5 +19,6 @@ export interface AnalyzerLimits {
 
 export const ANALYZER_LIMITS: AnalyzerLimits = { logEntriesMax: 512, groupsMax: 48 };
 
+assert(CONTEXT_MAX > WORLD_CTX, "the world is told from contexts before they are counted");
 assert(ANALYZER_LIMITS.logEntriesMax > 1, "a log holds a read and a release");
 assert(ANALYZER_LIMITS.groupsMax > 1, "there is something to merge");

@@ -61,7 +61,7 @@ export class Names {
   }
 
   ctx(id: number): string {
-    return this.string(this.#graph.ctxNames[id] ?? 0) || (id === 0 ? "main" : `context ${id}`);
+    return this.string(this.#graph.ctxNames.get(id) ?? 0) || (id === 0 ? "main" : `context ${id}`);
   }
 
   holdable(object: Holdable): OwnerRef {

@@ -38,6 +38,18 @@ describe("engine and oracle agree on every pair", () => {
       compare({ seed, events: 300, uniqueSites: false, exotic: false, narrow: true }, { limits });
   });
 
+  it("when there are six contexts, whatever their numbers", () => {
+    for (let seed = 1; seed <= 60; seed++)
+      compare({
+        seed,
+        events: 150,
+        uniqueSites: seed % 2 === 0,
+        exotic: seed % 3 !== 0,
+        contexts: 6,
+        contextStep: [1, 64, 301, 819][seed % 4] ?? 1,
+      });
+  });
+
   it.each(ALL)("with %s switched off", (edge) => {
     const disableEdges = new Set([edge]);
     for (let seed = 1; seed <= 30; seed++)

@@ -4,7 +4,8 @@
 // `!` and single letters are allowed in its loop. A chunk is decoded in strips, in calls of their own: one long loop would
 // be compiled while it runs for the first time, before the engine has seen what follows it, and again each time it ends.
 
-import type { EventBatch } from "#core/probe";
+import { type EventBatch, WORLD_CTX } from "#core/probe";
+import { contextEscape, contextMax } from "./limits.ts";
 import * as model from "./model.ts";
 import type { FileKind } from "./predictors.ts";
 import { ColumnReader } from "./varint.ts";
@@ -108,7 +109,10 @@ export class ColumnDecoder {
   /** Reads who runs from here on, and returns their slot. */
   #switchWho(mask: number): number {
     const memory = this.#model;
-    if ((mask & MISS_CTX) !== 0) memory.ctx = this.#columns.contexts.byte();
+    if ((mask & MISS_CTX) !== 0) {
+      const byte = this.#columns.contexts.byte();
+      memory.ctx = byte === contextEscape ? this.#manyContexts() : byte;
+    }
     if ((mask & MISS_TASK) !== 0) {
       const code = this.#columns.tasks.uint();
       const zigzag = (code - 1) >>> 0;
@@ -117,6 +121,15 @@ export class ColumnDecoder {
       if (code !== 0) memory.lastTask = memory.task;
     }
     return whoSlot(memory.ctx, memory.task);
+  }
+
+  /** The number of a context that a byte does not hold. */
+  #manyContexts(): number {
+    const ctx = this.#columns.contexts.uint();
+    if (ctx > contextMax) throw new RangeError("the number of a context is too high");
+    if (ctx < contextEscape || ctx === WORLD_CTX)
+      throw new RangeError("the number of a context is written at more length than it needs");
+    return ctx;
   }
 
   #decodeWide(kind: number, who: number, mask: number): number {

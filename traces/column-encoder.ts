@@ -5,7 +5,8 @@
 // letters are allowed in the loop.
 
 import { assert } from "#core/base";
-import type { EventBatch } from "#core/probe";
+import { type EventBatch, WORLD_CTX } from "#core/probe";
+import { contextEscape } from "./limits.ts";
 import * as model from "./model.ts";
 import { CATALOGUE_KINDS } from "./predictors.ts";
 import { ColumnWriter } from "./varint.ts";
@@ -101,7 +102,9 @@ export class ColumnEncoder {
     let mask = 0;
     if (ctx !== memory.ctx) {
       mask |= MISS_CTX;
-      this.#contexts.byte(ctx);
+      const isByte = ctx < contextEscape || ctx === WORLD_CTX;
+      this.#contexts.byte(isByte ? ctx : contextEscape);
+      if (!isByte) this.#contexts.uint(ctx);
       memory.ctx = ctx;
     }
     if (task === memory.task) return mask;

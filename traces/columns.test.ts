@@ -1,10 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { EventBatch, LAYOUTS } from "#core/probe";
+import { CTX_MAX, Ev, EventBatch, LAYOUTS, WORLD_CTX } from "#core/probe";
 import { ColumnDecoder } from "./column-decoder.ts";
 import { ColumnEncoder } from "./column-encoder.ts";
 import { CATALOGUE_KINDS } from "./predictors.ts";
 import { anyBatch, madeUp, partOf, wordsOf } from "./test-support.ts";
+import { MessageFields, MessageWriter } from "./wire.ts";
 
 /** Encodes and decodes chunk after chunk, as one file would. */
 function roundTrip(chunks: readonly EventBatch[], restart: (chunk: number) => boolean) {
@@ -84,5 +85,44 @@ describe("columns are refused when", () => {
         }
       }),
     );
+  });
+});
+
+describe("contexts", () => {
+  const batchOf = (contexts: readonly number[]): EventBatch => {
+    const batch = new EventBatch(contexts.length);
+    for (const ctx of contexts) batch.push(Ev.kick, ctx, 0, 1);
+    return batch;
+  };
+  const columnOf = (contexts: readonly number[]): Uint8Array =>
+    new MessageFields(new ColumnEncoder().encode(batchOf(contexts), true)).bytes(2);
+
+  test("take a byte each up to the 254th, and the world too; later ones say that a number follows", () => {
+    expect([...columnOf([1, 253, WORLD_CTX])]).toEqual([1, 253, 255]);
+    expect([...columnOf([254])]).toEqual([254, 0xfe, 0x01]);
+    expect([...columnOf([256])]).toEqual([254, 0x80, 0x02]);
+    expect([...columnOf([CTX_MAX])]).toEqual([254, 0xff, 0xff, 0xff, 0x07]);
+  });
+
+  test("come back as they were, by themselves and mixed", () => {
+    const contexts = [0, 253, 254, WORLD_CTX, 256, 511, 512, 1000, 65_536, CTX_MAX, 0, 767];
+    const [decoded] = roundTrip([batchOf(contexts)], () => true);
+    expect(contexts.map((_, i) => decoded?.ctx(i))).toEqual(contexts);
+    expect(contexts.map((_, i) => decoded?.kind(i))).toEqual(contexts.map(() => Ev.kick));
+  });
+
+  test.each([
+    ["too high", [254, 0x80, 0x80, 0x80, 0x08], /too high/],
+    ["longer than they need to be", [254, 3], /more length/],
+    ["the world, at length", [254, 0xff, 0x01], /more length/],
+  ])("are refused when they are %s", (_, bytes, message) => {
+    const columns = new ColumnEncoder().encode(batchOf([1]), true);
+    const fields = new MessageFields(columns);
+    const forged = new MessageWriter();
+    for (let field = 1; field <= 6; field++)
+      forged.bytes(field, field === 2 ? Uint8Array.from(bytes) : fields.bytes(field));
+    expect(() =>
+      new ColumnDecoder(CATALOGUE_KINDS).decode(forged.finish(), 1, true, new EventBatch(1)),
+    ).toThrow(message);
   });
 });

@@ -16,7 +16,7 @@ export const HISTORIES = 1 << 14;
 export const ROW_SHIFT = 3;
 /** The word of a row that holds what its event adds to the history. */
 export const ROW_HASH = 5;
-/** Slots of who runs: tasks modulo 256, then contexts that run no task. */
+/** Slots of who runs: tasks modulo 256, then contexts that run no task, modulo 256 as well. */
 const WHO_SLOTS = 512;
 const ENTITIES = 256;
 const KINDS = 256;
@@ -138,7 +138,7 @@ export function cellOf(field: number, who: number, a: number): number {
 
 /** The slot of who runs. */
 export function whoSlot(ctx: number, task: number): number {
-  return task === 0 ? 256 + ctx : task & 255;
+  return task === 0 ? 256 + (ctx & 255) : task & 255;
 }
 
 /** What an event adds to the history of who ran: odd numbers without a pattern. */

@@ -15,6 +15,7 @@ import {
   type Site,
   WORLD_CTX,
 } from "#core/probe";
+import { contextMax } from "./limits.ts";
 import type { TraceTables } from "./text.ts";
 
 /** A trace that was written as text. */
@@ -52,6 +53,7 @@ class Parser {
     const [who, ...rest] = words;
     if (who === undefined) return;
     const ctx = who === "world" ? WORLD_CTX : this.#id(who, "ctx");
+    if (ctx > contextMax) this.#refuse(`no context has a number above ${contextMax}`);
     const hasTask = rest[0] === "-" || /^t\d+$/.test(rest[0] ?? "");
     const task = hasTask && rest[0] !== "-" ? this.#id(rest[0] ?? "", "t") : 0;
     const [name = "", ...fields] = hasTask ? rest.slice(1) : rest;

@@ -1,7 +1,7 @@
 // What this folder's tests share: headers, drawn traces, random events.
 
 import fc from "fast-check";
-import { EventBatch, LAYOUTS, ProbeBase, WORDS_PER_EVENT } from "#core/probe";
+import { CTX_MAX, EventBatch, LAYOUTS, ProbeBase, WORDS_PER_EVENT } from "#core/probe";
 import { FORMAT_VERSION, type TraceHeader } from "./header.ts";
 import { traceBytes } from "./memory.ts";
 import { parseText } from "./parse-text.ts";
@@ -82,7 +82,7 @@ const anyWide = fc.oneof(fc.nat(1 << 20), fc.maxSafeInteger());
 export const anyEvent = fc
   .record({
     layout: fc.constantFrom(...LAYOUTS.filter((layout) => layout !== undefined)),
-    ctx: fc.oneof(fc.nat(3), fc.nat(255)),
+    ctx: fc.oneof(fc.nat(3), fc.nat(600), fc.nat(CTX_MAX)),
     task: fc.oneof(fc.nat(5), fc.nat()),
     ints: fc.tuple(anyInt, anyInt, anyInt, anyInt),
     wide: anyWide,

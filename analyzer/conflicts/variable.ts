@@ -3,6 +3,7 @@
 
 import { List } from "#core/probe";
 import type { FindingDraft } from "../drafts.ts";
+import { CONTEXT_MAX } from "../limits.ts";
 import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
@@ -12,11 +13,10 @@ import { Buckets } from "./buckets.ts";
 
 /** Packs site, chain of operations, and context into the key of a cell. */
 export const SITES_MAX = 4096;
-const CTX_MAX = 64;
 
 /** The key of a cell; context and site first, as the chain is nearly always 0. */
 export function cellKey(site: number, ctx: number, chain: number): number {
-  return (chain * CTX_MAX + ctx) * SITES_MAX + site;
+  return (chain * (CONTEXT_MAX + 1) + ctx) * SITES_MAX + site;
 }
 
 /** Reads of one cell that were followed by the same releases. */

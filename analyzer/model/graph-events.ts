@@ -65,7 +65,7 @@ export class GraphEvents {
 
   #names(kind: number, a: number, b: number, c: number): boolean {
     const { graph } = this.#context;
-    if (kind === Ev.ctx_new) graph.ctxNames[a] = b;
+    if (kind === Ev.ctx_new) graph.ctxNames.set(a, b);
     else if (kind === Ev.lock_new) graph.lockNames.set(a, { kind: b, name: c });
     else return false;
     return true;

@@ -108,7 +108,7 @@ export class Graph {
   readonly edges = new IdMap<EdgeInfo>();
   /** Names of contexts, BlockBackends (those that are gone too) and locks, as indices into the string table. */
   readonly blkNames = new Map<number, number>();
-  readonly ctxNames: number[] = [];
+  readonly ctxNames = new Map<number, number>();
   readonly lockNames = new Map<number, { readonly kind: number; readonly name: number }>();
 
   node(id: number): Holdable {

@@ -9,6 +9,7 @@
 // stack of frames is interned as a *chain*, a small number that reports turn into names.
 
 import { assert } from "#core/base";
+import { CONTEXT_MAX } from "../limits.ts";
 
 /** Chains fit the key of a cell; what is nested deeper or more variously than this shares the chain 0, "no operation". */
 export const CHAINS_MAX = 8192;
@@ -40,7 +41,7 @@ export class Operations {
   #activities = 0;
   #serials = 0;
   /** Bodies of contexts that had a frame: activity numbers start here, below are the contexts. */
-  static readonly #FIRST = 256;
+  static readonly #FIRST = CONTEXT_MAX + 1;
 
   /** The chain of operations under way in `ctx`; 0 for none. */
   chain(ctx: number): number {

@@ -19,6 +19,10 @@ export interface RandomTraceOptions {
   readonly exotic: boolean;
   /** One list, two sites, few edits: much is known of each reader before it meets an edit. */
   readonly narrow?: boolean;
+  /** Contexts, main included; by default 3. */
+  readonly contexts?: number;
+  /** Contexts other than main have numbers that differ by this; by default 1. */
+  readonly contextStep?: number;
 }
 
 interface Section {
@@ -43,6 +47,7 @@ export class RandomTrace {
   readonly #sections: Section[] = [];
   readonly #locks: (number | null)[] = [null, null];
   readonly #stopped = new Set<number>();
+  readonly #contexts: readonly number[];
   #ids = { task: 0, section: 0, co: 0, edge: 0 };
   #wrapper: { readonly co: number; over: boolean } | null = null;
   #ctx = 0;
@@ -53,6 +58,8 @@ export class RandomTrace {
   constructor(options: RandomTraceOptions) {
     this.#options = options;
     this.#prng = new Prng(options.seed);
+    const { contexts = CONTEXTS, contextStep = 1 } = options;
+    this.#contexts = Array.from({ length: contexts }, (_, i) => i * contextStep);
     this.#prologue();
     while (this.writer.count < options.events) this.#step();
     this.#epilogue();
@@ -68,7 +75,7 @@ export class RandomTrace {
       const count = klass === Klass.child_of_bds ? NODES : klass === Klass.child_root ? BLKS : JOBS;
       this.#emit(Ev.edge_new, ++this.#ids.edge, klass, 1 + prng.below(count), 0);
     }
-    for (let ctx = 1; ctx < CONTEXTS; ctx++) {
+    for (const ctx of this.#contexts.slice(1)) {
       if (prng.chance(1, 3)) continue;
       this.#emit(Ev.ctx_start, ctx);
       if (prng.chance(1, 2)) this.#in(ctx, 0, () => this.#emit(Ev.ctx_run, ctx));
@@ -99,7 +106,7 @@ export class RandomTrace {
   /** Some actor does something. */
   #step(): void {
     const prng = this.#prng;
-    const ctx = prng.below(CONTEXTS);
+    const ctx = prng.pick(this.#contexts);
     if (this.#stopped.has(ctx)) return;
     const here = this.#tasks.filter((task) => task.ctx === ctx || prng.chance(1, 20));
     const task = prng.chance(2, 3) && here.length > 0 ? prng.pick(here) : null;
@@ -382,7 +389,7 @@ export class RandomTrace {
       this.#emit(
         kind,
         id,
-        kind === Ev.bh_schedule || kind === Ev.co_schedule ? prng.below(CONTEXTS) : 0,
+        kind === Ev.bh_schedule || kind === Ev.co_schedule ? prng.pick(this.#contexts) : 0,
       );
     } else if (what === pairs.length) this.#lock();
     else if (prng.chance(1, 2)) this.#emit(Ev.kick, 1);
@@ -427,7 +434,7 @@ export class RandomTrace {
     const prng = this.#prng;
     const what = prng.below(10);
     if (what >= 8) this.#waitedFor();
-    else if (what === 0) this.#emit(Ev.external_enable, prng.below(CONTEXTS), 0);
+    else if (what === 0) this.#emit(Ev.external_enable, prng.pick(this.#contexts), 0);
     else if (what < 3 && this.#task === 0)
       this.#emit(
         Ev.fd_run,

@@ -400,10 +400,17 @@ export interface KindLayout {
 }
 
 export const WIDE_SLOT = 4;
-/** Numbers of kinds stay below this. */
-export const KIND_MAX = 160;
-/** The `ctx` of events that no context ran: deliveries between steps. */
+/** Numbers of kinds stay below this: 8 bits of an event's first word. */
+export const KIND_MAX = 256;
+/** The `ctx` of events that no context ran: deliveries between steps. No context has this number. */
 export const WORLD_CTX = 255;
+/** The highest number of a context: 24 bits of an event's first word. */
+export const CTX_MAX = 2 ** 24 - 1;
+
+/** The number of the `index`-th context of a run that counts its contexts itself: all numbers but WORLD_CTX in turn. */
+export function ctxNumber(index: number): number {
+  return index < WORLD_CTX ? index : index + 1;
+}
 
 function layOut(name: EventName, kind: Kind): KindLayout {
   let slot = 0;

@@ -2,7 +2,7 @@
 // was decoded and what the analyzer reads all have this layout, so that events are never copied into objects on a hot path.
 //
 //   int32 word:   0            1      2  3  4  5       6  7
-//                 kind|ctx<<8  task   a  b  c  d       (one double: x)
+//                 kind|ctx<<8  task   a  b  c  d       (one double: x)           kind: 8 bits, ctx: 24
 
 import { assert } from "../base/index.ts";
 
@@ -35,7 +35,7 @@ export class EventBatch {
   }
 
   ctx(index: number): number {
-    return ((this.ints[index * WORDS_PER_EVENT] as number) >>> 8) & 0xff;
+    return (this.ints[index * WORDS_PER_EVENT] as number) >>> 8;
   }
 
   task(index: number): number {

@@ -2,7 +2,7 @@
 
 import { assert } from "../base/index.ts";
 
-/** Contexts in a run; the trace keeps a context in 8 bits and 255 is WORLD_CTX. */
+/** Contexts in a run. A trace may have far more; 255 is WORLD_CTX. */
 export const CONTEXTS_MAX = 64;
 /** Nested aio_polls in one context: QEMU's are a handful deep; more is a runaway recursion. */
 export const POLL_DEPTH_MAX = 64;

@@ -139,7 +139,7 @@ class Memory:
         self.wide_of_kind = [0] * 256
 
     def who(self):
-        return 256 + self.ctx if self.task == 0 else self.task % 256
+        return 256 + self.ctx % 256 if self.task == 0 else self.task % 256
 
     def row(self):
         return self.rows.setdefault(self.history[self.who()], {"kind": 0, "mask": 0, "slots": [0] * 4})
@@ -160,6 +160,8 @@ def events_of(chunk, memory, kinds):
         mask = row["mask"]
         if mask & 1:
             memory.ctx = contexts.byte()
+            if memory.ctx == 254:
+                memory.ctx = contexts.uint()
         if mask & 2:
             code = tasks.uint()
             memory.task = memory.last_task + unzigzag(code - 1) if code else 0
@@ -236,7 +238,7 @@ class Digest:
         self.strings = 1
 
     def add(self, ctx, task, kind, slots):
-        self.hash.update(struct.pack("<2i4id", kind["id"] + 256 * ctx, task, *slots))
+        self.hash.update(struct.pack("<Ii4id", kind["id"] + 256 * ctx, task, *slots))
         for field in kind["fields"]:
             if field["type"] == "string":
                 self.strings = max(self.strings, slots[field["slot"]] + 1)

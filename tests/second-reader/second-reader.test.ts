@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { EventBatch, LAYOUTS } from "#core/probe";
+import { CTX_MAX, EventBatch, LAYOUTS, WORLD_CTX } from "#core/probe";
 import { MemorySink, Recorder } from "#tracer";
 import {
   comparableHeader,
@@ -141,7 +141,7 @@ describe.skipIf(python === undefined)(title, () => {
 const anyEvent = fc
   .record({
     layout: fc.constantFrom(...LAYOUTS.filter((layout) => layout !== undefined)),
-    ctx: fc.oneof(fc.nat(3), fc.constant(255)),
+    ctx: fc.oneof(fc.nat(3), fc.constant(WORLD_CTX), fc.nat(600), fc.nat(CTX_MAX)),
     task: fc.oneof(fc.nat(5), fc.nat()),
     ints: fc.array(fc.oneof(fc.nat(5), fc.integer()), { minLength: 4, maxLength: 4 }),
     wide: fc.oneof(fc.nat(), fc.maxSafeInteger()),
