@@ -1,0 +1,4 @@
+// Foreign traces: the abstract trace, and RAPID's forms of it.
+
+export * from "./abstract-trace.ts";
+export { StdReader } from "./std-reader.ts";
