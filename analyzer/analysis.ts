@@ -387,6 +387,7 @@ export class Analysis {
         break;
       case 22: // fd_run
         this.#handler(ctx);
+        this.#accidents?.bhRun(a);
         this.#edges.fdRun(b !== 0, c);
         break;
       case 17: // bh_done

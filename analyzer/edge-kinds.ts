@@ -30,7 +30,7 @@ export const SANCTIONED_EDGES = [
 /**
  * Edges that only the full order has: accidents, as far as the protocol is concerned. Section 2.12's "submit to completion" is
  * not among them: an operation is completed in the context that submitted it, so that "same-thread" says the same; nor is "fd",
- * as what makes a descriptor ready is outside of the trace.
+ * as what makes a descriptor ready is outside of the trace; an event notifier is set inside of it, like a bottom half.
  */
 export const ACCIDENTAL_EDGES = [
   "same-thread",

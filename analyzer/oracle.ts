@@ -369,8 +369,10 @@ class Oracle {
       return this.#all(i, giver).filter((at) => at > taken);
     };
     const same = (k: number) => (e: Event) => e.kind === k && e.args[0] === id;
-    if (kind === Ev.bh_run && on("bh"))
-      preds.push(...sinceTaken(same(Ev.bh_run), same(Ev.bh_schedule)));
+    if ((kind === Ev.bh_run || kind === Ev.fd_run) && on("bh")) {
+      const ran = (e: Event): boolean => same(Ev.bh_run)(e) || same(Ev.fd_run)(e);
+      preds.push(...sinceTaken(ran, same(Ev.bh_schedule)));
+    }
     if (kind === Ev.timer_run && on("timer"))
       preds.push(...sinceTaken(same(Ev.timer_run), same(Ev.timer_arm)));
     if (kind === Ev.co_enter) {

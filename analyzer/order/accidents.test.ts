@@ -29,6 +29,14 @@ const TABLE: readonly {
                                    | bh h1; r1: begin; read children n1 @reader; end`,
   },
   {
+    kind: "bh",
+    what: "an event notifier is set and its handler runs",
+    drawing: `
+      main                         | io1
+      remove children n1 e1 @editor; ~schedule h1 |
+                                   | fd h1 internal; r1: begin; read children n1 @reader; end`,
+  },
+  {
     kind: "coroutine",
     what: "a coroutine yields in one context and is entered in another",
     drawing: `

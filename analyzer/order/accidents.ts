@@ -55,6 +55,7 @@ export class Accidents {
     if (this.#bh) this.#release(this.#bhs, bh);
   }
 
+  /** A bottom half runs, or the handler of an event notifier, which one schedules by setting it. */
   bhRun(bh: number): void {
     this.#take(this.#bhs, bh, LABEL_BH);
   }

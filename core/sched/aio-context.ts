@@ -5,7 +5,8 @@ import type { CtxId, LockId } from "../base/index.ts";
 import type { BottomHalf } from "./bottom-half.ts";
 import type { Polls } from "./colours.ts";
 import type { Coroutine } from "./coroutine.ts";
-import type { FdHandler } from "./fd-handler.ts";
+import type { EventNotifier } from "./event-notifier.ts";
+import { type FdHandler, isDispatchable } from "./fd-handler.ts";
 import type { IoOperation } from "./host-io.ts";
 import type { Timer } from "./timer.ts";
 
@@ -44,6 +45,8 @@ export class AioContext {
   readonly completions: IoOperation[] = [];
   readonly expiredTimers: Timer[] = [];
   readonly readyFds: FdHandler[] = [];
+  /** Event notifiers that have a handler here. */
+  readonly notifiers: EventNotifier[] = [];
   /** The bottom half that enters `scheduledCoroutines` (C: co_schedule_bh); made at the first use. */
   coScheduleBh: BottomHalf | null = null;
   /** aio_disable_external level. */
@@ -72,6 +75,7 @@ export class AioContext {
       this.completions.length > 0 ||
       this.expiredTimers.length > 0 ||
       this.bhSlices.length > 0 ||
-      this.readyFds.some((fd) => !fd.isExternal || this.externalDisableCount === 0);
+      this.readyFds.some(isDispatchable) ||
+      this.notifiers.some(({ isSet, fd }) => isSet && fd !== null && isDispatchable(fd));
   }
 }

@@ -13,7 +13,8 @@ import { type Handler, type Polls, STEP_BLOCKED, STEP_END } from "./colours.ts";
 import { aioCoWake } from "./coroutine.ts";
 import { machine } from "./current.ts";
 import { ioCode } from "./domain.ts";
-import type { FdHandler } from "./fd-handler.ts";
+import { collectNotifiers } from "./event-notifier.ts";
+import { type FdHandler, isDispatchable } from "./fd-handler.ts";
 import { POLL_DEPTH_MAX } from "./limits.ts";
 import { modelAssert } from "./model-assert.ts";
 
@@ -34,6 +35,7 @@ export function* aioPoll(ctx: AioContext, blocking: boolean): Polls<boolean> {
     yield STEP_BLOCKED;
   }
   ctx.notified = false;
+  if (ctx.notifiers.length > 0) collectNotifiers(ctx);
   let progress = false;
   // The lengths are asked first because a generator that finds nothing to do costs as much as a handler.
   if (ctx.bhList.length + ctx.bhSlices.length > 0 && (yield* aioBhPoll(ctx))) progress = true;
@@ -112,9 +114,7 @@ function* dispatchFds(ctx: AioContext): Polls<boolean> {
 }
 
 function takeDispatchable(ctx: AioContext): FdHandler | undefined {
-  const index = ctx.readyFds.findIndex(
-    (handler) => !handler.isExternal || ctx.externalDisableCount === 0,
-  );
+  const index = ctx.readyFds.findIndex(isDispatchable);
   return index < 0 ? undefined : ctx.readyFds.splice(index, 1)[0];
 }
 

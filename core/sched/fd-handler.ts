@@ -45,6 +45,11 @@ export function fdHandlerById(id: number): FdHandler | undefined {
   return registered().get(id);
 }
 
+/** Whether a poll of its context may run `fd`: not a client outside while external events are disabled. Common. */
+export function isDispatchable(fd: FdHandler): boolean {
+  return !fd.isExternal || fd.ctx.externalDisableCount === 0;
+}
+
 /** aio_disable_external: one more reason not to dispatch external handlers of `ctx`. Common. */
 export function aioDisableExternal(ctx: AioContext): void {
   ctx.externalDisableCount++;

@@ -30,6 +30,12 @@ export {
 export * from "./current.ts";
 export { globalStateCode, ioCode, ioOrGsCode } from "./domain.ts";
 export {
+  aioSetEventNotifier,
+  EventNotifier,
+  eventNotifierSet,
+  eventNotifierTestAndClear,
+} from "./event-notifier.ts";
+export {
   aioDisableExternal,
   aioEnableExternal,
   aioRemoveFdHandler,

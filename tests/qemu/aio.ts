@@ -1,4 +1,4 @@
-// Cases of test-aio.c: bottom halves, and coroutines that wake one another. All in main's context, without a graph.
+// Cases of test-aio.c: bottom halves, and coroutines that wake one another; aio-events.ts has the others. All in main's context, without a graph.
 
 import {
   aioBhNew,

@@ -1,6 +1,8 @@
 // All families of QEMU's cases, in the order in which docs/qemu-tests.md has them; one line each, added by whoever adds a family.
 
 import { aio } from "./aio.ts";
+import { aioEvents } from "./aio-events.ts";
+import { aioMultithread } from "./aio-multithread.ts";
 import { bdrvDrainBlockjob } from "./bdrv-drain-blockjob.ts";
 import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
@@ -22,6 +24,8 @@ import { throttle } from "./throttle.ts";
 export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainBlockjob,
   aio,
+  aioEvents,
+  aioMultithread,
   bdrvDrainContext,
   bdrvDrainCounters,
   bdrvDrainDetach,

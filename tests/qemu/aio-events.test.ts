@@ -1,0 +1,4 @@
+import { aioEvents } from "./aio-events.ts";
+import { qemuCases } from "./support/register.ts";
+
+qemuCases(aioEvents);
