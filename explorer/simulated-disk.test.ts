@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, must, Prng } from "#core/base";
-import type { HostOpType } from "#core/sched";
+import type { FileOpType } from "#core/sched";
 import { type DiskOptions, SimulatedDisk, SimulatedFile } from "./simulated-disk.ts";
 
 function disk(options: DiskOptions = {}): SimulatedDisk {
@@ -94,7 +94,7 @@ describe("the modelled disk", () => {
       faults: [{ path: "a.img", types: ["write", "flush"], offset: 4096, bytes: 4096 }],
     });
     const file = fileOf(owner);
-    const at = (type: HostOpType, offset: number, bytes = 1) =>
+    const at = (type: FileOpType, offset: number, bytes = 1) =>
       owner.faultOf(file, { type, offset, bytes, data: null });
     expect(at("write", 4095)).toBe(0);
     expect(at("write", 4095, 2)).toBe(-EIO);

@@ -5,14 +5,14 @@
 // place when an operation completes, hence overlapping writes land in the order of their completions.
 
 import { assert, EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, type Prng } from "#core/base";
-import type { HostOpType } from "#core/sched";
+import type { FileOpType } from "#core/sched";
 
 const PAGE_BYTES = 4096;
 
 /** Requests that fail: those of `types` (default all) that touch the range of a file whose path ends in `path`. */
 export interface DiskFault {
   readonly path: string;
-  readonly types?: readonly HostOpType[];
+  readonly types?: readonly FileOpType[];
   readonly offset?: number;
   /** Default: to the end of all things. */
   readonly bytes?: number;
@@ -107,7 +107,7 @@ export class SimulatedFile {
 
 /** One operation as the disk sees it; `data` holds exactly its bytes, null when the operation moves none. */
 export interface DiskOperation {
-  readonly type: HostOpType;
+  readonly type: FileOpType;
   readonly offset: number;
   readonly bytes: number;
   readonly data: Uint8Array | null;

@@ -1,4 +1,4 @@
-// The simulated host: virtual time, a modelled disk, and external clients, all of it derived from one seed.
+// The simulated host: virtual time, a modelled disk and network, and external clients, all of it derived from one seed.
 //
 // Time advances by STEP_NS with every step, and jumps to what is due next when no context can run. An operation's latency is drawn
 // when it is submitted, so completions come out of order; its effect takes place when it completes. A fault of the disk's
@@ -16,24 +16,25 @@ import {
 import {
   copyContents,
   type Delivery,
+  type FileOpType,
   GuestBuffer,
   type Host,
   type HostCallRequest,
   type HostOp,
-  type HostOpType,
   type HostResult,
   type Inbox,
 } from "#core/sched";
 import { DueQueue } from "./due-queue.ts";
 import type { ExternalClients } from "./external-clients.ts";
 import { type DiskOptions, SimulatedDisk, type SimulatedFile } from "./simulated-disk.ts";
+import { SimulatedSockets } from "./simulated-sockets.ts";
 import { streamOf } from "./streams.ts";
 
 /** Virtual time of one step: about what a handler of the block layer takes. */
 const STEP_NS = 200;
 
 /** Latencies in ns: the least, and the width of what is drawn above it. A disk of the NVMe kind: reads are quicker than flushes. */
-const LATENCIES: Readonly<Record<HostOpType, readonly [number, number]>> = {
+const LATENCIES: Readonly<Record<FileOpType, readonly [number, number]>> = {
   read: [8_000, 40_000],
   write: [12_000, 60_000],
   flush: [40_000, 160_000],
@@ -50,13 +51,19 @@ export interface SimulatedHostOptions {
   readonly disk?: DiskOptions;
 }
 
+/** An operation on a file of the modelled disk. */
+interface FileOp extends HostOp {
+  readonly type: FileOpType;
+}
+
 type Due =
   | {
       readonly kind: "complete";
-      readonly op: HostOp;
+      readonly op: FileOp;
       readonly file: SimulatedFile;
       readonly fault: number;
     }
+  | { readonly kind: "network"; readonly happens: () => void }
   | { readonly kind: "timer"; readonly id: number; readonly armed: number }
   | { readonly kind: "kick"; readonly handlerId: number };
 
@@ -66,6 +73,9 @@ export class SimulatedHost implements Host, ExternalClients {
   readonly #latency: Prng;
   readonly #clients: Prng;
   readonly #due = new DueQueue<Due>();
+  readonly #sockets: SimulatedSockets;
+  /** What completions go to; set while the machine lets the host deliver. */
+  #inbox: Inbox | null = null;
   readonly #open = new Map<number, { readonly file: SimulatedFile; readonly writable: boolean }>();
   /** For each armed timer the number of its arming: what is due for an older one is void. */
   readonly #armings = new Map<number, number>();
@@ -77,6 +87,18 @@ export class SimulatedHost implements Host, ExternalClients {
     this.disk = new SimulatedDisk(options.disk ?? {}, streamOf(options.seed, "faults"));
     this.#latency = streamOf(options.seed, "latency");
     this.#clients = streamOf(options.seed, "clients");
+    this.#sockets = new SimulatedSockets({
+      prng: streamOf(options.seed, "network"),
+      newHandle: () => this.#newHandle(),
+      later: (delayNs, happens) =>
+        this.#due.push(this.#now + delayNs, { kind: "network", happens }),
+      complete: (op, ret) =>
+        must(this.#inbox, "the network completes when it is its turn").complete(op.id, ret),
+    });
+  }
+
+  #newHandle(): HostHandle {
+    return ++this.#handles as HostHandle;
   }
 
   deliver(inbox: Inbox, idle: boolean): Delivery {
@@ -99,6 +121,10 @@ export class SimulatedHost implements Host, ExternalClients {
   #deliverOne(inbox: Inbox, due: Due): void {
     if (due.kind === "kick") {
       inbox.fdReady(due.handlerId);
+    } else if (due.kind === "network") {
+      this.#inbox = inbox;
+      due.happens();
+      this.#inbox = null;
     } else if (due.kind === "timer") {
       if (this.#armings.get(due.id) !== due.armed) return;
       this.#armings.delete(due.id);
@@ -108,7 +134,7 @@ export class SimulatedHost implements Host, ExternalClients {
     }
   }
 
-  #carryOut(op: HostOp, file: SimulatedFile, fault: number): number {
+  #carryOut(op: FileOp, file: SimulatedFile, fault: number): number {
     if (fault !== 0) return fault;
     const { type, offset, bytes, iov, iovOffset } = op;
     const data = iov === null ? null : must(iov.data, "simulated guest memory has contents");
@@ -121,6 +147,11 @@ export class SimulatedHost implements Host, ExternalClients {
   }
 
   submit(op: HostOp): void {
+    if (this.#sockets.has(op.handle)) this.#sockets.submit(op);
+    else this.#submitToFile(op as FileOp);
+  }
+
+  #submitToFile(op: FileOp): void {
     const open = must(this.#open.get(op.handle), "operations go to open files");
     const changes = op.type !== "read" && op.type !== "flush";
     let fault = this.disk.faultOf(open.file, { ...op, data: null });
@@ -133,7 +164,7 @@ export class SimulatedHost implements Host, ExternalClients {
     });
   }
 
-  #drawLatency(op: HostOp): number {
+  #drawLatency(op: FileOp): number {
     const [least, width] = LATENCIES[op.type];
     const slow = this.#latency.chance(1, SLOW_ONE_IN) ? SLOW_FACTOR : 1;
     return (least + this.#latency.below(width)) * slow;
@@ -141,6 +172,12 @@ export class SimulatedHost implements Host, ExternalClients {
 
   call(request: HostCallRequest): HostResult {
     if (request.call === "open") return this.#openFile(request);
+    if (request.call === "socket")
+      return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
+    if (request.call === "close" && this.#sockets.has(request.handle)) {
+      this.#sockets.close(request.handle);
+      return { ret: 0, value: 0 };
+    }
     const open = must(this.#open.get(request.handle), "calls go to open files");
     switch (request.call) {
       case "close":
@@ -160,7 +197,7 @@ export class SimulatedHost implements Host, ExternalClients {
   #openFile(request: Extract<HostCallRequest, { call: "open" }>): HostResult {
     const file = this.disk.open(request.path, request.create);
     if (typeof file === "number") return { ret: file, value: 0 };
-    const handle = ++this.#handles as HostHandle;
+    const handle = this.#newHandle();
     this.#open.set(handle, { file, writable: request.writable });
     return { ret: 0, value: handle };
   }

@@ -14,6 +14,8 @@ const STREAMS = {
   schedule: 4,
   /** What the scenario itself draws: guests, operations of main. */
   scenario: 5,
+  /** How long the modelled network takes, and where it cuts. */
+  network: 6,
 } as const;
 
 /** What a stream is for. */

@@ -12,7 +12,12 @@ export const EISDIR = 21;
 export const EINVAL = 22;
 export const ENOSPC = 28;
 export const EROFS = 30;
+export const EPIPE = 32;
 export const ENOTSUP = 95;
+export const EADDRINUSE = 98;
+export const ECONNRESET = 104;
+export const ETIMEDOUT = 110;
+export const ECONNREFUSED = 111;
 export const ENOMEDIUM = 123;
 export const ECANCELED = 125;
 
@@ -29,7 +34,12 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EINVAL, "EINVAL"],
   [ENOSPC, "ENOSPC"],
   [EROFS, "EROFS"],
+  [EPIPE, "EPIPE"],
   [ENOTSUP, "ENOTSUP"],
+  [EADDRINUSE, "EADDRINUSE"],
+  [ECONNRESET, "ECONNRESET"],
+  [ETIMEDOUT, "ETIMEDOUT"],
+  [ECONNREFUSED, "ECONNREFUSED"],
   [ENOMEDIUM, "ENOMEDIUM"],
   [ECANCELED, "ECANCELED"],
 ]);
@@ -52,7 +62,12 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [EINVAL, "Invalid argument"],
   [ENOSPC, "No space left on device"],
   [EROFS, "Read-only file system"],
+  [EPIPE, "Broken pipe"],
   [ENOTSUP, "Operation not supported"],
+  [EADDRINUSE, "Address already in use"],
+  [ECONNRESET, "Connection reset by peer"],
+  [ETIMEDOUT, "Connection timed out"],
+  [ECONNREFUSED, "Connection refused"],
   [ENOMEDIUM, "No medium found"],
   [ECANCELED, "Operation canceled"],
 ]);

@@ -73,6 +73,10 @@ export const REQUEST_TYPES = [
   "getlength",
   "copy_range",
   "other",
+  "accept",
+  "connect",
+  "recv",
+  "send",
 ] as const;
 export const TRAN_PHASES = ["prepare", "commit", "abort", "clean"] as const;
 export const LOCK_KINDS = [
@@ -84,7 +88,15 @@ export const LOCK_KINDS = [
   "co_rwlock_write",
   "mutex",
 ] as const;
-export const HOST_CALLS = ["none", "open", "close", "size", "alignment", "truncate"] as const;
+export const HOST_CALLS = [
+  "none",
+  "open",
+  "close",
+  "size",
+  "alignment",
+  "truncate",
+  "socket",
+] as const;
 export const JOB_STATUSES = [
   "undefined",
   "created",

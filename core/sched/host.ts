@@ -31,16 +31,31 @@ export type HostCallRequest =
   | { readonly call: "close"; readonly handle: HostHandle }
   | { readonly call: "size"; readonly handle: HostHandle }
   | { readonly call: "alignment"; readonly handle: HostHandle }
-  | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset };
+  | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset }
+  | { readonly call: "socket"; readonly address: SocketAddress; readonly listens: boolean };
 
-/** Kinds of operation that a host completes later; the words are those of the catalogue's RequestType. */
-export type HostOpType = "read" | "write" | "flush" | "write_zeroes" | "discard";
+/** Where a peer is: SocketAddress of QAPI. A file descriptor is one that this process was started with. */
+export type SocketAddress =
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "inet"; readonly host: string; readonly port: number }
+  | { readonly type: "fd"; readonly fd: number }
+  | { readonly type: "stdio" };
 
-/** An operation on a file. `iov` holds the guest's buffers: only the live and simulated host look inside. */
+/** Kinds of operation on a file; the words are those of the catalogue's RequestType. */
+export type FileOpType = "read" | "write" | "flush" | "write_zeroes" | "discard";
+
+/** Kinds of operation on a socket; see host-socket.ts. */
+export type SocketOpType = "accept" | "connect" | "recv" | "send";
+
+/** Kinds of operation that a host completes later. */
+export type HostOpType = FileOpType | SocketOpType;
+
+/** An operation on a file or socket. `iov` holds the guest's buffers: only the live and simulated host look inside. */
 export interface HostOp {
   readonly id: OpId;
   readonly type: HostOpType;
   readonly handle: HostHandle;
+  /** Of a recv: how many bytes must have come. */
   readonly offset: ByteOffset;
   readonly bytes: ByteCount;
   readonly iov: GuestBuffer | null;

@@ -53,6 +53,16 @@ export {
   IoOperation,
   outstandingOperations,
 } from "./host-io.ts";
+export {
+  type SocketRange,
+  socketAccept,
+  socketClient,
+  socketClose,
+  socketConnect,
+  socketListener,
+  socketRecv,
+  socketSend,
+} from "./host-socket.ts";
 export { iothreadCreate, iothreadStopJoin } from "./iothread.ts";
 export * from "./machine.ts";
 export { ModelAssertion, modelAssert } from "./model-assert.ts";

@@ -1,4 +1,4 @@
-// The live host: real files through libuv's thread pool, the real clock, real timers.
+// The live host: real files through libuv's thread pool, real sockets, the real clock, real timers.
 //
 // The machine is synchronous, and libuv can only work while the machine stands still. So `deliver` hands over what has
 // arrived, and says "wait" when nothing can run, and every TURN_STEPS steps while something is outstanding. `runLive`
@@ -23,6 +23,7 @@ import {
 import {
   copyContents,
   type Delivery,
+  type FileOpType,
   GuestBuffer,
   type Host,
   type HostCallRequest,
@@ -31,6 +32,7 @@ import {
   type Inbox,
 } from "#core/sched";
 import { readAll, writeAll, writeZeroes } from "./file-io.ts";
+import { LiveSockets } from "./live-sockets.ts";
 
 /** Steps without a turn for libuv while operations are outstanding: a turn costs as much as a few steps, a late completion a whole request. */
 const TURN_STEPS = 64;
@@ -47,6 +49,10 @@ export class LiveHost implements Host {
   readonly #files = new Map<number, number>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #kicks = new Set<NodeJS.Timeout>();
+  readonly #sockets = new LiveSockets({
+    complete: (op, ret) => this.#completed(op, ret),
+    newHandle: () => this.#newHandle(),
+  });
   #arrivals: Arrival[] = [];
   #operations = 0;
   #handles = 0;
@@ -100,6 +106,7 @@ export class LiveHost implements Host {
     for (const kick of this.#kicks) clearTimeout(kick);
     this.#timers.clear();
     this.#kicks.clear();
+    this.#sockets.closeAll();
     while (this.#operations > 0) {
       this.#arrivals = [];
       await this.#arrival();
@@ -118,6 +125,12 @@ export class LiveHost implements Host {
 
   #call(request: HostCallRequest): HostResult {
     if (request.call === "open") return this.#openFile(request);
+    if (request.call === "socket")
+      return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
+    if (request.call === "close" && this.#sockets.has(request.handle)) {
+      this.#sockets.close(request.handle);
+      return { ret: 0, value: 0 };
+    }
     const fd = this.#fdOf(request.handle);
     switch (request.call) {
       case "close":
@@ -142,9 +155,13 @@ export class LiveHost implements Host {
       fs.closeSync(fd);
       return { ret: stat.isDirectory() ? -EISDIR : -EINVAL, value: 0 };
     }
-    const handle = ++this.#handles as HostHandle;
+    const handle = this.#newHandle();
     this.#files.set(handle, fd);
     return { ret: 0, value: handle };
+  }
+
+  #newHandle(): HostHandle {
+    return ++this.#handles as HostHandle;
   }
 
   #fdOf(handle: HostHandle): number {
@@ -152,14 +169,20 @@ export class LiveHost implements Host {
   }
 
   submit(op: HostOp): void {
-    const fd = this.#fdOf(op.handle);
     this.#operations++;
-    const done = (error: NodeJS.ErrnoException | null) => {
-      this.#operations--;
-      const ret = error === null ? 0 : -errnoOf(error);
-      this.#arrived({ kind: "complete", id: op.id, ret });
-    };
-    switch (op.type) {
+    if (this.#sockets.has(op.handle)) this.#sockets.submit(op);
+    else this.#submitToFile(op, this.#fdOf(op.handle));
+  }
+
+  #completed(op: HostOp, ret: number): void {
+    this.#operations--;
+    this.#arrived({ kind: "complete", id: op.id, ret });
+  }
+
+  #submitToFile(op: HostOp, fd: number): void {
+    const done = (error: NodeJS.ErrnoException | null) =>
+      this.#completed(op, error === null ? 0 : -errnoOf(error));
+    switch (op.type as FileOpType) {
       case "read":
         readAll(fd, contentsOf(op), op.offset, done);
         return;
