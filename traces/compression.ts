@@ -1,4 +1,5 @@
-// The codecs of a chunk's columns and of a header's body: all are built into Node 20.
+// The codecs of a chunk's columns and of a header's body: all are built into Node 20. "plain" compresses nothing either: it
+// says that a chunk has its events as they are in memory, in place of columns (plain-events.ts).
 
 import {
   brotliCompressSync,
@@ -10,7 +11,7 @@ import {
 import { unreachable } from "#core/base";
 
 /** Names of the codecs; the index is the number in the file. */
-export const CODECS = ["none", "deflate", "brotli"] as const;
+export const CODECS = ["none", "deflate", "brotli", "plain"] as const;
 
 /** How columns are compressed. */
 export type Codec = (typeof CODECS)[number];
@@ -19,6 +20,7 @@ export type Codec = (typeof CODECS)[number];
 export function compress(codec: Codec, bytes: Uint8Array): Uint8Array {
   switch (codec) {
     case "none":
+    case "plain":
       return bytes;
     case "deflate":
       return deflateRawSync(bytes, { level: 1 });
@@ -38,7 +40,7 @@ export function compress(codec: Codec, bytes: Uint8Array): Uint8Array {
 export function decompress(codec: Codec, bytes: Uint8Array, length: number): Uint8Array {
   const limit = { maxOutputLength: Math.max(1, length) };
   const plain =
-    codec === "none"
+    codec === "none" || codec === "plain"
       ? bytes
       : codec === "deflate"
         ? inflateRawSync(bytes, limit)

@@ -6,9 +6,8 @@
 import type { EventIndex } from "#core/base";
 import { Ev, EventBatch } from "#core/probe";
 import { type ByteSource, bytesSource } from "./byte-source.ts";
+import { ChunkDecoder } from "./chunk-decoder.ts";
 import { type ClockStamps, decodeStamps } from "./clock.ts";
-import { ColumnDecoder } from "./column-decoder.ts";
-import { decompress } from "./compression.ts";
 import {
   type ChunkRecord,
   decodeChunk,
@@ -106,7 +105,7 @@ export class TraceReader {
    */
   *batches(): Generator<EventBatch, void, undefined> {
     this.#rewind();
-    const decoder = new ColumnDecoder(this.kinds);
+    const decoder = new ChunkDecoder(this.kinds);
     const records = new RecordCursor(this.#source, this.#firstChunk);
     let batch = new EventBatch(1);
     for (let chunk = 0; ; chunk++) {
@@ -146,13 +145,11 @@ export class TraceReader {
     if (chunk.events === 0) throw new RangeError("it holds no events");
     if (chunk.events > eventsPerChunkMax) throw new RangeError("it holds too many events");
     if (chunk.columnsBytes > columnBytesMax) throw new RangeError("its columns are too long");
-    if (number === 0 && !chunk.restart) throw new RangeError("it needs one before it");
     return chunk;
   }
 
-  #decode(decoder: ColumnDecoder, chunk: ChunkRecord, batch: EventBatch): void {
-    const columns = decompress(chunk.codec, chunk.columns, chunk.columnsBytes);
-    decoder.decode(columns, chunk.events, chunk.restart, batch);
+  #decode(decoder: ChunkDecoder, chunk: ChunkRecord, batch: EventBatch): void {
+    decoder.decode(chunk, batch);
     const hasClock = chunk.clock.length > 0;
     this.#clock = hasClock ? decodeStamps(chunk.clock, chunk.firstEvent, chunk.events) : null;
     this.strings.push(...chunk.strings);

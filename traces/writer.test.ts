@@ -63,6 +63,13 @@ describe("what is written", () => {
     expect(reader.complete).toBe(true);
   });
 
+  test("is the same whether its events are plain or columns", () => {
+    const digests = CODECS.map((codec) =>
+      traceDigest(TraceReader.open(madeUpFile(200, { codec }))),
+    );
+    expect(new Set(digests).size).toBe(1);
+  });
+
   test("is counted", () => {
     const sink = new MemoryBytes();
     const writer = new TraceWriter(header, sink);

@@ -13,6 +13,7 @@ import { encodeChunk, encodeIndex, type IndexEntry, MAGIC } from "./envelope.ts"
 import { FORMAT_VERSION, type TraceHeader } from "./header.ts";
 import { encodeHeader } from "./header-codec.ts";
 import { eventsPerChunkDefault, eventsPerChunkMax } from "./limits.ts";
+import { plainBytes } from "./plain-events.ts";
 import { stringsEnd } from "./strings.ts";
 
 /** Where the bytes of a file go; the bytes may be kept. May throw: the writer is then unusable. */
@@ -114,9 +115,10 @@ export class TraceWriter {
   }
 
   #writeChunk(batch: EventBatch): void {
-    const restart = this.#chunks.length % CHUNKS_PER_RESTART === 0;
+    const isPlain = this.#codec === "plain";
+    const restart = isPlain || this.#chunks.length % CHUNKS_PER_RESTART === 0;
     const firstEvent = this.#firstEvent + this.#events;
-    const columns = this.#encoder.encode(batch, restart);
+    const columns = isPlain ? plainBytes(batch) : this.#encoder.encode(batch, restart);
     const strings = this.#newStrings(batch);
     const record = encodeChunk({
       firstEvent,

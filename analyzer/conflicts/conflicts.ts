@@ -148,6 +148,17 @@ export class Conflicts {
       for (const group of cell.groups) this.#groupBeforeEdit(variable, cell, group, edit);
       cell.forget();
     }
+    if (variable.logged > 0) this.#logsBeforeEdit(variable, edit);
+    this.lastEdited = variable;
+    variable.edit = edit;
+    variable.coveredFrom = NEVER;
+    variable.sanctionedFrom = edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER;
+    variable.coveredBy = null;
+    for (const section of edit.cover) this.#covers(section, variable);
+  }
+
+  /** Reads of tasks that are not over: after a drain there are none. */
+  #logsBeforeEdit(variable: Variable, edit: EditRecord): void {
     this.#orders.tasks.forEach((task) => {
       // The log holds reads off the main context only.
       const own = edit.ctx !== 0 && edit.actor === task.id;
@@ -155,12 +166,7 @@ export class Conflicts {
         if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
       });
     });
-    this.lastEdited = variable;
-    variable.edit = edit;
-    variable.coveredFrom = NEVER;
-    variable.sanctionedFrom = edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER;
-    variable.coveredBy = null;
-    for (const section of edit.cover) this.#covers(section, variable);
+    variable.logged = 0;
   }
 
   /** A section of the operation under way that held the guard, and let it go since that operation began. */

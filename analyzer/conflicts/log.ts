@@ -32,6 +32,7 @@ export function settleLog(orders: Orders, task: TaskState): void {
     else if (index === FOLDED) settleFolded(orders, ref as Folded, sig);
     else {
       const cell = ref as Cell;
+      cell.variable.logged--;
       if (cell.variable.dead) continue;
       groupFor(orders, cell, sig).add(index, ints[i * 2 + 1] as number, id, request);
     }
@@ -39,6 +40,7 @@ export function settleLog(orders: Orders, task: TaskState): void {
 }
 
 function settleFolded(orders: Orders, { cell, group }: Folded, sig: Sig): void {
+  cell.variable.logged--;
   if (!cell.variable.dead) groupFor(orders, cell, sig).addAll(group);
 }
 
@@ -96,6 +98,7 @@ export function foldLog(orders: Orders, task: TaskState): void {
       sig = next;
     } else if (ref !== null && ref !== undefined) {
       const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
+      cell.variable.logged--;
       if (cell.variable.dead) continue;
       const { group } = foldedOf(orders, bySig, sig, cell, kept);
       if (index === FOLDED) group.addAll((ref as Folded).group);
@@ -122,6 +125,7 @@ function foldedOf(
   if (folded === undefined) {
     folded = new Folded(cell, new Group(null, orders.full !== null));
     cells.set(cell, folded);
+    cell.variable.logged++;
     kept.push(folded);
   }
   return folded;

@@ -189,6 +189,8 @@ export class Variable {
   sanctionedFrom = NEVER;
   coveredBy: Section | null = null;
   dead = false;
+  /** Entries about it in the logs of tasks that are not over. */
+  logged = 0;
 
   constructor(list: number, owner: number, guard: Holdable | null) {
     this.list = list;

@@ -74,6 +74,7 @@ export class TaskState implements Knowledge {
   }
 
   logRead(cell: Cell, index: number, epoch: number): void {
+    cell.variable.logged++;
     this.#push(cell, index, epoch);
   }
 

@@ -1,14 +1,23 @@
-// A run for the analyzer to judge, made up but lawful: guests at queue depth 16 on two graphs (BlockBackend, raw, file) in
-// two iothreads, and main that drains a graph now and then, edits its lists and lets it go. The mix of events is that of the
+// A run for the analyzer to judge, made up but lawful: guests at queue depth 16, each on a graph of its own (BlockBackend, raw,
+// file) in an iothread of its own, and main that drains a graph now and then, edits its lists and lets it go. The mix of events is that of the
 // demo's recording: a request is some forty events, a quarter of them reads of lists. Every drain waits for what is in
 // flight and every request passes the gate, so that all pairs are covered; `sloppy` leaves out the drain of every nth edit.
 //
 // Batches are made one at a time and reused: fifty million events need no memory of their own.
 
 import { Prng } from "#core/base";
-import { Drain, Ev, EventBatch, Klass, List, Request, type Site, WORLD_CTX } from "#core/probe";
+import {
+  ctxNumber,
+  Drain,
+  Ev,
+  EventBatch,
+  Klass,
+  List,
+  Request,
+  type Site,
+  WORLD_CTX,
+} from "#core/probe";
 
-const GUESTS = 2;
 const DEPTH = 16;
 const BATCH_EVENTS = 4096;
 /** An edit is some seventy events; no unit of work is longer. */
@@ -17,6 +26,8 @@ const ROOM = 600;
 export interface WorkloadOptions {
   readonly events: number;
   readonly seed: number;
+  /** Main and the iothreads: there is a guest for each of these. */
+  readonly contexts: number;
   /** Requests between two edits. */
   readonly requestsPerEdit: number;
   /** Every how many edits the drain is left out; 0 for never. */
@@ -25,6 +36,7 @@ export interface WorkloadOptions {
 
 export const WORKLOAD: Omit<WorkloadOptions, "events"> = {
   seed: 1,
+  contexts: 3,
   requestsPerEdit: 100,
   sloppy: 0,
 };
@@ -53,15 +65,11 @@ function siteOf(name: (typeof SITE_NAMES)[number]): number {
 }
 
 /** Strings of the run: entry 0 is "". */
-export const WORKLOAD_STRINGS: readonly string[] = [
-  "",
-  "main",
-  "io1",
-  "io2",
-  "raw",
-  "file",
-  "drive",
-];
+export const WORKLOAD_STRINGS: readonly string[] = ["", "main", "iothread", "raw", "file", "drive"];
+
+function stringOf(text: string): number {
+  return WORKLOAD_STRINGS.indexOf(text);
+}
 
 interface InFlight {
   readonly guest: number;
@@ -73,15 +81,11 @@ interface InFlight {
 /** Yields the run in batches; each is valid until the next. */
 export function* workload(options: WorkloadOptions): Generator<EventBatch, void, void> {
   const run = new Workload(options);
-  run.setUp();
-  while (run.count < options.events) {
-    if (run.batch.count + ROOM > BATCH_EVENTS) {
-      yield run.batch;
-      run.batch.count = 0;
-    }
-    run.step();
+  for (const _ of run.steps()) {
+    if (run.batch.count + ROOM <= BATCH_EVENTS) continue;
+    yield run.batch;
+    run.batch.count = 0;
   }
-  run.tearDown();
   yield run.batch;
 }
 
@@ -90,8 +94,9 @@ class Workload {
   count = 0;
   readonly #options: WorkloadOptions;
   readonly #prng: Prng;
-  readonly #inFlight: InFlight[][] = [[], []];
-  readonly #ids = { task: 0, co: 0, op: 0, section: 0, bh: 0, edge: 2 * GUESTS };
+  readonly #guests: number;
+  readonly #inFlight: InFlight[][];
+  readonly #ids = { task: 0, co: 0, op: 0, section: 0, bh: 0, edge: 0 };
   #requests = 0;
   #edits = 0;
   #ctx = 0;
@@ -100,6 +105,9 @@ class Workload {
   constructor(options: WorkloadOptions) {
     this.#options = options;
     this.#prng = new Prng(options.seed);
+    this.#guests = options.contexts - 1;
+    this.#inFlight = Array.from({ length: this.#guests }, () => []);
+    this.#ids.edge = 2 * this.#guests;
   }
 
   #emit(kind: number, a = 0, b = 0, c = 0, d = 0): void {
@@ -116,14 +124,29 @@ class Workload {
     this.count++;
   }
 
-  setUp(): void {
-    for (let ctx = 0; ctx <= GUESTS; ctx++) this.#emit(Ev.ctx_new, ctx, ctx + 1);
-    for (let guest = 1; guest <= GUESTS; guest++) {
-      this.#emit(Ev.bs_new, 2 * guest - 1, 5, 5);
-      this.#emit(Ev.bs_new, 2 * guest, 4, 4);
-      this.#emit(Ev.blk_new, guest, 6);
-      this.#emit(Ev.edge_new, 2 * guest - 1, Klass.child_of_bds, 2 * guest, 5);
-      this.#emit(Ev.edge_new, 2 * guest, Klass.child_root, guest, 6);
+  /** The whole run; in each turn fewer than ROOM events are added to the batch. */
+  *steps(): Generator<void, void, void> {
+    yield* this.#setUp();
+    while (this.count < this.#options.events) {
+      this.#step();
+      yield;
+    }
+    this.#tearDown();
+  }
+
+  *#setUp(): Generator<void, void, void> {
+    const contexts = Array.from({ length: this.#guests }, (_, guest) => ctxNumber(guest + 1));
+    this.#emit(Ev.ctx_new, 0, stringOf("main"));
+    for (const ctx of contexts) {
+      this.#emit(Ev.ctx_new, ctx, stringOf("iothread"));
+      yield;
+    }
+    for (let guest = 1; guest <= this.#guests; guest++) {
+      this.#emit(Ev.bs_new, 2 * guest - 1, stringOf("file"), stringOf("file"));
+      this.#emit(Ev.bs_new, 2 * guest, stringOf("raw"), stringOf("raw"));
+      this.#emit(Ev.blk_new, guest, stringOf("drive"));
+      this.#emit(Ev.edge_new, 2 * guest - 1, Klass.child_of_bds, 2 * guest, stringOf("file"));
+      this.#emit(Ev.edge_new, 2 * guest, Klass.child_root, guest, stringOf("drive"));
       this.#link(2 * guest, 2 * guest - 1, 2 * guest - 1);
       this.#emit(Ev.list_set, List.edge_bs, 2 * guest, 2 * guest, siteOf("bdrv_child_cb_attach"));
       this.#emit(
@@ -134,23 +157,26 @@ class Workload {
         siteOf("bdrv_child_cb_attach"),
       );
       this.#emit(Ev.list_set, List.blk_root, guest, 2 * guest, siteOf("bdrv_child_cb_attach"));
+      yield;
     }
-    for (let ctx = 1; ctx <= GUESTS; ctx++) this.#emit(Ev.ctx_start, ctx);
-    for (let ctx = 1; ctx <= GUESTS; ctx++) {
+    for (const ctx of contexts) {
+      this.#ctx = 0;
+      this.#emit(Ev.ctx_start, ctx);
       this.#ctx = ctx;
       this.#emit(Ev.ctx_run, ctx);
+      yield;
     }
   }
 
-  tearDown(): void {
+  #tearDown(): void {
     this.#ctx = 0;
     this.#task = 0;
     this.#emit(Ev.run_end, 1);
   }
 
   /** One request begins and one ends, or main edits. */
-  step(): void {
-    const guest = 1 + this.#prng.below(GUESTS);
+  #step(): void {
+    const guest = 1 + this.#prng.below(this.#guests);
     const flying = this.#inFlight[guest - 1] as InFlight[];
     if (flying.length >= DEPTH)
       this.#complete(flying.splice(this.#prng.below(flying.length), 1)[0] as InFlight);
@@ -162,7 +188,7 @@ class Workload {
     const raw = 2 * guest;
     const file = raw - 1;
     const request = { guest, task: ++this.#ids.task, co: ++this.#ids.co, op: ++this.#ids.op };
-    this.#ctx = guest;
+    this.#ctx = ctxNumber(guest);
     this.#bottomHalf();
     this.#emit(Ev.co_create, request.co);
     this.#emit(Ev.co_enter, request.co);
@@ -203,7 +229,7 @@ class Workload {
     const file = raw - 1;
     this.#ctx = WORLD_CTX;
     this.#emit(Ev.io_complete, op, 0, 4096, 1);
-    this.#ctx = guest;
+    this.#ctx = ctxNumber(guest);
     this.#emit(Ev.io_done, op, 4096);
     this.#emit(Ev.co_wake, co);
     this.#emit(Ev.co_enter, co);
@@ -237,7 +263,7 @@ class Workload {
     if (!sloppy) this.#drain(section, guest, flying);
     this.#main();
     const edge = ++this.#ids.edge;
-    this.#emit(Ev.edge_new, edge, Klass.child_of_bds, raw, 5);
+    this.#emit(Ev.edge_new, edge, Klass.child_of_bds, raw, stringOf("file"));
     this.#link(raw, raw - 1, edge);
     this.#unlink(raw, raw - 1, edge);
     this.#emit(Ev.edge_free, edge);
@@ -258,7 +284,7 @@ class Workload {
       this.#emit(Ev.list_read, List.parents, node, siteOf("bdrv_parent_drained_begin"));
     }
     this.#emit(Ev.blk_quiesce, guest, 1, section, raw);
-    this.#emit(Ev.wait_begin, section, guest, siteOf("bdrv_append"));
+    this.#emit(Ev.wait_begin, section, ctxNumber(guest), siteOf("bdrv_append"));
     for (const request of flying.splice(0)) {
       this.#complete(request);
       this.#main();

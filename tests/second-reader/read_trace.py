@@ -104,7 +104,7 @@ def records_of(data):
 def decompress(codec, data, length):
     if codec == 2:
         raise Damage("brotli is not in the standard library")
-    plain = data if codec == 0 else zlib.decompress(data, wbits=-15)
+    plain = data if codec in (0, 3) else zlib.decompress(data, wbits=-15)
     if len(plain) != length:
         raise Damage("length after decompression")
     return plain
@@ -147,6 +147,10 @@ class Memory:
 
 def events_of(chunk, memory, kinds):
     """The events of a chunk: (context, task, kind, the five slots)."""
+    if one(chunk, 7) == 3:
+        for head, task, *slots in struct.iter_unpack("<Ii4id", one(chunk, 9, b"")):
+            yield head >> 8, task, kinds[head & 255], slots[:4] + [int(slots[4])]
+        return
     columns = fields_of(decompress(one(chunk, 7), one(chunk, 9, b""), one(chunk, 8)))
     masks, contexts, tasks, numbers, values, wides = (Column(one(columns, n, b"")) for n in range(1, 7))
     run = masks.uint()

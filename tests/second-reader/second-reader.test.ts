@@ -90,7 +90,7 @@ function namedFields(batch: EventBatch, index: number, strings: readonly string[
   );
 }
 
-function madeUp(codec: "none" | "deflate", eventsPerChunk: number): Uint8Array {
+function madeUp(codec: "none" | "deflate" | "plain", eventsPerChunk: number): Uint8Array {
   const sink = new MemorySink(header, { codec, eventsPerChunk });
   const recorder = new Recorder(sink, { clock: () => 1 });
   emitSyntheticRun(recorder, { seed: 3, requests: 100 });
@@ -103,6 +103,7 @@ describe.skipIf(python === undefined)(title, () => {
     ["none", 8192],
     ["deflate", 8192],
     ["deflate", 100],
+    ["plain", 100],
   ] as const)("reads a run as ours does, codec %s, %i events a chunk", (codec, eventsPerChunk) => {
     const bytes = madeUp(codec, eventsPerChunk);
     expect(secondReading(bytes)).toEqual(ourReading(bytes));
