@@ -37,6 +37,7 @@ import { WRAPPER_TASK } from "./order/task.ts";
 import { DrainRules } from "./passes/drain-rules.ts";
 import { EditRules } from "./passes/edit-rules.ts";
 import { IterationRule } from "./passes/iteration-rule.ts";
+import { JobSleepRule } from "./passes/job-sleep.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
@@ -157,6 +158,7 @@ export class Analysis {
     this.#passes = [
       new EditRules(context),
       new IterationRule(context),
+      new JobSleepRule(context),
       this.#drainRules,
       this.#verdicts,
     ];
@@ -212,7 +214,10 @@ export class Analysis {
         continue;
       }
       this.#frequent(kind, a, b, c, ints[at + 5] as number);
-      if (use === USE_RULES) this.#rules(kind, a, b, c, ints[at + 5] as number);
+      if (use === USE_RULES) {
+        now.wide = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
+        this.#rules(kind, a, b, c, ints[at + 5] as number);
+      }
     }
   }
 

@@ -122,6 +122,7 @@ function identityOf({ why }: FindingDraft, names: Names): string[] {
   switch (why.code) {
     case "section":
     case "request":
+    case "sleep":
       return [names.site(why.section.site).name, why.code === "section" ? why.text : ""];
     case "assertion":
       return [names.site(why.site).name, names.string(why.text)];

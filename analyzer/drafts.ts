@@ -39,6 +39,7 @@ export type Why =
       readonly task: number;
       readonly request: RequestText | null;
     }
+  | { readonly code: "sleep"; readonly section: Section; readonly leftNs: number }
   | { readonly code: "assertion"; readonly site: number; readonly text: number }
   | { readonly code: "thread"; readonly site: number; readonly ctx: number }
   | {

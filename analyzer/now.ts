@@ -5,6 +5,8 @@ import type { TaskState } from "./order/task.ts";
 export class Now {
   /** Index of the event. */
   index = 0;
+  /** Its wide number: set for the rules alone. */
+  wide = 0;
   /** Context; WORLD_CTX between steps. */
   ctx = -1;
   /** The event's task number. */

@@ -63,6 +63,11 @@ export const RULES = {
     title: "A request began inside a drained section",
     help: "A request raised a node's in-flight counter although the node was drained, its poll phase had ended, and the drainer did not start the request itself: the node was not as quiet as the section promised.",
   },
+  "job-sleep-cut-short": {
+    severity: "warning",
+    title: "Job sleep cut short",
+    help: "A job that slept for its rate limit was paused by a drained section, and went on as soon as the section had ended, before its time was over: with drains often enough it ignores its limit. Sleep again until the deadline has passed, as job_sleep_ns does with patch 9.",
+  },
   "covered-by-luck": {
     severity: "warning",
     title: "Covered by luck",

@@ -37,6 +37,7 @@ function titleWithoutList(draft: FindingDraft, names: Names): string {
   if (why.code === "section")
     return `${capital(names.sectionText(why.section))} is out of balance.`;
   if (why.code === "request") return `A request began inside ${names.sectionText(why.section)}.`;
+  if (why.code === "sleep") return `A sleep${what} was cut short.`;
   if (why.code === "assertion")
     return `Assertion failed in ${names.site(why.site).name}: ${names.string(why.text)}.`;
   if (why.code === "thread" || why.code === "home")
@@ -85,6 +86,8 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
       return `The reader passed no gate that ${name(why.section)} opened again when it ended, so nothing held it back.`;
     case "request":
       return `The ${names.requestText(why.request, why.task)} raised the in-flight counter of ${held} after ${name(why.section)} had finished waiting.`;
+    case "sleep":
+      return `${capital(name(why.section))} paused it in its sleep; when that was over it went on at once, ${why.leftNs} ns too early.`;
     case "assertion":
       return `The run stopped there, as QEMU would have: ${names.string(why.text)}.`;
     case "thread":

@@ -82,6 +82,10 @@ class Drawing {
     this.writer.push(kind, this.#ctx, this.#task, a, b, c, d);
   }
 
+  emitWide(kind: number, wide: number, a: number, b: number): void {
+    this.writer.push(kind, this.#ctx, this.#task, a, b, 0, 0, wide);
+  }
+
   get task(): number {
     return this.#task;
   }
@@ -135,6 +139,10 @@ class Statement {
 
   emit(kind: number, a = 0, b = 0, c = 0, d = 0): void {
     this.#drawing.emit(kind, a, b, c, d);
+  }
+
+  emitWide(kind: number, wide: number, a: number, b: number): void {
+    this.#drawing.emitWide(kind, wide, a, b);
   }
 
   word(index: number): string {
@@ -315,6 +323,10 @@ const VERBS = {
   // Jobs.
   "job-gate": (s) => s.emit(Ev.job_gate_read, s.id(0), s.has("paused") ? 1 : 0),
   idle: (s) => s.emit(Ev.job_busy, s.id(0), 0),
+  sleep: plain(Ev.job_sleep),
+  /** `slept j1 500`: its sleep ends 500 ns early; with a third word, because it is cancelled. */
+  slept: (s) =>
+    s.emitWide(Ev.job_sleep_end, Number(s.word(1)), s.id(0), s.has("cancelled") ? 1 : 0),
   // Verdicts.
   assertion: (s) => s.emit(Ev.model_assert, s.site, s.string(0)),
   "wrong-thread": (s) => s.emit(Ev.wrong_thread, s.site),

@@ -37,6 +37,7 @@ import patch06 from "./patch-06.ts";
 import patch07 from "./patch-07.ts";
 import patch07Held from "./patch-07-held.ts";
 import patch08 from "./patch-08.ts";
+import patch09 from "./patch-09.ts";
 import patch12 from "./patch-12.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
@@ -78,6 +79,7 @@ export const SCENARIOS: readonly Scenario[] = [
   patch07,
   patch07Held,
   patch08,
+  patch09,
   patch12,
   setBacking,
   setBackingAbort,

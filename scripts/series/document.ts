@@ -6,6 +6,7 @@
 
 import { analyze } from "#analyzer";
 import { must } from "#core/base";
+import { Ev } from "#core/probe";
 import { PATCHES } from "#core/sched";
 import { findingLine, recordScenario, SCENARIOS } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
@@ -33,10 +34,7 @@ export function seriesDocument(): string {
 }
 
 function chapterOf({ patch, why, runs }: PatchStory): string {
-  const shown =
-    runs.length > 0
-      ? runs.map(runText)
-      : ["No scenario on this page shows it: it takes a job that sleeps.\n"];
+  const shown = runs.map(runText);
   return [`## Patch ${patch}\n`, `\`${PATCHES[patch]}\`\n`, `${why}\n`, ...shown].join("\n");
 }
 
@@ -55,11 +53,22 @@ function runText(shown: ShownRun): string {
   const more = lines.length - LINES_MAX;
   const message = run.machine.assertion?.message;
   const text = [
+    ...(shown.says === true ? notesOf(run.bytes) : []).map((note) => `says: ${note}`),
     `ends: ${run.outcome}${message === undefined ? "" : `, ${message}`}`,
     ...(lines.length === 0 ? ["no findings"] : lines.slice(0, LINES_MAX)),
     ...(more > 0 ? [`and ${more} more`] : []),
   ];
   return `${commandOf(shown)}\n\n\`\`\`text\n${text.join("\n")}\n\`\`\`\n`;
+}
+
+/** What the scenario itself remarks. */
+function notesOf(bytes: Uint8Array): string[] {
+  const reader = TraceReader.open(bytesSource(bytes));
+  const notes: number[] = [];
+  for (const batch of reader.batches())
+    for (let i = 0; i < batch.count; i++)
+      if (batch.kind(i) === Ev.note) notes.push(batch.arg(i, 0));
+  return notes.map((note) => must(reader.strings[note], "a note is a string of its trace"));
 }
 
 function commandOf({ scenario, without, lock }: ShownRun): string {

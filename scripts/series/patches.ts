@@ -8,6 +8,8 @@ export interface ShownRun {
   readonly scenario: string;
   readonly without: readonly PatchNumber[];
   readonly lock?: "aio";
+  /** The scenario's own remarks are shown. */
+  readonly says?: true;
 }
 
 /** A patch as the page tells it. */
@@ -99,7 +101,9 @@ export const STORIES: readonly PatchStory[] = [
   story(
     9,
     "A job that is woken in its sleep goes on at once.",
-    "Drains wake sleeping jobs, which then ignore their rate limit.",
+    "Drains wake sleeping jobs, which then ignore their rate limit. The job of the scenario says itself how long it took.",
+    { scenario: "patch-09", without: [9], says: true },
+    { scenario: "patch-09", without: [], says: true },
   ),
   story(
     10,
