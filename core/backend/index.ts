@@ -33,10 +33,28 @@ export {
   blkCoFlush,
   blkCoPdiscard,
   blkCoPreadv,
+  blkCoPreadvPart,
+  blkCoPwriteCompressed,
   blkCoPwritev,
+  blkCoPwritevPart,
   blkCoPwriteZeroes,
+  type QiovPart,
 } from "./requests.ts";
 export { blkBs, blkRoot } from "./root.ts";
 export { childRoot } from "./root-edge.ts";
-export { blkFlush, blkPreadv, blkPwritev, blkTruncate } from "./sync.ts";
+export {
+  blkFlush,
+  blkLoadVmstate,
+  blkPdiscard,
+  blkPread,
+  blkPreadv,
+  blkPreadvPart,
+  blkPwrite,
+  blkPwriteCompressed,
+  blkPwritev,
+  blkPwritevPart,
+  blkPwriteZeroes,
+  blkSaveVmstate,
+  blkTruncate,
+} from "./sync.ts";
 export { blkCoCopyRange, blkCoTruncate, blkIoPlug, blkIoUnplug } from "./unqueued.ts";

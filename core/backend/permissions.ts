@@ -21,7 +21,7 @@ export function* blkSetPerm(blk: BlockBackend, wanted: Permissions): Polls<void>
   assert((perm & ~BLK_PERM_ALL) === 0, "there are four permissions to ask for");
   assert((sharedPerm & ~BLK_PERM_ALL) === 0, "there are four permissions to share");
   const root = blkRoot(blk, SITE_SET);
-  if (root !== null) yield* bdrvChildTrySetPerm(root, wanted);
+  if (root !== null && !blk.disablePerm) yield* bdrvChildTrySetPerm(root, wanted);
   blk.perm = perm;
   blk.sharedPerm = sharedPerm;
 }

@@ -5,15 +5,28 @@
 // count nor queue (length, truncate, copy, plug) are in unqueued.ts.
 
 import { assert, ENOMEDIUM, type SiteId } from "../base/index.ts";
-import { BDRV_REQ_FUA, type BdrvChild, type Qiov } from "../graph/state.ts";
+import {
+  BDRV_REQ_FUA,
+  BDRV_REQ_WRITE_COMPRESSED,
+  type BdrvChild,
+  type Qiov,
+} from "../graph/state.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
 import { bdrvCoFlush } from "../io/flush.ts";
+import { qiovOf } from "../io/guest-copy.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "../io/in-flight.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
 import { Ev, Request, site } from "../probe/index.ts";
-import { type Co, ioCode, ioOrGsCode, machine, modelAssert } from "../sched/index.ts";
+import {
+  type Co,
+  type GuestBuffer,
+  ioCode,
+  ioOrGsCode,
+  machine,
+  modelAssert,
+} from "../sched/index.ts";
 import {
   type Direction,
   READS,
@@ -32,9 +45,18 @@ const SITE_DISCARD = site("blk_co_do_pdiscard");
 const SITE_FLUSH = site("blk_co_do_flush");
 const SITE_CO_PREADV = site("blk_co_preadv");
 const SITE_CO_PWRITEV = site("blk_co_pwritev");
+const SITE_CO_PREADV_PART = site("blk_co_preadv_part");
+const SITE_CO_PWRITEV_PART = site("blk_co_pwritev_part");
+const SITE_CO_PWRITE_COMPRESSED = site("blk_co_pwrite_compressed");
 const SITE_CO_PWRITE_ZEROES = site("blk_co_pwrite_zeroes");
 const SITE_CO_PDISCARD = site("blk_co_pdiscard");
 const SITE_CO_FLUSH = site("blk_co_flush");
+
+/** `qiov` from its byte `qiovOffset` on; a start behind its end makes the request fail with -EIO. */
+export interface QiovPart {
+  readonly qiov: Qiov;
+  readonly qiovOffset: number;
+}
 
 /** blk_co_preadv (block-backend.c:1327): 0 or a negated errno. */
 export function* blkCoPreadv(
@@ -51,6 +73,19 @@ export function* blkCoPreadv(
   return ret;
 }
 
+/** blk_co_preadv_part (block-backend.c:1341): into `qiov` from its byte `qiovOffset` on. 0 or a negated errno. */
+export function* blkCoPreadvPart(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  part: QiovPart,
+  flags = 0,
+): Co<number> {
+  ioOrGsCode(blk.ctx, SITE_CO_PREADV_PART);
+  assert(part.qiovOffset >= 0, "a buffer has no bytes before its first");
+  return yield* blkCoPreadv(blk, offset, bytes, qiovOfPart(part), flags);
+}
+
 /** blk_co_pwritev (block-backend.c:1419): 0 or a negated errno. */
 export function* blkCoPwritev(
   blk: BlockBackend,
@@ -64,6 +99,31 @@ export function* blkCoPwritev(
   const ret = yield* blkCoDoPwritev(blk, offset, bytes, qiov, flags);
   blkReqEnd(blk, Request.write, ret);
   return ret;
+}
+
+/** blk_co_pwritev_part (block-backend.c:1393): of `qiov` from its byte `qiovOffset` on. 0 or a negated errno. */
+export function* blkCoPwritevPart(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  part: QiovPart,
+  flags = 0,
+): Co<number> {
+  ioOrGsCode(blk.ctx, SITE_CO_PWRITEV_PART);
+  assert(part.qiovOffset >= 0, "a buffer has no bytes before its first");
+  return yield* blkCoPwritev(blk, offset, bytes, qiovOfPart(part), flags);
+}
+
+/** blk_co_pwrite_compressed (block-backend.c:2338): `bytes` of `buffer`, compressed. -ENOTSUP by a driver that cannot. */
+export function* blkCoPwriteCompressed(
+  blk: BlockBackend,
+  offset: number,
+  bytes: number,
+  buffer: GuestBuffer,
+): Co<number> {
+  ioOrGsCode(blk.ctx, SITE_CO_PWRITE_COMPRESSED);
+  assert(bytes <= buffer.length, "the buffer holds what is written");
+  return yield* blkCoPwritev(blk, offset, bytes, qiovOf(buffer), BDRV_REQ_WRITE_COMPRESSED);
 }
 
 /** blk_co_pwrite_zeroes (block-backend.c:2330): 0 or a negated errno. */
@@ -163,6 +223,10 @@ export function* blkCoDoFlush(blk: BlockBackend): Co<number> {
   const bs = blkBs(blk, SITE_FLUSH);
   modelAssert(bs !== null, "blk_bs(blk)", SITE_FLUSH);
   return yield* bdrvCoFlush(bs);
+}
+
+function qiovOfPart({ qiov, qiovOffset }: QiovPart): Qiov {
+  return { buffer: qiov.buffer, start: qiov.start + qiovOffset };
 }
 
 /** Throttling: the request counts in flight by now, so that a drain lets it go on and waits for it. */

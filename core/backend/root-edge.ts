@@ -8,6 +8,7 @@ import { levelFor, removeLevel } from "../io/sections.ts";
 import { Ev, Klass } from "../probe/index.ts";
 import { type AioContext, machine, modelAssert } from "../sched/index.ts";
 import { throttleGroupRestartTgm } from "../throttle/index.ts";
+import { blkRootActivate, blkRootInactivate } from "./activate.ts";
 import { BlockBackend } from "./block-backend.ts";
 import { blkDoSetAioContext, blkGetAioContext } from "./context.ts";
 import { wakeQueuedRequests } from "./gate.ts";
@@ -23,6 +24,8 @@ export const childRoot: BdrvChildClass = {
   getName: (child) => parentOf(child).name,
   getParentAioContext: (child) => blkGetAioContext(parentOf(child)),
   changeAioContext: (child, ctx, _visited, tran) => blkRootChangeAioCtx(child, ctx, tran),
+  activate: (child) => blkRootActivate(parentOf(child)),
+  inactivate: (child) => blkRootInactivate(parentOf(child)),
   resize: (child) => parentOf(child).devOps?.resizeCb?.(),
   drainedBegin: blkRootDrainedBegin,
   drainedPoll: blkRootDrainedPoll,

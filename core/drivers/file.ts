@@ -46,6 +46,7 @@ class FileState {
 export const fileDriver: BlockDriver = {
   formatName: "file",
   isFilter: false,
+  isProtocol: true,
   drvClose: fileClose,
   coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),

@@ -11,16 +11,18 @@ import {
   qemuCoroutineYield,
   qemuCoSleepNs,
 } from "../sched/index.ts";
-import { nullStateOf } from "./null-state.ts";
+import { nullCoBlockStatus, nullStateOf } from "./null-state.ts";
 
 /** C: bdrv_null_aio. */
 export const nullAioDriver: BlockDriver = {
   formatName: "null-aio",
   isFilter: false,
+  isProtocol: true,
   coPreadv: (bs, _offset, bytes, qiov) => nullAioCommon(bs, bytes, qiov),
   coPwritev: (bs) => nullAioCommon(bs, 0, null),
   coPwriteZeroes: (bs) => nullAioCommon(bs, 0, null),
   coFlushToDisk: (bs) => nullAioCommon(bs, 0, null),
+  coBlockStatus: nullCoBlockStatus,
   getlength: (bs) => nullStateOf(bs).length,
   reopenPrepare: () => undefined,
 };

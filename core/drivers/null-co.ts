@@ -3,18 +3,20 @@
 import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
 import { guestZero } from "../io/guest-copy.ts";
 import { type Co, qemuCoSleepNs } from "../sched/index.ts";
-import { nullStateOf } from "./null-state.ts";
+import { nullCoBlockStatus, nullStateOf } from "./null-state.ts";
 
 /** C: bdrv_null_co. */
 export const nullCoDriver: BlockDriver = {
   formatName: "null-co",
   isFilter: false,
+  isProtocol: true,
   coPreadv: (bs, _offset, bytes, qiov) => nullCoCommon(bs, bytes, qiov),
   coPwritev: (bs) => nullCoCommon(bs, 0, null),
   coPwriteZeroes: (bs) => nullCoCommon(bs, 0, null),
   coPdiscard: (bs) => nullCoCommon(bs, 0, null),
   coFlushToDisk: (bs) => nullCoCommon(bs, 0, null),
   coTruncate: nullCoTruncate,
+  coBlockStatus: nullCoBlockStatus,
   getlength: (bs) => nullStateOf(bs).length,
   reopenPrepare: () => undefined,
 };

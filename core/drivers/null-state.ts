@@ -1,11 +1,17 @@
 // What `null-co` and `null-aio` have in common (C: block/null.c): a node of a given length without contents.
 
 import { assert } from "../base/index.ts";
+import {
+  BDRV_BLOCK_OFFSET_VALID,
+  BDRV_BLOCK_ZERO,
+  type BlockStatus,
+} from "../graph/driver-results.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { BlockDriver, BlockDriverState } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
+import { type AioContext, type Co, globalStateCode, ioCode, type Polls } from "../sched/index.ts";
 
+const SITE_STATUS = site("null_co_block_status");
 const SITE_NULL_OPEN = site("null_open");
 
 /** C: BDRVNullState. */
@@ -43,6 +49,19 @@ export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDr
     opaque: new NullState(size, latencyNs, readZeroes),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
+}
+
+/** null_co_block_status (block/null.c:228): all of it is like this. */
+export function* nullCoBlockStatus(
+  bs: BlockDriverState,
+  _wantZero: boolean,
+  offset: number,
+  bytes: number,
+): Co<BlockStatus> {
+  ioCode(bs.aioContext, SITE_STATUS);
+  assert(bytes > 0, "a question is about a range");
+  const zero = nullStateOf(bs).readZeroes ? BDRV_BLOCK_ZERO : 0;
+  return { ret: BDRV_BLOCK_OFFSET_VALID | zero, pnum: bytes, map: offset, file: bs };
 }
 
 /** The state of a null node. Common. */

@@ -10,6 +10,7 @@
 
 import { assert } from "../base/index.ts";
 import { backingOf } from "../graph/access.ts";
+import { BDRV_BLOCK_DATA, BDRV_BLOCK_ZERO, type BlockStatus } from "../graph/driver-results.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import {
   BDRV_CHILD_COW,
@@ -73,6 +74,7 @@ export const overlayDriver: BlockDriver = {
   coPwriteZeroes: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coPdiscard: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coTruncate: overlayCoTruncate,
+  coBlockStatus: overlayCoBlockStatus,
   getlength: (bs) => stateOf(bs).length,
   reopenPrepare: () => undefined,
   changeBackingFile: overlayChangeBackingFile,
@@ -216,6 +218,32 @@ function* copyAround(bs: BlockDriverState, piece: Piece, memory: GuestBuffer): C
   const before = yield* readBacking(bs, base, piece.start, qiovOf(memory));
   if (before < 0) return before;
   return yield* readBacking(bs, base + end, clusterBytes - end, qiovOf(memory, end));
+}
+
+/** Clusters of one kind, from `offset` on: with memory, zero, or left to the backing file. */
+function* overlayCoBlockStatus(
+  bs: BlockDriverState,
+  _wantZero: boolean,
+  offset: number,
+  bytes: number,
+): Co<BlockStatus> {
+  const state = stateOf(bs);
+  let ret = -1;
+  let pnum = 0;
+  for (const piece of piecesOf(state, offset, bytes)) {
+    const next = statusOf(state, piece.cluster);
+    if (ret >= 0 && next !== ret) break;
+    ret = next;
+    pnum += piece.bytes;
+  }
+  return { ret, pnum, map: 0, file: null };
+}
+
+function statusOf(state: OverlayState, index: number): number {
+  const cluster = state.clusters.get(index);
+  if (cluster === "zero") return BDRV_BLOCK_ZERO;
+  if (cluster !== undefined) return BDRV_BLOCK_DATA;
+  return index * state.clusterBytes >= state.backingEnd ? BDRV_BLOCK_ZERO : 0;
 }
 
 /** Shorter: what was behind the new end is gone. Longer: zeroes follow, whatever the backing file has there. */

@@ -3,6 +3,11 @@
 import { assert, type SiteId } from "../base/index.ts";
 import { fileOf } from "../graph/access.ts";
 import { bdrvDefaultPerms } from "../graph/default-perms.ts";
+import {
+  BDRV_BLOCK_OFFSET_VALID,
+  BDRV_BLOCK_RAW,
+  type BlockStatus,
+} from "../graph/driver-results.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import { BLK_PERM_RESIZE, BLK_PERM_WRITE, type Permissions } from "../graph/permission-bits.ts";
 import {
@@ -21,12 +26,13 @@ import { bdrvCoTruncate } from "../io/truncate.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
 import { site } from "../probe/index.ts";
-import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
+import { type Co, globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
 
 const SITE_READ = site("raw_co_preadv");
 const SITE_WRITE = site("raw_co_pwritev");
 const SITE_ZEROES = site("raw_co_pwrite_zeroes");
 const SITE_DISCARD = site("raw_co_pdiscard");
+const SITE_STATUS = site("raw_co_block_status");
 const SITE_TRUNCATE = site("raw_co_truncate");
 const SITE_LENGTH = site("raw_getlength");
 const SITE_RAW_OPEN = site("raw_open");
@@ -44,6 +50,7 @@ export const rawDriver: BlockDriver = {
   coPwriteZeroes: (bs, offset, bytes, flags) =>
     bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), offset, bytes, flags),
   coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
+  coBlockStatus: rawCoBlockStatus,
   coTruncate: (bs, offset) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset),
   getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
   reopenPrepare: () => undefined,
@@ -63,6 +70,22 @@ export function* rawOpen(
     readOnly,
     requestAlignment: fileBs.requestAlignment,
   });
+}
+
+/** raw_co_block_status (block/raw-format.c:281): the file knows. */
+function* rawCoBlockStatus(
+  bs: BlockDriverState,
+  _wantZero: boolean,
+  offset: number,
+  bytes: number,
+): Co<BlockStatus> {
+  const below = nodeBehind(file(bs, SITE_STATUS), SITE_STATUS);
+  return {
+    ret: BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID,
+    pnum: bytes,
+    map: offset,
+    file: below,
+  };
 }
 
 /** raw_child_perm (block/raw-format.c:587): WRITE and RESIZE only when a parent asks; there is no metadata to write. */

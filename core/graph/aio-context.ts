@@ -7,7 +7,7 @@
 
 import { assert, EPERM } from "../base/index.ts";
 import { bdrvDrainedBegin, bdrvDrainedEnd } from "../io/index.ts";
-import { Ev, List, site } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   type AioContext,
   aioContextAcquire,
@@ -19,8 +19,9 @@ import {
   type Polls,
 } from "../sched/index.ts";
 import { childrenOf, edgeBs, parentsOf } from "./access.ts";
-import { BlockError, settle, unwrap } from "./block-error.ts";
-import type { BdrvChild, BlockDriverState, EdgeList } from "./state.ts";
+import { BlockError, settle } from "./block-error.ts";
+import { everyEdge } from "./every-edge.ts";
+import type { BdrvChild, BlockDriverState } from "./state.ts";
 import {
   type Transaction,
   tranAbort,
@@ -81,9 +82,13 @@ export function* bdrvChangeAioContext(
   assert(!tran.finalised, "moves are queued before they are made");
   if (bs.aioContext === ctx) return;
   const above = parentsOf(bs, SITE_CHANGE);
-  yield* everyEdge(bs, above, (edge) => bdrvParentChangeAioContext(edge, ctx, visited, tran));
+  yield* everyEdge(bs, above, SITE_CHANGE, (edge) =>
+    bdrvParentChangeAioContext(edge, ctx, visited, tran),
+  );
   const below = childrenOf(bs, SITE_CHANGE);
-  yield* everyEdge(bs, below, (edge) => bdrvChildChangeAioContext(edge, ctx, visited, tran));
+  yield* everyEdge(bs, below, SITE_CHANGE, (edge) =>
+    bdrvChildChangeAioContext(edge, ctx, visited, tran),
+  );
   yield* bdrvDrainedBegin(bs, SITE_CHANGE);
   tranAdd(tran, {
     name: "bdrv_set_aio_context",
@@ -91,21 +96,6 @@ export function* bdrvChangeAioContext(
     clean: () => bdrvDrainedEnd(bs, SITE_CLEAN),
   });
   tranFaultPoint("bdrv_change_aio_context");
-}
-
-/** Let `follow` act on each edge of `list` until one refuses (C: QLIST_FOREACH, not safe, over a body that polls). Polls. */
-function* everyEdge(
-  bs: BlockDriverState,
-  list: EdgeList,
-  follow: (edge: BdrvChild) => Polls<void>,
-): Polls<void> {
-  const which = List[list.which];
-  machine.probe.emit(Ev.iter_begin, which, bs.id, SITE_CHANGE);
-  const outcome = yield* settle(function* (): Polls<void> {
-    for (let edge = list.first; edge !== null; edge = list.next(edge)) yield* follow(edge);
-  });
-  machine.probe.emit(Ev.iter_end, which, bs.id, SITE_CHANGE);
-  unwrap(outcome);
 }
 
 /** bdrv_child_change_aio_context (block.c:7266): the node below `edge` follows. Polls. */

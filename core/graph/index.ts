@@ -1,5 +1,12 @@
 export { backingOf, childrenOf, edgeBs, fileOf, parentsOf } from "./access.ts";
 export {
+  bdrvActivate,
+  bdrvActivateAll,
+  bdrvCoInvalidateCache,
+  bdrvInactivateAll,
+  bdrvInvalidateCache,
+} from "./activate.ts";
+export {
   bdrvChangeAioContext,
   bdrvChildChangeAioContext,
   bdrvTryChangeAioContext,
@@ -29,6 +36,7 @@ export {
 export { childOfBds } from "./child-of-bds.ts";
 export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
+export * from "./driver-results.ts";
 export { bdrvDropIntermediate } from "./drop-intermediate.ts";
 export { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 export {

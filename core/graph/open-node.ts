@@ -10,7 +10,7 @@ import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts"
 import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
 import { BlockError, settle } from "./block-error.ts";
-import type { BlockOptions } from "./block-options.ts";
+import { type BlockOptions, unmapOf } from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvSetInheritsFrom } from "./inherits-from.ts";
@@ -99,6 +99,7 @@ function rememberOptions(bs: BlockDriverState, options: OpenOptions): void {
   const named = { driver: bs.drv.formatName, "node-name": bs.nodeName, ...options.options };
   bs.options = { "read-only": bs.readOnly, ...named };
   bs.explicitOptions = options.readOnly === undefined ? named : bs.options;
+  bs.unmap = unmapOf(bs.options);
 }
 
 /** How a filter is put into the graph. */

@@ -15,6 +15,7 @@ import type {
   Polls,
 } from "../sched/index.ts";
 import type { BlockOptions, ReopenState } from "./block-options.ts";
+import type { BdrvCheckResult, BlockStatus } from "./driver-results.ts";
 import type { BlockOpType, OpBlockReason } from "./op-blockers.ts";
 import { BLK_PERM_ALL, type Permissions } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
@@ -30,6 +31,7 @@ export const BDRV_CHILD_IMAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHI
 /** Flags of a request (C: BdrvRequestFlags). */
 export const BDRV_REQ_FUA = 0x10;
 export const BDRV_REQ_MAY_UNMAP = 0x4;
+export const BDRV_REQ_WRITE_COMPRESSED = 0x20;
 
 /** The write does not change what is visible (copy-on-read); WRITE_UNCHANGED is permission enough. */
 export const BDRV_REQ_WRITE_UNCHANGED = 0x40;
@@ -77,6 +79,12 @@ export interface BlockDriver {
     qiov: Qiov,
     flags: number,
   ) => Co<number>;
+  readonly coPwritevCompressed?: (
+    bs: BlockDriverState,
+    offset: number,
+    bytes: number,
+    qiov: Qiov,
+  ) => Co<number>;
   readonly coPwriteZeroes?: (
     bs: BlockDriverState,
     offset: number,
@@ -88,6 +96,37 @@ export interface BlockDriver {
   readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
   readonly coFlushToDisk?: (bs: BlockDriverState) => Co<number>;
   readonly coTruncate?: (bs: BlockDriverState, offset: number) => Co<number>;
+  /**
+   * Where the bytes of an aligned range come from, for an aligned and non-empty start of it; with `wantZero` it is worth some
+   * effort to find zeroes. Missing: filters ask the node below, all others have data.
+   */
+  readonly coBlockStatus?: (
+    bs: BlockDriverState,
+    wantZero: boolean,
+    offset: number,
+    bytes: number,
+  ) => Co<BlockStatus>;
+  /** The node is no format: its bytes are where the guest sees them, and come from outside (C: protocol_name). */
+  readonly isProtocol?: boolean;
+  /** The state of a machine, beside the guest's data: 0 or a negated errno. Missing: the primary child has it. */
+  readonly coLoadVmstate?: (
+    bs: BlockDriverState,
+    position: number,
+    bytes: number,
+    qiov: Qiov,
+  ) => Co<number>;
+  readonly coSaveVmstate?: (
+    bs: BlockDriverState,
+    position: number,
+    bytes: number,
+    qiov: Qiov,
+  ) => Co<number>;
+  /** Look for errors in the image, and mend what `fix` (BDRV_FIX_*) says: 0 or a negated errno. */
+  readonly coCheck?: (bs: BlockDriverState, result: BdrvCheckResult, fix: number) => Co<number>;
+  /** The image comes back from another machine: forget what is cached of it. 0 or a negated errno. */
+  readonly coInvalidateCache?: (bs: BlockDriverState) => Co<number>;
+  /** It is handed over to another machine: write everything that is not written yet. 0 or a negated errno. May poll. */
+  readonly inactivate?: (bs: BlockDriverState) => Polls<number>;
   /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
   readonly getlength?: (bs: BlockDriverState) => number;
   /** The length is asked for each time (C: has_variable_length); else the one of open, write and truncate counts. */
@@ -160,6 +199,9 @@ export interface BdrvChildClass {
     tran: Transaction,
   ) => undefined | Polls<void>;
   readonly resize?: (child: BdrvChild) => void;
+  /** The node becomes usable here again, or is handed over, and the parent with it; a BlockError refuses. May poll. */
+  readonly activate?: (child: BdrvChild) => undefined | Polls<void>;
+  readonly inactivate?: (child: BdrvChild) => undefined | Polls<void>;
   /**
    * The node below is now `base`, called `filename` (bdrv_drop_intermediate): write that down. BlockError when it cannot be.
    * May poll.
@@ -334,6 +376,8 @@ export class BlockDriverState {
   readOnly: boolean;
   /** The image was handed over to another machine (C: BDRV_O_INACTIVE): nothing writes to it. */
   inactive = false;
+  /** Discards reach the driver (C: BDRV_O_UNMAP). Set when the node is opened, and by a reopen. */
+  unmap = true;
   /** Every parent shares everything (C: force_share). Set when the node is opened. */
   forceShare = false;
   /** No link to this node is ever frozen: the filter of a job that wants to leave when it likes. */
@@ -371,6 +415,8 @@ export class BlockDriverState {
   writeGen = 0;
   flushedGen = 0;
   ioPlugged = 0;
+  /** The range of data that was found last (C: block_status_cache); see core/io/block-status-cache.ts. */
+  blockStatusCache: { readonly dataStart: number; readonly dataEnd: number } | null = null;
 
   constructor(
     id: NodeId,

@@ -1,10 +1,12 @@
-// Discarding through an edge: a hint that the bytes are not needed. A driver that cannot is no error.
+// Discarding through an edge: a hint that the bytes are not needed. A driver that cannot is no
+// error, nor is a node that was opened with discard=ignore.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
 import { edgeBs, edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode } from "../sched/index.ts";
+import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvIsInserted } from "./inserted.ts";
 import { alignDown, alignUp } from "./limits.ts";
@@ -21,7 +23,8 @@ export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number)
   if (bs === null || !bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, null);
   if (checked < 0) return checked;
-  if (bs.drv.coPdiscard === undefined) return 0;
+  if (!bs.unmap || bs.drv.coPdiscard === undefined) return 0;
+  bdrvBscInvalidateRange(bs, offset, bytes);
   const outermost = requestBegin(bs, Request.discard, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.discard, offset, bytes);
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, 0);

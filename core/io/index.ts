@@ -1,3 +1,11 @@
+export {
+  bdrvCoBlockStatus,
+  bdrvCoCommonBlockStatusAbove,
+  type StatusAbove,
+  type StatusBase,
+  type StatusRange,
+} from "./block-status.ts";
+export { bdrvCheck, bdrvCoCheck } from "./check.ts";
 export { bdrvCheckRequest32 } from "./check-request.ts";
 export {
   bdrvChildCbDrainedBegin,
@@ -49,11 +57,25 @@ export {
 } from "./subtree.ts";
 export {
   bdrvFlush,
+  bdrvPdiscard,
+  bdrvPread,
   bdrvPreadv,
+  bdrvPwrite,
   bdrvPwritev,
   bdrvPwriteZeroes,
   bdrvTruncate,
 } from "./sync.ts";
+export {
+  type Allocation,
+  bdrvBlockStatus,
+  bdrvBlockStatusAbove,
+  bdrvCommonBlockStatusAbove,
+  bdrvIsAllocated,
+  bdrvIsAllocatedAbove,
+  bdrvLoadVmstate,
+  bdrvSaveVmstate,
+} from "./sync-status.ts";
 export { bdrvCoTruncate } from "./truncate.ts";
+export { bdrvCoReadvVmstate, bdrvCoWritevVmstate } from "./vmstate.ts";
 export { bdrvCoPwritev } from "./write.ts";
 export { bdrvCoPwriteZeroes } from "./write-zeroes.ts";

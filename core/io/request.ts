@@ -6,6 +6,7 @@ import type { BlockDriverState } from "../graph/state.ts";
 import { Ev, site } from "../probe/index.ts";
 import { currentTask, ioCode, machine } from "../sched/index.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "./in-flight.ts";
+import { BDRV_REQUEST_MAX_BYTES } from "./limits.ts";
 
 const SITE_REQUEST_BEGIN = site("request_begin");
 const SITE_REQUEST_END = site("request_end");
@@ -21,7 +22,9 @@ export function requestBegin(
   const outermost = currentTask() === 0;
   bdrvIncInFlight(bs);
   assert(bs.inFlight > 0, "a request is in flight");
-  if (outermost) machine.probe.emitWide(Ev.req_begin, offset, 0, type, bytes);
+  // Only a question about a range can be about more than a request moves, and an event's integer holds.
+  const shown = Math.min(bytes, BDRV_REQUEST_MAX_BYTES);
+  if (outermost) machine.probe.emitWide(Ev.req_begin, offset, 0, type, shown);
   return outermost;
 }
 

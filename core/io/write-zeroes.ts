@@ -11,6 +11,7 @@ import {
 } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
+import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvCoFlush } from "./flush.ts";
 import { guestZero, qiovOf } from "./guest-copy.ts";
@@ -120,6 +121,7 @@ function* bdrvCoDoPwriteZeroes(
   flags: number,
 ): Co<number> {
   const { drv } = bs;
+  bdrvBscInvalidateRange(bs, offset, bytes);
   const driverFlags = flags & ~BDRV_REQ_FUA;
   let ret = -ENOTSUP;
   if (drv.coPwriteZeroes !== undefined) {

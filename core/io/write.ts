@@ -7,6 +7,7 @@ import { edgeHome } from "../graph/access.ts";
 import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_FUA,
+  BDRV_REQ_WRITE_COMPRESSED,
   BDRV_REQ_WRITE_UNCHANGED,
   type BdrvChild,
   type BdrvTrackedRequest,
@@ -37,6 +38,7 @@ const SITE_PREPARE = site("bdrv_co_write_req_prepare");
 const SITE_CO_PWRITEV = site("bdrv_co_pwritev");
 const SITE_PADDING_RMW_READ = site("bdrv_padding_rmw_read");
 const SITE_DRIVER_PWRITEV = site("bdrv_driver_pwritev");
+const SITE_DRIVER_COMPRESSED = site("bdrv_driver_pwritev_compressed");
 const SITE_CO_WRITE_REQ_FINISH = site("bdrv_co_write_req_finish");
 
 /** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
@@ -118,7 +120,9 @@ export function* bdrvAlignedPwritev(
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
   if (bs.closed) return -ENOMEDIUM;
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
-  if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
+  if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
+    ret = yield* bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
+  else if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
   bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
   return Math.min(ret, 0);
 }
@@ -140,6 +144,20 @@ export function* bdrvDriverPwritev(
   const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
   if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
   return yield* bdrvCoFlush(bs);
+}
+
+/** bdrv_driver_pwritev_compressed (io.c:1275): -ENOTSUP by a driver that cannot compress. */
+export function* bdrvDriverPwritevCompressed(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+): Co<number> {
+  ioCode(bs.aioContext, SITE_DRIVER_COMPRESSED);
+  assert(offset >= 0, "requests lie inside an image");
+  if (bs.closed) return -ENOMEDIUM;
+  if (bs.drv.coPwritevCompressed === undefined) return -ENOTSUP;
+  return yield* bs.drv.coPwritevCompressed(bs, offset, bytes, qiov);
 }
 
 /**

@@ -14,6 +14,7 @@ import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
 import { blockIothreadContext } from "./block-iothread-context.ts";
+import { blockIothreadSyncOp } from "./block-iothread-sync-op.ts";
 import { blockjob } from "./blockjob.ts";
 import { blockjobTxn } from "./blockjob-txn.ts";
 import { coroutine } from "./coroutine.ts";
@@ -37,6 +38,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvGraphMod,
   blockBackend,
   blockIothreadContext,
+  blockIothreadSyncOp,
   throttle,
   blockjob,
   blockjobTxn,
