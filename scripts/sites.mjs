@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const FOLDERS = ["core", "explorer", "tests/qemu"];
+const FOLDERS = ["core", "daemon", "explorer", "tests/qemu"];
 const OUTPUT = "core/probe/sites.generated.ts";
 const DECLARATION =
   /^(?:export\s+)?const\s+([A-Za-z_$][\w$]*)(?:\s*:[^=]*)?\s*=\s*site\(\s*"([^"]+)"/gm;

@@ -4,6 +4,7 @@ export const EPERM = 1;
 export const ENOENT = 2;
 export const EIO = 5;
 export const EAGAIN = 11;
+export const ENOMEM = 12;
 export const EACCES = 13;
 export const EBUSY = 16;
 export const EEXIST = 17;
@@ -26,6 +27,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [ENOENT, "ENOENT"],
   [EIO, "EIO"],
   [EAGAIN, "EAGAIN"],
+  [ENOMEM, "ENOMEM"],
   [EACCES, "EACCES"],
   [EBUSY, "EBUSY"],
   [EEXIST, "EEXIST"],
@@ -54,6 +56,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [ENOENT, "No such file or directory"],
   [EIO, "Input/output error"],
   [EAGAIN, "Resource temporarily unavailable"],
+  [ENOMEM, "Cannot allocate memory"],
   [EACCES, "Permission denied"],
   [EBUSY, "Device or resource busy"],
   [EEXIST, "File exists"],

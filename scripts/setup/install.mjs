@@ -55,22 +55,52 @@ export function ensureClinic() {
   return join(ROOT, folder, "node_modules", ".bin", "clinic");
 }
 
+/** Commands of the tests' peers, and the Debian packages that have them. */
+const PEERS = { "qemu-img": "qemu-utils", nbdcopy: "libnbd-bin", fio: "fio", nbdkit: "nbdkit" };
+
+/** Debian's tools that the tests work with: those that are missing are installed, where that is possible. */
+export function ensurePeers() {
+  const missing = Object.entries(PEERS).filter(([command]) => !isOnPath(command));
+  if (missing.length === 0) return;
+  const packages = missing.map(([, debian]) => debian);
+  if (!canInstall()) {
+    const them = packages.join(" ");
+    say(`The tests that need them are skipped; apt-get install ${them} adds what they need.`);
+    return;
+  }
+  installPackages(packages);
+}
+
+function isOnPath(command) {
+  return (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, command)));
+}
+
+function canInstall() {
+  const root = process.getuid?.() === 0;
+  return root && existsSync("/usr/bin/apt-get") && !process.env.QUIESCE_NO_APT;
+}
+
+function installPackages(packages) {
+  const them = packages.join(" ");
+  withLock("install", () => {
+    say(`Installing Debian packages: ${them}...`);
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    const failure = `apt-get could not install ${them}; QUIESCE_NO_APT=1 skips what needs it.`;
+    quietly("apt-get", ["update", "-q"], { env, failure });
+    const install = ["install", "-qy", "--no-install-recommends", ...packages];
+    quietly("apt-get", install, { env, failure });
+  });
+}
+
 /** A browser for the tests of the HTML report: its path, or null when there is none and none can be installed. */
 export function ensureBrowser() {
   const found = findBrowser();
   if (found !== null) return found;
-  const root = process.getuid?.() === 0;
-  if (!root || !existsSync("/usr/bin/apt-get") || process.env.QUIESCE_NO_APT) {
+  if (!canInstall()) {
     say("No browser: the tests of the HTML report are skipped; apt-get install chromium adds one.");
     return null;
   }
-  withLock("install", () => {
-    say("Installing the Debian package chromium...");
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-    const failure = "apt-get could not install chromium; QUIESCE_NO_APT=1 skips what needs it.";
-    quietly("apt-get", ["update", "-q"], { env, failure });
-    quietly("apt-get", ["install", "-qy", "--no-install-recommends", "chromium"], { env, failure });
-  });
+  installPackages(["chromium"]);
   return findBrowser();
 }
 

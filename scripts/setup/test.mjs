@@ -6,13 +6,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runChecks } from "./checks.mjs";
-import { ensureBrowser, ensureNewerNode } from "./install.mjs";
+import { ensureBrowser, ensureNewerNode, ensurePeers } from "./install.mjs";
 import { ROOT, say } from "./run.mjs";
 
 /** Runs everything, or only the test files whose path contains one of `filters`; returns the exit code. */
 export function test(filters) {
   const browser = ensureBrowser();
   const env = browser === null ? process.env : { ...process.env, CHROMIUM: browser };
+  ensurePeers();
   const newerNode = ensureNewerNode();
   const total = { passed: 0, failed: runChecks(), skipped: 0 };
   for (const node of nodesToTest(newerNode)) {

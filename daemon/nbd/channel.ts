@@ -1,0 +1,181 @@
+// One end of a connection as NBD sees it: exact reads of headers, which are revealed, and of payloads, which are not.
+//
+// A read that finds the connection over, broken or closed by us returns null: who asked then ends. Nothing is thrown, since a peer
+// that goes away is no mistake.
+
+import { assert, type HostHandle, type SiteId } from "#core/base";
+import { guestCopy } from "#core/io";
+import {
+  type Co,
+  GuestBuffer,
+  hostAllocate,
+  hostReveal,
+  socketClose,
+  socketRecv,
+  socketSend,
+} from "#core/sched";
+
+/** Bytes of skipped payload that are read at a time. */
+const SKIP_BYTES = 65_536;
+
+/** A connected socket; written by the coroutines of its client. */
+export class NbdChannel {
+  readonly socket: HostHandle;
+  isClosed = false;
+  /** Where headers are received before they are revealed; grows with the longest option. */
+  header: GuestBuffer;
+
+  constructor(socket: HostHandle) {
+    this.socket = socket;
+    this.header = hostAllocate(512);
+  }
+}
+
+/** nbd_read: exactly `bytes` bytes of a header, or null when the connection is over. Common. */
+export function* channelReadHeader(
+  channel: NbdChannel,
+  bytes: number,
+  siteId: SiteId,
+): Co<Uint8Array<ArrayBuffer> | null> {
+  if (bytes === 0) return new Uint8Array(0);
+  if (channel.header.length < bytes) channel.header = hostAllocate(bytes);
+  const isThere = yield* channelReadInto(channel, channel.header, 0, bytes);
+  return isThere ? hostReveal(siteId, channel.header, 0, bytes) : null;
+}
+
+/** Exactly `bytes` bytes of payload into `buffer`; false when the connection is over. Common. */
+export function* channelReadInto(
+  channel: NbdChannel,
+  buffer: GuestBuffer,
+  start: number,
+  bytes: number,
+): Co<boolean> {
+  assert(bytes >= 0, "byte counts are not negative");
+  if (channel.isClosed) return false;
+  if (bytes === 0) return true;
+  const range = { buffer, start, least: bytes, most: bytes };
+  return (yield* socketRecv(channel.socket, range)) === bytes;
+}
+
+/** nbd_drop: read `bytes` bytes and forget them; false when the connection is over. Common. */
+export function* channelSkip(channel: NbdChannel, bytes: number): Co<boolean> {
+  if (bytes === 0) return true;
+  const buffer = hostAllocate(Math.min(bytes, SKIP_BYTES));
+  for (let left = bytes; left > 0; left -= Math.min(left, SKIP_BYTES)) {
+    if (!(yield* channelReadInto(channel, buffer, 0, Math.min(left, SKIP_BYTES)))) return false;
+  }
+  return true;
+}
+
+/** nbd_write: send what this program wrote; false when the connection is over. Common. */
+export function* channelWrite(channel: NbdChannel, bytes: Uint8Array): Co<boolean> {
+  return yield* channelSend(channel, new GuestBuffer(bytes.length, bytes), bytes.length);
+}
+
+/** Send the first `bytes` bytes of `buffer`, a header and its payload at once; false when the connection is over. Common. */
+export function* channelSend(channel: NbdChannel, buffer: GuestBuffer, bytes: number): Co<boolean> {
+  if (channel.isClosed) return false;
+  return (yield* socketSend(channel.socket, buffer, 0, bytes)) === 0;
+}
+
+/** Put a header in front of the payload that `buffer` is to have. In replay there is nothing to put it to. Common. */
+export function putHeader(buffer: GuestBuffer, header: Uint8Array): void {
+  const from = { buffer: new GuestBuffer(header.length, header), start: 0 };
+  guestCopy({ buffer, start: 0 }, from, header.length);
+}
+
+/** Close it, once; whoever waits for its bytes learns that it is over. Common. */
+export function channelClose(channel: NbdChannel): void {
+  if (channel.isClosed) return;
+  channel.isClosed = true;
+  socketClose(channel.socket);
+}
+
+/** Fields of a message, in order and big-endian. */
+export class MessageReader {
+  readonly #view: DataView;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #at = 0;
+
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.#at;
+  }
+
+  u16(): number {
+    this.#at += 2;
+    return this.#view.getUint16(this.#at - 2);
+  }
+
+  u32(): number {
+    this.#at += 4;
+    return this.#view.getUint32(this.#at - 4);
+  }
+
+  u64(): bigint {
+    this.#at += 8;
+    return this.#view.getBigUint64(this.#at - 8);
+  }
+
+  /** `bytes` bytes as UTF-8; null when they are none. */
+  text(bytes: number): string | null {
+    const piece = this.#bytes.subarray(this.#at, this.#at + bytes);
+    this.#at += bytes;
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(piece);
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** A message of fixed fields, built in order and big-endian. */
+export class MessageWriter {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
+  #at = 0;
+
+  constructor(length: number) {
+    this.bytes = new Uint8Array(length);
+    this.#view = new DataView(this.bytes.buffer);
+  }
+
+  u16(value: number): this {
+    this.#view.setUint16(this.#at, value);
+    this.#at += 2;
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#view.setUint32(this.#at, value);
+    this.#at += 4;
+    return this;
+  }
+
+  u64(value: bigint): this {
+    this.#view.setBigUint64(this.#at, value);
+    this.#at += 8;
+    return this;
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+    return this;
+  }
+
+  /** The message, of which every byte was written. */
+  done(): Uint8Array<ArrayBuffer> {
+    assert(this.#at === this.bytes.length, "a message is as long as its fields");
+    return this.bytes;
+  }
+}
+
+/** The bytes of `text`, which is short. */
+export function utf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

@@ -1,0 +1,26 @@
+// A client: its connection, what it has negotiated, and what of it is under way. State only.
+
+import type { HostHandle } from "#core/base";
+import { CoQueue } from "#core/sched";
+import { NbdChannel } from "./channel.ts";
+import type { NbdExport } from "./export.ts";
+import type { NbdServer } from "./server.ts";
+
+/** C: NBDClient. Written by its own coroutines, which all run in one context at a time: main, then that of the export. */
+export class NbdClient {
+  readonly server: NbdServer;
+  readonly channel: NbdChannel;
+  /** What it asked for; null while it negotiates. */
+  nbdExport: NbdExport | null = null;
+  structuredReply = false;
+  /** Requests that are not answered yet, and the bytes of their buffers. */
+  requests = 0;
+  bytes = 0;
+  /** The receiving coroutine, when it waits for requests to be answered. */
+  readonly answered = new CoQueue();
+
+  constructor(server: NbdServer, socket: HostHandle) {
+    this.server = server;
+    this.channel = new NbdChannel(socket);
+  }
+}

@@ -1,0 +1,102 @@
+// An export: one BlockBackend under a name, as NBD clients see it.
+//
+// Differs from QEMU: request queuing stays enabled. QEMU's server counts its requests itself and therefore has to stop its
+// clients by callbacks; here a request of a client is nothing but requests of the BlockBackend, whose gate and counter do it.
+
+import { type BlockBackend, blkBs, blkGetlength, blkGetPerm, blkSetPerm } from "#core/backend";
+import { EEXIST, EINVAL, must, strerror } from "#core/base";
+import { BLK_PERM_RESIZE, BlockError } from "#core/graph";
+import { site } from "#core/probe";
+import { globalStateCode, type Polls } from "#core/sched";
+import type { NbdClient } from "./client.ts";
+import {
+  NBD_FLAG_CAN_MULTI_CONN,
+  NBD_FLAG_HAS_FLAGS,
+  NBD_FLAG_READ_ONLY,
+  NBD_FLAG_SEND_CACHE,
+  NBD_FLAG_SEND_FLUSH,
+  NBD_FLAG_SEND_FUA,
+  NBD_FLAG_SEND_TRIM,
+  NBD_FLAG_SEND_WRITE_ZEROES,
+  NBD_STRING_BYTES_MAX,
+} from "./protocol.ts";
+import type { NbdServer } from "./server.ts";
+
+const SITE_CREATE = site("nbd_export_create");
+const SECTOR_BYTES = 512;
+
+/** QAPI: BlockExportOptionsNbd, and what all exports have. */
+export interface NbdExportOptions {
+  readonly name: string;
+  readonly description?: string;
+  readonly writable?: boolean;
+}
+
+/** C: NBDExport. Its list of clients is written in the main context. */
+export class NbdExport {
+  readonly name: string;
+  readonly description: string;
+  readonly blk: BlockBackend;
+  readonly writable: boolean;
+  /** Its size in bytes; it does not change while it is exported. */
+  readonly size: number;
+  /** What offsets and lengths of requests are best multiples of. */
+  readonly alignment: number;
+  readonly canMultiConn: boolean;
+  readonly clients = new Set<NbdClient>();
+
+  constructor(blk: BlockBackend, options: NbdExportOptions, facts: NbdExportFacts) {
+    this.name = options.name;
+    this.description = options.description ?? "";
+    this.writable = options.writable ?? false;
+    this.blk = blk;
+    this.size = facts.size;
+    this.alignment = facts.alignment;
+    this.canMultiConn = facts.canMultiConn;
+  }
+}
+
+interface NbdExportFacts {
+  readonly size: number;
+  readonly alignment: number;
+  readonly canMultiConn: boolean;
+}
+
+/** nbd_export_create (nbd/server.c:1620): add an export of `blk` to `server`, or refuse with a BlockError. Polls. */
+export function* nbdExportCreate(
+  server: NbdServer,
+  blk: BlockBackend,
+  options: NbdExportOptions,
+): Polls<NbdExport> {
+  globalStateCode(SITE_CREATE);
+  const { name, description = "" } = options;
+  if (Buffer.byteLength(name) > NBD_STRING_BYTES_MAX)
+    throw new BlockError(EINVAL, `export name '${name}' too long`);
+  if (Buffer.byteLength(description) > NBD_STRING_BYTES_MAX)
+    throw new BlockError(EINVAL, `description '${description}' too long`);
+  if (server.exports.has(name))
+    throw new BlockError(EEXIST, `NBD server already has export named '${name}'`);
+  const size = blkGetlength(blk);
+  if (size < 0)
+    throw new BlockError(-size, `Failed to determine the NBD export's length: ${strerror(-size)}`);
+  // Nobody resizes what is exported.
+  const { perm, sharedPerm } = blkGetPerm(blk);
+  yield* blkSetPerm(blk, { perm, sharedPerm: sharedPerm & ~BLK_PERM_RESIZE });
+  const nbdExport = new NbdExport(blk, options, {
+    size: Math.floor(size / SECTOR_BYTES) * SECTOR_BYTES,
+    alignment: must(blkBs(blk, SITE_CREATE), "what has a length is there").requestAlignment,
+    canMultiConn: server.maxConnections !== 1,
+  });
+  server.exports.set(name, nbdExport);
+  return nbdExport;
+}
+
+/** The transmission flags of an export. */
+export function exportFlags({ writable, canMultiConn }: NbdExport): number {
+  const always = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_FLUSH | NBD_FLAG_SEND_FUA | NBD_FLAG_SEND_CACHE;
+  return (
+    always |
+    (canMultiConn ? NBD_FLAG_CAN_MULTI_CONN : 0) |
+    (writable ? NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES : NBD_FLAG_READ_ONLY)
+  );
+}

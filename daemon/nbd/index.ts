@@ -1,0 +1,8 @@
+export { type NbdExport, type NbdExportOptions, nbdExportCreate } from "./export.ts";
+export {
+  type NbdServer,
+  type NbdServerOptions,
+  nbdExportDelete,
+  nbdServerStart,
+  nbdServerStop,
+} from "./server.ts";

@@ -1,0 +1,19 @@
+// What a client may take of the server.
+
+import { assert } from "#core/base";
+import { NBD_BUFFER_BYTES_MAX } from "./protocol.ts";
+
+/** Requests of one client under way (C: MAX_NBD_REQUESTS). Further ones wait in the socket. */
+export const NBD_CLIENT_REQUESTS_MAX = 16;
+/** Bytes of those requests' buffers: with more under way, the next request waits. */
+export const NBD_CLIENT_BYTES_MAX = 64 * 1024 * 1024;
+/** How long a client may take until it asks for an export, in ns. */
+export const NBD_HANDSHAKE_NS_MAX = 10_000_000_000;
+/** Options that a client may send before it asks for an export: each costs it a few bytes, and the server an answer. */
+export const NBD_OPTIONS_MAX = 1024;
+/** Contexts that one client can select or list queries for. */
+export const NBD_META_QUERIES_MAX = 4096;
+/** Extents in one answer to a block status request (C: NBD_MAX_BLOCK_STATUS_EXTENTS). */
+export const NBD_EXTENTS_MAX = 128 * 1024;
+
+assert(NBD_BUFFER_BYTES_MAX <= NBD_CLIENT_BYTES_MAX, "the largest request fits");
