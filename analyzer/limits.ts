@@ -19,6 +19,27 @@ export interface AnalyzerLimits {
 
 export const ANALYZER_LIMITS: AnalyzerLimits = { logEntriesMax: 512, groupsMax: 48 };
 
+/** What the flat engine, which reads foreign traces, may use; beyond it, it says so and stops. */
+export interface FlatLimits {
+  /** Entries of all threads' vector clocks together, 4 bytes each; twice that while they grow. */
+  readonly flatClockEntriesMax: number;
+  /** Entries of the accesses that are kept by thread, 8 bytes each, of all variables that several threads read or raced on. */
+  readonly flatAccessEntriesMax: number;
+  /** Pairs of sites that are told apart, and locations with a racy event: an entry of a table each. */
+  readonly flatPairsMax: number;
+  readonly flatLocationsMax: number;
+  /** Members of all sets of locks that the lockset rule tells apart. */
+  readonly flatLockSetMembersMax: number;
+}
+
+export const FLAT_LIMITS: FlatLimits = {
+  flatClockEntriesMax: 1 << 26,
+  flatAccessEntriesMax: 1 << 25,
+  flatPairsMax: 1 << 18,
+  flatLocationsMax: 1 << 23,
+  flatLockSetMembersMax: 1 << 22,
+};
+
 assert(CONTEXT_MAX > WORLD_CTX, "the world is told from contexts before they are counted");
 assert(ANALYZER_LIMITS.logEntriesMax > 1, "a log holds a read and a release");
 assert(ANALYZER_LIMITS.groupsMax > 1, "there is something to merge");

@@ -2,3 +2,4 @@
 
 export * from "./abstract-trace.ts";
 export { StdReader } from "./std-reader.ts";
+export { operandsOf, stdLines } from "./std-writer.ts";

@@ -1,9 +1,10 @@
 // RAPID's text form of a trace (STD): one event a line, `T0|w(V1.x)|12`: thread, operation with its operand, location.
 //
 // Bytes are read in large pieces and parsed as bytes, up to the last whole line of each piece; what is left of it moves to the
-// front of the next. A line ends at its newline whatever is in it, so the inner loops test for nothing else. As strict as RAPID's
-// own parser: names have no blanks, locations are 32-bit integers, `begin` and `end` take no operand (one in brackets is
-// ignored). Stricter in that an unknown operation or an empty line is an error.
+// front of the next. A line ends at its newline whatever is in it, so the inner loops test for nothing else. An access or lock
+// operation whose names were seen before, and are a letter and a number, takes the short way; all else the long one, which
+// checks everything. As strict as RAPID's own parser: names have no blanks, locations are 32-bit integers, `begin` and `end`
+// take no operand (one in brackets is ignored). Stricter in that an unknown operation or an empty line is an error.
 
 import { QuiesceError } from "#core/base";
 import type { ByteSource } from "../byte-source.ts";
@@ -13,9 +14,10 @@ import {
   type AbstractSource,
   NO_OPERAND,
   newBlock,
+  STD_WORDS,
   StdOp,
 } from "./abstract-trace.ts";
-import { ByteNames, HASH_FACTOR, HASH_START } from "./byte-names.ts";
+import { ByteNames, decimalAt } from "./byte-names.ts";
 import { blockEventsMax, lineBytesMax, readBytesMax } from "./limits.ts";
 
 const NEWLINE = 0x0a;
@@ -27,7 +29,12 @@ const PLUS = 0x2b;
 const MINUS = 0x2d;
 const DIGIT_0 = 0x30;
 const PIPE = 0x7c;
-const [A, B, E, F, J, R, W] = [0x61, 0x62, 0x65, 0x66, 0x6a, 0x72, 0x77];
+const [A, C, E, L, Q, R, W] = [0x61, 0x63, 0x65, 0x6c, 0x71, 0x72, 0x77];
+/** What each operation looks like in the text, by its number. */
+const WORDS = STD_WORDS.map((word) => {
+  const needsOperand = word !== "begin" && word !== "end";
+  return [...(needsOperand ? `${word}(` : word)].map((letter) => letter.charCodeAt(0));
+});
 /** Bytes of a faulty line that a complaint quotes. */
 const QUOTED_MAX = 80;
 
@@ -73,7 +80,7 @@ export class StdReader implements AbstractSource {
     bytes.copyWithin(0, this.#at, this.#filled);
     this.#filled -= this.#at;
     this.#at = 0;
-    if (this.#filled >= lineBytesMax) this.#fail(0, "is too long");
+    if (this.#filled >= lineBytesMax) this.#fail(0, this.#lines, "is too long");
     const count = this.#source.read(
       this.#offset,
       bytes.subarray(this.#filled, this.#filled + readBytesMax),
@@ -95,72 +102,86 @@ export class StdReader implements AbstractSource {
     const bytes = this.#bytes;
     const end = this.#end;
     const { ops, threads, operands, locations } = block;
-    const names = this.#threads;
-    let { count } = block;
+    const { numbered } = this.#threads;
+    const first = block.count;
     let at = this.#at;
-    while (at < end && count < blockEventsMax) {
+    while (at < end && block.count < blockEventsMax) {
       const line = at;
-      let hash = HASH_START;
-      let byte = bytes[at]!;
-      while (byte !== PIPE) {
-        if (byte < BLANK) this.#failAt(line, count - block.count, "has no thread before a `|`");
-        hash = Math.imul(hash ^ byte, HASH_FACTOR);
-        byte = bytes[++at]!;
-      }
-      if (at === line) this.#failAt(line, count - block.count, "has no thread before a `|`");
-      // As if in brackets, which is how a fork or join names it.
-      hash = Math.imul(hash ^ CLOSE, HASH_FACTOR);
-      threads[count] = names.intern(bytes, line, at, hash);
-      const op = operationAt(bytes, at + 1);
-      if (op < 0) this.#failAt(line, count - block.count, "has no known operation");
-      ops[count] = op & 7;
-      at += op >> 3;
-      if ((op & 6) === StdOp.begin) {
-        while (bytes[at] !== PIPE && bytes[at]! >= BLANK) at++;
-        operands[count] = NO_OPERAND;
-      } else {
-        const name = at;
-        hash = HASH_START;
-        byte = bytes[at]!;
-        while (byte !== PIPE && byte > BLANK) {
-          hash = Math.imul(hash ^ byte, HASH_FACTOR);
-          byte = bytes[++at]!;
+      const count = block.count;
+      let number = decimalAt(bytes, at + 1);
+      const thread = numbered[number >> 4]!;
+      const isKnown = number !== 0 && bytes[at] === this.#threads.prefix && thread !== 0;
+      at += 1 + (number & 15);
+      const op = isKnown && bytes[at] === PIPE ? shortOperationAt(bytes, at + 1) : -1;
+      if (op >= 0) {
+        at += op < StdOp.read ? 5 : 3;
+        const names = op < StdOp.read ? this.#locks : this.#variables;
+        number = decimalAt(bytes, at + 1);
+        const operand = names.numbered[number >> 4]!;
+        const isNamed = number !== 0 && bytes[at] === names.prefix && operand !== 0;
+        at += 1 + (number & 15);
+        number = decimalAt(bytes, at + 2);
+        if (isNamed && bytes[at] === CLOSE && bytes[at + 1] === PIPE && number !== 0) {
+          at += 2 + (number & 15);
+          if (bytes[at] === NEWLINE) {
+            ops[count] = op;
+            threads[count] = thread - 1;
+            operands[count] = operand - 1;
+            locations[count] = number >> 4;
+            block.count++;
+            at++;
+            continue;
+          }
         }
-        if (bytes[at - 1] !== CLOSE || at - 1 <= name)
-          this.#failAt(line, count - block.count, "has no operand in brackets");
-        const table =
-          (op & 6) === StdOp.read ? this.#variables : (op & 4) === 0 ? this.#locks : names;
-        operands[count] = table.intern(bytes, name, at - 1, hash);
       }
-      if (bytes[at] !== PIPE)
-        this.#failAt(line, count - block.count, "has no location behind a second `|`");
-      byte = bytes[++at]!;
-      const sign = byte;
-      if (sign === MINUS || sign === PLUS) byte = bytes[++at]!;
-      const digits = at;
-      let location = 0;
-      while (byte >= DIGIT_0 && byte <= DIGIT_0 + 9 && location < 2 ** 31) {
-        location = location * 10 + byte - DIGIT_0;
-        byte = bytes[++at]!;
-      }
-      if (byte === RETURN) byte = bytes[++at]!;
-      if (sign === MINUS) location = -location;
-      if (byte !== NEWLINE || at === digits || location !== (location | 0))
-        this.#failAt(line, count - block.count, "has no 32-bit integer as its location");
-      if (++at - line > lineBytesMax) this.#failAt(line, count - block.count, "is too long");
-      locations[count++] = location;
+      at = this.#line(block, line, this.#lines + count - first);
+      block.count++;
     }
-    this.#lines += count - block.count;
+    this.#lines += block.count - first;
     this.#at = at;
-    block.count = count;
   }
 
-  #failAt(start: number, linesSince: number, what: string): never {
-    this.#lines += linesSince;
-    this.#fail(start, what);
+  /** The line from `start` on as the next event of `block`; returns where it ends. `before`: lines before it. */
+  #line(block: AbstractBlock, start: number, before: number): number {
+    const bytes = this.#bytes;
+    const { count } = block;
+    let at = start;
+    while (bytes[at] !== PIPE && (bytes[at] ?? 0) >= BLANK) at++;
+    if (at === start || bytes[at] !== PIPE) this.#fail(start, before, "has no thread before a `|`");
+    block.threads[count] = this.#threads.intern(bytes, start, at);
+    const op = operationAt(bytes, at + 1);
+    if (op < 0) this.#fail(start, before, "has no known operation");
+    block.ops[count] = op;
+    block.operands[count] = NO_OPERAND;
+    at += 1 + (STD_WORDS[op]?.length ?? 0);
+    if (op === StdOp.begin || op === StdOp.end) {
+      while (bytes[at] !== PIPE && (bytes[at] ?? 0) >= BLANK) at++;
+    } else {
+      const name = ++at;
+      while (bytes[at] !== PIPE && (bytes[at] ?? 0) > BLANK) at++;
+      if (bytes[at - 1] !== CLOSE || at - 1 <= name)
+        this.#fail(start, before, "has no operand in brackets");
+      block.operands[count] = this.#namesOf(op).intern(bytes, name, at - 1);
+    }
+    if (bytes[at] !== PIPE) this.#fail(start, before, "has no location behind a second `|`");
+    const newline = bytes.indexOf(NEWLINE, at);
+    const location = integerIn(
+      bytes,
+      at + 1,
+      bytes[newline - 1] === RETURN ? newline - 1 : newline,
+    );
+    if (Number.isNaN(location)) this.#fail(start, before, "has no 32-bit integer as its location");
+    if (newline - start >= lineBytesMax) this.#fail(start, before, "is too long");
+    block.locations[count] = location;
+    return newline + 1;
   }
 
-  #fail(start: number, what: string): never {
+  #namesOf(op: number): ByteNames {
+    if (op === StdOp.fork || op === StdOp.join) return this.#threads;
+    return op === StdOp.read || op === StdOp.write ? this.#variables : this.#locks;
+  }
+
+  #fail(start: number, before: number, what: string): never {
     const bytes = this.#bytes.subarray(start, Math.min(this.#filled, start + lineBytesMax));
     const newline = bytes.indexOf(NEWLINE);
     const text = Buffer.from(newline < 0 ? bytes : bytes.subarray(0, newline)).toString();
@@ -169,38 +190,38 @@ export class StdReader implements AbstractSource {
     );
     throw new QuiesceError(
       "input",
-      `Line ${this.#lines + 1} ${what}: ${quoted}; an event looks like T0|w(V1)|12.`,
+      `Line ${before + 1} ${what}: ${quoted}; an event looks like T0|w(V1)|12.`,
     );
   }
 }
 
-/** The operation whose word begins at `at`, in the lowest three bits; above them how far its operand is from the `|` before. */
-function operationAt(bytes: Uint8Array, at: number): number {
+/** The operation at `at` when it is one that is frequent, else -1. */
+function shortOperationAt(bytes: Uint8Array, at: number): number {
   // hot loop
+  const first = bytes[at]!;
   const second = bytes[at + 1]!;
-  switch (bytes[at]) {
-    case R:
-      if (second === OPEN) return StdOp.read | (3 << 3);
-      return second === E && isWord(bytes, at + 2, "l(") ? StdOp.release | (5 << 3) : -1;
-    case W:
-      return second === OPEN ? StdOp.write | (3 << 3) : -1;
-    case A:
-      return isWord(bytes, at + 1, "cq(") ? StdOp.acquire | (5 << 3) : -1;
-    case F:
-      return isWord(bytes, at + 1, "ork(") ? StdOp.fork | (6 << 3) : -1;
-    case J:
-      return isWord(bytes, at + 1, "oin(") ? StdOp.join | (6 << 3) : -1;
-    case B:
-      return isWord(bytes, at + 1, "egin") ? StdOp.begin | (6 << 3) : -1;
-    case E:
-      return isWord(bytes, at + 1, "nd") ? StdOp.end | (4 << 3) : -1;
-    default:
-      return -1;
-  }
+  if (second === OPEN) return first === R ? StdOp.read : first === W ? StdOp.write : -1;
+  if (bytes[at + 3] !== OPEN) return -1;
+  if (first === A) return second === C && bytes[at + 2] === Q ? StdOp.acquire : -1;
+  return first === R && second === E && bytes[at + 2] === L ? StdOp.release : -1;
 }
 
-/** Whether `word` stands at `at`. A newline differs from every letter, so this never looks beyond its line. */
-function isWord(bytes: Uint8Array, at: number, word: string): boolean {
-  for (let i = 0; i < word.length; i++) if (bytes[at + i] !== word.charCodeAt(i)) return false;
-  return true;
+/** The operation whose word is at `at`, with its bracket if it needs one; -1 when there is none. */
+function operationAt(bytes: Uint8Array, at: number): number {
+  return WORDS.findIndex((word) => word.every((byte, i) => bytes[at + i] === byte));
+}
+
+/** The 32-bit integer that all of `bytes` from `start` to `end` is, with or without a sign; NaN if it is none. */
+function integerIn(bytes: Uint8Array, start: number, end: number): number {
+  const isNegative = bytes[start] === MINUS;
+  const digits = isNegative || bytes[start] === PLUS ? start + 1 : start;
+  if (digits >= end) return Number.NaN;
+  let value = 0;
+  for (let at = digits; at < end; at++) {
+    const digit = (bytes[at] ?? 0) - DIGIT_0;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  const signed = isNegative ? -value : value;
+  return signed === (signed | 0) ? signed : Number.NaN;
 }
