@@ -1,0 +1,318 @@
+// QAPI types as values: what a command's arguments must be, with the type that comes out for TypeScript.
+//
+// The words of the errors are QEMU's (qapi/qobject-input-visitor.c), which clients and tests compare. There are two ways to read
+// the same type: `json`, where values have types, and `keyval`, where all leaves are text, as on a command line ("on", "4k").
+//
+// Members are looked at in the order of the schema, and members that it does not have afterwards, as in QEMU: so the error that a
+// client gets first is the same.
+
+import { isJsonObject, JsonFloat, type JsonObject, type JsonValue } from "./json-value.ts";
+
+/** Why a command was refused (C: Error with its ErrorClass). */
+export class QmpError extends Error {
+  override readonly name = "QmpError";
+  readonly errorClass: QmpErrorClass;
+  constructor(message: string, errorClass: QmpErrorClass = "GenericError") {
+    super(message);
+    this.errorClass = errorClass;
+  }
+}
+
+/** QAPI: QapiErrorClass. */
+export type QmpErrorClass =
+  | "GenericError"
+  | "CommandNotFound"
+  | "DeviceNotActive"
+  | "DeviceNotFound"
+  | "KVMMissingCap";
+
+/** How leaves are written. */
+export type InputKind = "json" | "keyval";
+
+/** A QAPI type: reads a value named `name`, or throws a QmpError. `undefined` is a value that is not there. */
+export interface QapiType<T> {
+  /** Which JSON values can be one: what an alternate decides by. */
+  readonly jsonTypes: readonly JsonTypeName[];
+  read(value: JsonValue | undefined, name: string, kind: InputKind): T;
+}
+
+/** The types of JSON that QAPI tells apart. */
+export type JsonTypeName = "null" | "bool" | "number" | "string" | "array" | "object";
+
+/** What comes out of a QapiType. */
+export type TypeOf<Q> = Q extends QapiType<infer T> ? T : never;
+
+function jsonTypeOf(value: JsonValue): JsonTypeName {
+  if (value === null) return "null";
+  if (typeof value === "boolean") return "bool";
+  if (typeof value === "string") return "string";
+  if (Array.isArray(value)) return "array";
+  return isJsonObject(value) ? "object" : "number";
+}
+
+function leaf<T>(
+  jsonType: JsonTypeName,
+  expected: string,
+  fromJson: (value: JsonValue, name: string) => T | undefined,
+  fromText: (text: string, name: string) => T,
+): QapiType<T> {
+  return {
+    jsonTypes: [jsonType],
+    read(value, name, kind) {
+      if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
+      if (kind === "keyval") return fromText(textOf(value, name), name);
+      const read = fromJson(value, name);
+      if (read === undefined)
+        throw new QmpError(`Invalid parameter type for '${name}', expected: ${expected}`);
+      return read;
+    },
+  };
+}
+
+/** On a command line, a leaf is text. */
+function textOf(value: JsonValue, name: string): string {
+  if (typeof value === "string") return value;
+  throw new QmpError(`Parameters '${name}.*' are unexpected`);
+}
+
+export const str: QapiType<string> = leaf(
+  "string",
+  "string",
+  (value) => (typeof value === "string" ? value : undefined),
+  (text) => text,
+);
+
+export const bool: QapiType<boolean> = leaf(
+  "bool",
+  "boolean",
+  (value) => (typeof value === "boolean" ? value : undefined),
+  (text, name) => {
+    if (text !== "on" && text !== "off")
+      throw new QmpError(`Parameter '${name}' expects 'on' or 'off'`);
+    return text === "on";
+  },
+);
+
+/** An integer between two bounds; QEMU's types int, uint32 and so on. Only integers that a number holds exactly are taken. */
+export function int(
+  least = Number.MIN_SAFE_INTEGER,
+  most = Number.MAX_SAFE_INTEGER,
+  typeName = "integer",
+): QapiType<number> {
+  const inRange = (value: number, name: string) => {
+    if (value < least || value > most)
+      throw new QmpError(`Parameter '${name}' expects ${typeName}`);
+    return value;
+  };
+  return leaf(
+    "number",
+    "integer",
+    (value, name) => {
+      if (typeof value === "bigint") throw new QmpError(`Parameter '${name}' expects ${typeName}`);
+      return typeof value === "number" ? inRange(value, name) : undefined;
+    },
+    (text, name) => {
+      const value = /^[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text) ? Number(text) : Number.NaN;
+      if (!Number.isSafeInteger(value)) throw new QmpError(`Parameter '${name}' expects integer`);
+      return inRange(value, name);
+    },
+  );
+}
+
+export const uint32 = int(0, 2 ** 32 - 1, "uint32_t");
+export const uint16 = int(0, 2 ** 16 - 1, "uint16_t");
+
+const SIZE_SUFFIXES = "BKMGTPE";
+
+/** A number of bytes; as text with a suffix, "4k" (C: qemu_strtosz). */
+export const size: QapiType<number> = leaf(
+  "number",
+  "integer",
+  (value, name) => {
+    if (typeof value === "bigint" || (typeof value === "number" && value < 0))
+      throw new QmpError(`Parameter '${name}' expects uint64`);
+    return typeof value === "number" ? value : undefined;
+  },
+  (text, name) => {
+    const match = /^([0-9]+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+)([bBkKmMgGtTpPeE]?)$/.exec(text);
+    const power = SIZE_SUFFIXES.indexOf((match?.[2] ?? "").toUpperCase() || "B");
+    const bytes = match === null ? Number.NaN : Number(match[1]) * 1024 ** power;
+    if (!Number.isSafeInteger(bytes)) throw new QmpError(`Parameter '${name}' expects size`);
+    return bytes;
+  },
+);
+
+/** A QAPI enumeration. */
+export function enumOf<const W extends readonly string[]>(...words: W): QapiType<W[number]> {
+  return {
+    jsonTypes: ["string"],
+    read(value, name, kind) {
+      const word = str.read(value, name, kind);
+      if (!words.includes(word))
+        throw new QmpError(`Parameter '${name}' does not accept value '${word}'`);
+      return word;
+    },
+  };
+}
+
+/** JSON's null, which a client says where something is to be nothing. */
+export const jsonNull: QapiType<null> = leaf(
+  "null",
+  "null",
+  (value) => (value === null ? null : undefined),
+  (text, name) => {
+    if (text !== "") throw new QmpError(`Invalid parameter type for '${name}', expected: null`);
+    return null;
+  },
+);
+
+/** Any JSON value, as it is. */
+export const any: QapiType<JsonValue> = {
+  jsonTypes: ["null", "bool", "number", "string", "array", "object"],
+  read(value, name) {
+    if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
+    return value;
+  },
+};
+
+/** A member that may be left out. */
+export function optional<T>(type: QapiType<T>): QapiType<T | undefined> {
+  return {
+    jsonTypes: type.jsonTypes,
+    read: (value, name, kind) => (value === undefined ? undefined : type.read(value, name, kind)),
+  };
+}
+
+export function list<T>(element: QapiType<T>): QapiType<readonly T[]> {
+  return {
+    jsonTypes: ["array"],
+    read(value, name, kind) {
+      if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
+      if (!Array.isArray(value))
+        throw new QmpError(`Invalid parameter type for '${name}', expected: array`);
+      return value.map((one, index) => element.read(one, `${name}[${index}]`, kind));
+    },
+  };
+}
+
+/** The members of a struct. */
+export type Members = { readonly [name: string]: QapiType<unknown> };
+
+/** What comes out of a struct: members that may be left out are optional properties. */
+export type StructOf<M extends Members> = {
+  readonly [K in keyof M as undefined extends TypeOf<M[K]> ? never : K]: TypeOf<M[K]>;
+} & {
+  readonly [K in keyof M as undefined extends TypeOf<M[K]> ? K : never]?: Exclude<
+    TypeOf<M[K]>,
+    undefined
+  >;
+};
+
+/** A QAPI struct: these members and no others. */
+export function struct<M extends Members>(members: M): QapiType<StructOf<M>> {
+  return {
+    jsonTypes: ["object"],
+    read(value, name, kind) {
+      const object = objectOf(value, name);
+      const seen = new Set<string>();
+      const read = readMembers(members, { object, name, kind, seen });
+      refuseOthers(object, name, seen);
+      return read as StructOf<M>;
+    },
+  };
+}
+
+/** A QAPI union: `base` has a member `tag`, whose value says which members there are besides. */
+export function union<
+  B extends Members,
+  K extends keyof B & string,
+  R extends { readonly [value: string]: Members },
+>(base: B, tag: K, branches: R): QapiType<UnionOf<B, K, R>> {
+  return {
+    jsonTypes: ["object"],
+    read(value, name, kind) {
+      const object = objectOf(value, name);
+      const seen = new Set<string>();
+      const source = { object, name, kind, seen };
+      const common = readMembers(base, source);
+      const branch = branches[String(common[tag])] ?? {};
+      const read = { ...common, ...readMembers(branch, source) };
+      refuseOthers(object, name, seen);
+      return read as UnionOf<B, K, R>;
+    },
+  };
+}
+
+/** What comes out of a union: one type for each value of the tag. */
+export type UnionOf<B extends Members, K extends keyof B, R> = {
+  [V in keyof R & string]: R[V] extends Members
+    ? StructOf<Omit<B, K>> & { readonly [T in K]: V } & StructOf<R[V]>
+    : never;
+}[keyof R & string];
+
+/** A QAPI alternate: the type of the JSON value decides. */
+export function alternate<A, B>(first: QapiType<A>, second: QapiType<B>): QapiType<A | B> {
+  return {
+    get jsonTypes() {
+      return [...first.jsonTypes, ...second.jsonTypes];
+    },
+    read(value, name, kind) {
+      if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
+      const type = jsonTypeOf(value);
+      if (first.jsonTypes.includes(type)) return first.read(value, name, kind);
+      return second.read(value, name, kind);
+    },
+  };
+}
+
+/** A type that refers to itself, as a block device that has a block device below. */
+export function lazy<T>(make: () => QapiType<T>): QapiType<T> {
+  let made: QapiType<T> | null = null;
+  const type = () => {
+    made ??= make();
+    return made;
+  };
+  return {
+    get jsonTypes() {
+      return type().jsonTypes;
+    },
+    read: (value, name, kind) => type().read(value, name, kind),
+  };
+}
+
+interface Source {
+  readonly object: JsonObject;
+  readonly name: string;
+  readonly kind: InputKind;
+  /** Members that some part of the schema has looked at. */
+  readonly seen: Set<string>;
+}
+
+function readMembers(members: Members, source: Source): Record<string, unknown> {
+  const { object, name, kind, seen } = source;
+  const read: Record<string, unknown> = {};
+  for (const [member, type] of Object.entries(members)) {
+    seen.add(member);
+    const value = type.read(object.get(member), fullName(name, member), kind);
+    if (value !== undefined) read[member] = value;
+  }
+  return read;
+}
+
+function objectOf(value: JsonValue | undefined, name: string): JsonObject {
+  if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
+  if (!isJsonObject(value) || value instanceof JsonFloat)
+    throw new QmpError(`Invalid parameter type for '${name || "null"}', expected: object`);
+  return value;
+}
+
+function refuseOthers(object: JsonObject, name: string, seen: ReadonlySet<string>): void {
+  for (const member of object.keys()) {
+    if (!seen.has(member))
+      throw new QmpError(`Parameter '${fullName(name, member)}' is unexpected`);
+  }
+}
+
+function fullName(name: string, member: string): string {
+  return name === "" ? member : `${name}.${member}`;
+}
