@@ -8,7 +8,6 @@ import {
   type EventBatch,
   FLOAT_WIDE,
   FLOATS_PER_EVENT,
-  KIND_MAX,
   type Site,
   WORDS_PER_EVENT,
   WORLD_CTX,
@@ -22,6 +21,7 @@ import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
 import { ANALYZER_LIMITS, type AnalyzerLimits, CONTEXT_MAX } from "./limits.ts";
+import { Listeners, USE_NONE, USE_REQUEST, USE_RULES } from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";
@@ -36,17 +36,12 @@ import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
 import { DrainRules } from "./passes/drain-rules.ts";
 import { EditRules } from "./passes/edit-rules.ts";
+import { interleavingRules } from "./passes/interleaving-rules.ts";
 import { IterationRule } from "./passes/iteration-rule.ts";
 import { JobSleepRule } from "./passes/job-sleep.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
-
-/** What is done with events of a kind: nothing, the model and the orders, those and then the rules; req_begin has its own. */
-const USE_NONE = 0;
-const USE_MODEL = 1;
-const USE_RULES = 2;
-const USE_REQUEST = 3;
 
 /** Frequent kinds that say nothing here; who ran them matters all the same. */
 const IGNORED = [
@@ -113,10 +108,9 @@ export class Analysis {
   readonly #drainRules: DrainRules;
   readonly #requestRule: RequestRule;
   readonly #passes: readonly Pass[];
-  /** Rules by kind of event. */
-  readonly #byKind: (Pass[] | null)[] = new Array<Pass[] | null>(KIND_MAX).fill(null);
-  /** What is done with events of each kind. */
-  readonly #uses = new Uint8Array(KIND_MAX).fill(USE_MODEL);
+  readonly #listeners = new Listeners();
+  /** Rules that look at main's reads. */
+  readonly #mainReaders: readonly Pass[];
   #events = 0;
   #complete = false;
 
@@ -149,6 +143,7 @@ export class Analysis {
       edges: this.#edges,
       conflicts: this.#conflicts,
       drafts: this.#drafts,
+      listeners: this.#listeners,
     };
     this.#graphEvents = new GraphEvents(context);
     this.#drainEvents = new DrainEvents(context);
@@ -161,25 +156,21 @@ export class Analysis {
       new JobSleepRule(context),
       this.#drainRules,
       this.#verdicts,
+      ...interleavingRules(context),
     ];
-    for (const pass of this.#passes) {
-      for (const kind of pass.kinds) {
-        const passes = this.#byKind[kind] ?? [];
-        passes.push(pass);
-        this.#byKind[kind] = passes;
-        this.#uses[kind] = USE_RULES;
-      }
-    }
-    for (const kind of IGNORED) this.#uses[kind] = USE_NONE;
-    if (full === null) for (const kind of ACCIDENTS_ONLY) this.#uses[kind] = USE_NONE;
-    this.#uses[Ev.req_begin] = USE_REQUEST;
+    this.#mainReaders = this.#passes.filter(({ mainRead }) => mainRead !== undefined);
+    const listeners = this.#listeners;
+    for (const kind of IGNORED) listeners.setQuiet(kind, USE_NONE);
+    if (full === null) for (const kind of ACCIDENTS_ONLY) listeners.setQuiet(kind, USE_NONE);
+    for (const pass of this.#passes) for (const kind of pass.kinds) listeners.add(kind, pass);
+    listeners.setQuiet(Ev.req_begin, USE_REQUEST);
   }
 
   /** The next events. */
   feed(batch: EventBatch): void {
     const { ints, floats, count } = batch;
     const now = this.#now;
-    const uses = this.#uses;
+    const { uses } = this.#listeners;
     const first = this.#events;
     this.#events += count;
     if (first + count >= NEVER)
@@ -216,14 +207,9 @@ export class Analysis {
       this.#frequent(kind, a, b, c, ints[at + 5] as number);
       if (use === USE_RULES) {
         now.wide = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
-        this.#rules(kind, a, b, c, ints[at + 5] as number);
+        this.#listeners.tell(kind, a, b, c, ints[at + 5] as number);
       }
     }
-  }
-
-  /** The rules that ask for events of this kind. */
-  #rules(kind: number, a: number, b: number, c: number, d: number): void {
-    for (const pass of this.#byKind[kind] ?? []) pass.on(kind, a, b, c, d);
   }
 
   /** Where no request task runs: the coroutine that a drainer started and waits for is one as a whole, if it runs in `ctx`. */
@@ -275,6 +261,7 @@ export class Analysis {
     switch (kind) {
       case 95: // list_read
         this.#conflicts.read(a, b, c);
+        if (this.#now.ctx === 0) for (const pass of this.#mainReaders) pass.mainRead?.(a, b, c);
         break;
       case 60: // bs_in_flight_dec
         this.#edges.bsInFlightDec(this.#graph.node(a));

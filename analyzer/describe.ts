@@ -112,14 +112,16 @@ function findingOf(draft: FindingDraft, names: Names): Finding {
     fingerprint: fingerprintOf(
       draft.rule,
       list,
-      sides.length > 0 ? sides : [identityOf(draft, names)],
+      sides.length > 0 && draft.why.code !== "told" ? sides : [identityOf(draft, names)],
     ),
   };
 }
 
 /** What makes a finding without accesses the same one again. */
-function identityOf({ why }: FindingDraft, names: Names): string[] {
+function identityOf({ why }: FindingDraft, names: Names): readonly string[] {
   switch (why.code) {
+    case "told":
+      return why.told.identity(names);
     case "section":
     case "request":
     case "sleep":

@@ -3,6 +3,7 @@
 
 import type { EdgeInfo, Holdable } from "./model/graph.ts";
 import type { Section } from "./model/sections.ts";
+import type { Names } from "./names.ts";
 import type { Label } from "./order/full.ts";
 import type { RequestText } from "./order/task.ts";
 import type { RuleId } from "./rules.ts";
@@ -29,8 +30,17 @@ export interface AccessDraft {
   readonly sections: readonly SectionDraft[];
 }
 
+/** A finding whose rule has its own words: they stand beside the rule, and are made at the end, when names are known. */
+export interface Told {
+  title(names: Names): string;
+  why(names: Names): string;
+  /** What makes it the same finding again: names, no numbers. */
+  identity(names: Names): readonly string[];
+}
+
 /** Why no drain covers a pair, or what is wrong with an edit; parameters of the sentence. */
 export type Why =
+  | { readonly code: "told"; readonly told: Told }
   | { readonly code: "text"; readonly text: string }
   | { readonly code: "section"; readonly section: Section; readonly text: string }
   | {

@@ -19,7 +19,8 @@ export interface OraclePair {
   readonly outcome: Outcome;
 }
 
-interface Event {
+/** An event as the oracles read it. */
+export interface Event {
   readonly kind: number;
   readonly ctx: number;
   readonly task: number;
@@ -40,7 +41,8 @@ export function oracle(
   return new Oracle(events, disabled).pairs();
 }
 
-function eventsOf(batch: EventBatch): Event[] {
+/** The events of a batch, as objects. */
+export function eventsOf(batch: EventBatch): Event[] {
   return Array.from({ length: batch.count }, (_, i) => ({
     kind: batch.kind(i),
     ctx: batch.ctx(i),

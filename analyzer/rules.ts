@@ -53,6 +53,11 @@ export const RULES = {
     title: "Nothing can ever run again",
     help: "Every context waits and nothing outstanding can wake one. The frames show what each context waits for.",
   },
+  "use-after-free": {
+    severity: "error",
+    title: "Use of a freed object",
+    help: "A node, an edge or a BlockBackend was used after it had been freed. Hold a reference for as long as the pointer is kept, or drain whoever may hold one before the last reference goes.",
+  },
   "edit-in-iteration": {
     severity: "error",
     title: "Edit in the middle of an iteration",

@@ -6,6 +6,7 @@ import { luckText, type Names } from "./names.ts";
 
 /** What happened, in one sentence. */
 export function titleOf(draft: FindingDraft, names: Names): string {
+  if (draft.why.code === "told") return draft.why.told.title(names);
   const list = names.listText(draft.list, draft.node, draft.edge);
   const [first, second] = draft.accesses;
   const siteName = (index: 0 | 1): string => names.site(draft.accesses[index]?.site ?? 0).name;
@@ -61,6 +62,8 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
   const held = draft.node === null ? "it" : names.objectText(draft.node);
   const name = names.sectionText.bind(names);
   switch (why.code) {
+    case "told":
+      return why.told.why(names);
     case "text":
     case "section":
       return why.text;

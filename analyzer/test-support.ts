@@ -1,4 +1,5 @@
 // What tests of other folders use of the analyzer's test support.
 
 export { type CompareOptions, compareWithOracle } from "./test-support/compare.ts";
+export { compareRules } from "./test-support/compare-rules.ts";
 export { traceFromText } from "./test-support/trace-from-text.ts";

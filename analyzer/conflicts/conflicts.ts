@@ -11,6 +11,7 @@
 // editor itself is inside it: what main drains covers what main edits.
 
 import { List } from "#core/probe";
+import type { GoneObject } from "../model/gone.ts";
 import type { EdgeInfo, Graph } from "../model/graph.ts";
 import type { Operations } from "../model/operations.ts";
 import type { Section } from "../model/sections.ts";
@@ -30,6 +31,8 @@ export class Conflicts {
   readonly #operations: Operations;
   readonly #pairs: Pairs;
   readonly #variables: (Variable | undefined)[][] = Array.from({ length: LISTS_MAX }, () => []);
+  /** Called when a list is read at `site` whose owner has been freed. */
+  readOfGone: ((list: number, gone: GoneObject, site: number) => void) | null = null;
   /** What was edited last. */
   lastEdited: Variable | null = null;
   /** Variables whose last edit an open section covers. */
@@ -49,7 +52,7 @@ export class Conflicts {
   read(list: number, owner: number, site: number): void {
     const { ctx, task, index } = this.#now;
     const orders = this.#orders;
-    const variable = this.#variable(list, owner);
+    const variable = this.#variable(list, owner, site);
     const chain = this.#operations.chain(ctx);
     const cell = variable.cell(site, ctx, chain) ?? this.#addCell(variable, site, ctx, chain);
     const { edit } = variable;
@@ -77,11 +80,18 @@ export class Conflicts {
     group.mainTimes.add(this.#orders.mainReleased, 1);
   }
 
-  #variable(list: number, owner: number): Variable {
+  /** `site` is that of a read, 0 for an edit. */
+  #variable(list: number, owner: number, site: number): Variable {
     const table = this.#variables[list] as (Variable | undefined)[];
     const found = table[owner];
     if (found !== undefined) return found;
+    const gone = this.#graph.gone.ownerOf(list, owner);
     const variable = new Variable(list, owner, this.#graph.guard(list, owner));
+    if (gone !== undefined) {
+      // Not kept, so that each read of what is gone comes by here.
+      if (site !== 0) this.readOfGone?.(list, gone, site);
+      return variable;
+    }
     for (let i = table.length; i < owner; i++) table.push(undefined);
     table[owner] = variable;
     return variable;
@@ -138,7 +148,7 @@ export class Conflicts {
 
   /** `list` of `owner` is edited at `site`, by an event of `kind`; `value` is its edge or new value. */
   edit(list: number, owner: number, kind: number, value: number, site: number): void {
-    const variable = this.#variable(list, owner);
+    const variable = this.#variable(list, owner, 0);
     const previous = variable.edit;
     if (previous !== null) this.#flush(variable, previous);
     const edit = this.#record(variable, kind, value, site);

@@ -2,14 +2,17 @@
 
 import { Ev, List } from "#core/probe";
 import type { PassContext } from "../passes/pass.ts";
-import type { Holdable } from "./graph.ts";
+import type { GoneKind } from "./gone.ts";
+import type { EdgeInfo, Holdable } from "./graph.ts";
 
 const NODE_LISTS = [List.children, List.parents, List.file, List.backing] as const;
 
-export class GraphEvents {
-  readonly #context: Pick<PassContext, "now" | "graph" | "conflicts">;
+type Context = Pick<PassContext, "now" | "graph" | "conflicts" | "operations">;
 
-  constructor(context: Pick<PassContext, "now" | "graph" | "conflicts">) {
+export class GraphEvents {
+  readonly #context: Context;
+
+  constructor(context: Context) {
     this.#context = context;
   }
 
@@ -27,27 +30,33 @@ export class GraphEvents {
         graph.edited(a, b, c, true);
         return true;
       case Ev.bs_new:
+        graph.gone.reborn("node", a);
         this.#born(graph.node(a), b);
         return true;
       case Ev.blk_new:
+        graph.gone.reborn("blk", a);
         this.#born(graph.blk(a), b);
         return true;
       case Ev.job_new:
         graph.job(a).name = b;
         return true;
       case Ev.edge_new:
+        graph.gone.reborn("edge", a);
         graph.edgeBorn(graph.edge(a), b, c, d);
         return true;
       case Ev.bs_free:
         for (const list of NODE_LISTS) conflicts.drop(list, a);
+        this.#gone("node", a, graph.nodes.get(a));
         graph.nodes.delete(a);
         return true;
       case Ev.blk_free:
         conflicts.drop(List.blk_root, a);
+        this.#gone("blk", a, graph.blks.get(a));
         graph.blks.delete(a);
         return true;
       case Ev.edge_free:
         conflicts.drop(List.edge_bs, a);
+        this.#gone("edge", a, graph.edges.get(a));
         graph.edges.delete(a);
         return true;
       case Ev.job_free:
@@ -56,6 +65,19 @@ export class GraphEvents {
       default:
         return this.#names(kind, a, b, c);
     }
+  }
+
+  #gone(kind: GoneKind, id: number, object: Holdable | EdgeInfo | undefined): void {
+    const { graph, now, operations } = this.#context;
+    const { index, ctx } = now;
+    graph.gone.add({
+      kind,
+      id,
+      object: object ?? null,
+      index,
+      ctx,
+      chain: operations.chain(ctx),
+    });
   }
 
   #born(object: Holdable, name: number): void {

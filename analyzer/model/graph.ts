@@ -9,6 +9,7 @@
 import { Klass, List } from "#core/probe";
 import { IdMap } from "../order/id-map.ts";
 import { Channel } from "../order/knowledge.ts";
+import { Gone } from "./gone.ts";
 import type { Section } from "./sections.ts";
 
 /** Levels of a quiesce counter that one section holds. */
@@ -106,6 +107,7 @@ export class Graph {
   readonly blks = new IdMap<Holdable>();
   readonly jobs = new IdMap<Holdable>();
   readonly edges = new IdMap<EdgeInfo>();
+  readonly gone = new Gone();
   /** Names of contexts, BlockBackends (those that are gone too) and locks, as indices into the string table. */
   readonly blkNames = new Map<number, number>();
   readonly ctxNames = new Map<number, number>();

@@ -4,6 +4,7 @@
 import type { EventKind } from "#core/probe";
 import type { Conflicts } from "../conflicts/conflicts.ts";
 import type { Drafts } from "../drafts.ts";
+import type { Listeners } from "../listeners.ts";
 import type { Graph } from "../model/graph.ts";
 import type { Operations } from "../model/operations.ts";
 import type { Sections } from "../model/sections.ts";
@@ -21,12 +22,16 @@ export interface PassContext {
   readonly edges: Edges;
   readonly conflicts: Conflicts;
   readonly drafts: Drafts;
+  /** For rules that ask for frequent kinds, as long as they need them. */
+  readonly listeners: Listeners;
 }
 
 export interface Pass {
   readonly kinds: readonly EventKind[];
   /** An event of one of `kinds`; its slots are a, b, c and d. */
   on(kind: number, a: number, b: number, c: number, d: number): void;
+  /** A list or alias is read in the main context, at `site`. For rules about main alone: `kinds` would cost every read. */
+  mainRead?(list: number, owner: number, site: number): void;
   /** The trace is over; `complete` if its last event is run_end. */
   finish(complete: boolean): void;
 }

@@ -41,6 +41,7 @@ import patch09 from "./patch-09.ts";
 import patch12 from "./patch-12.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
+import wrongPointer from "./wrong-pointer.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   demo,
@@ -83,4 +84,5 @@ export const SCENARIOS: readonly Scenario[] = [
   patch12,
   setBacking,
   setBackingAbort,
+  wrongPointer,
 ];
