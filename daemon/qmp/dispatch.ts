@@ -13,7 +13,7 @@ export interface QmpCommand<S> {
   readonly name: string;
   /** Can overtake commands that wait, once the client has asked for that capability. */
   readonly allowOob?: boolean;
-  readonly run: (state: S, args: JsonObject) => Polls<Sendable>;
+  readonly executeCommand: (state: S, args: JsonObject) => Polls<Sendable>;
 }
 
 /** A command with typed arguments. */
@@ -26,7 +26,7 @@ export function command<S, A>(
   return {
     name,
     allowOob,
-    run: (state, given) => body(state, args.read(given, "", "json")),
+    executeCommand: (state, given) => body(state, args.read(given, "", "json")),
   };
 }
 
@@ -91,7 +91,7 @@ export function* runRequest<S>(
   id: JsonValue | undefined,
 ): Polls<Sendable> {
   try {
-    const value = yield* found.run(state, args);
+    const value = yield* found.executeCommand(state, args);
     return { return: value === undefined ? {} : value, id };
   } catch (error) {
     return errorAnswer(error, id);
