@@ -92,7 +92,7 @@ const negotiation = new Map([
     command<QmpMonitor<unknown>, { readonly enable?: readonly "oob"[] }>(
       "qmp_capabilities",
       struct({ enable: optional(list(enumOf("oob"))) }),
-      function* (monitor, { enable = [] }) {
+      function* (monitor, { enable = [] }): Polls<Sendable> {
         monitor.oobEnabled = enable.includes("oob");
         monitor.isReady = true;
         return undefined;
