@@ -22,8 +22,10 @@ import {
   type HostCallRequest,
   type HostOp,
   type HostResult,
+  type HostTransform,
   type Inbox,
 } from "#core/sched";
+import { transformNow } from "./codec.ts";
 import { DueQueue } from "./due-queue.ts";
 import type { ExternalClients } from "./external-clients.ts";
 import { type DiskOptions, SimulatedDisk, type SimulatedFile } from "./simulated-disk.ts";
@@ -34,12 +36,13 @@ import { streamOf } from "./streams.ts";
 const STEP_NS = 200;
 
 /** Latencies in ns: the least, and the width of what is drawn above it. A disk of the NVMe kind: reads are quicker than flushes. */
-const LATENCIES: Readonly<Record<FileOpType, readonly [number, number]>> = {
+const LATENCIES: Readonly<Record<FileOpType | "transform", readonly [number, number]>> = {
   read: [8_000, 40_000],
   write: [12_000, 60_000],
   flush: [40_000, 160_000],
   write_zeroes: [10_000, 40_000],
   discard: [10_000, 40_000],
+  transform: [100_000, 400_000],
 };
 /** One operation in so many takes SLOW_FACTOR times as long: without them, nothing is ever late. */
 const SLOW_ONE_IN = 48;
@@ -64,6 +67,7 @@ type Due =
       readonly fault: number;
     }
   | { readonly kind: "network"; readonly happens: () => void }
+  | { readonly kind: "transform"; readonly op: HostTransform }
   | { readonly kind: "timer"; readonly id: number; readonly armed: number }
   | { readonly kind: "kick"; readonly handlerId: number };
 
@@ -129,6 +133,8 @@ export class SimulatedHost implements Host, ExternalClients {
       if (this.#armings.get(due.id) !== due.armed) return;
       this.#armings.delete(due.id);
       inbox.expire(due.id);
+    } else if (due.kind === "transform") {
+      inbox.complete(due.op.id, transformNow(due.op));
     } else {
       inbox.complete(due.op.id, this.#carryOut(due.op, due.file, due.fault));
     }
@@ -156,7 +162,7 @@ export class SimulatedHost implements Host, ExternalClients {
     const changes = op.type !== "read" && op.type !== "flush";
     let fault = this.disk.faultOf(open.file, { ...op, data: null });
     if (fault === 0 && changes && !open.writable) fault = -EACCES;
-    this.#due.push(this.#now + this.#drawLatency(op), {
+    this.#due.push(this.#now + this.#drawLatency(op.type), {
       kind: "complete",
       op,
       file: open.file,
@@ -164,8 +170,13 @@ export class SimulatedHost implements Host, ExternalClients {
     });
   }
 
-  #drawLatency(op: FileOp): number {
-    const [least, width] = LATENCIES[op.type];
+  transform(op: HostTransform): void {
+    const due = this.#now + this.#drawLatency("transform");
+    this.#due.push(due, { kind: "transform", op });
+  }
+
+  #drawLatency(type: FileOpType | "transform"): number {
+    const [least, width] = LATENCIES[type];
     const slow = this.#latency.chance(1, SLOW_ONE_IN) ? SLOW_FACTOR : 1;
     return (least + this.#latency.below(width)) * slow;
   }

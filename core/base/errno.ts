@@ -11,6 +11,7 @@ export const EEXIST = 17;
 export const ENOTDIR = 20;
 export const EISDIR = 21;
 export const EINVAL = 22;
+export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EROFS = 30;
 export const EPIPE = 32;
@@ -34,6 +35,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [ENOTDIR, "ENOTDIR"],
   [EISDIR, "EISDIR"],
   [EINVAL, "EINVAL"],
+  [EFBIG, "EFBIG"],
   [ENOSPC, "ENOSPC"],
   [EROFS, "EROFS"],
   [EPIPE, "EPIPE"],
@@ -63,6 +65,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [ENOTDIR, "Not a directory"],
   [EISDIR, "Is a directory"],
   [EINVAL, "Invalid argument"],
+  [EFBIG, "File too large"],
   [ENOSPC, "No space left on device"],
   [EROFS, "Read-only file system"],
   [EPIPE, "Broken pipe"],

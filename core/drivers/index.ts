@@ -10,6 +10,7 @@ export { nullAioDriver } from "./null-aio.ts";
 export { nullCoDriver } from "./null-co.ts";
 export { type NullOptions, nullOpen } from "./null-state.ts";
 export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
+export * from "./qcow2/index.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";
 export { rawDriver, rawOpen } from "./raw.ts";
 export { throttleDriver, throttleOpen } from "./throttle.ts";

@@ -46,6 +46,8 @@ export interface OpenOptions {
   /** By default the driver's answer, or the length of the primary child. */
   readonly totalBytes?: number;
   readonly requestAlignment?: number;
+  /** The driver's own part of opening, with the children attached: sets the node's `opaque`, or refuses with a BlockError. */
+  readonly drvOpen?: (bs: BlockDriverState) => Polls<void>;
   /** Options of the driver, for a later reopen to compare with; `driver`, `node-name` and `read-only` are added. */
   readonly options?: BlockOptions;
 }
@@ -85,6 +87,7 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
   if (options.ctx !== undefined && bs.aioContext !== options.ctx)
     yield* bdrvTryChangeAioContext(bs, options.ctx, null);
   bs.requestAlignment = options.requestAlignment ?? 1;
+  if (options.drvOpen !== undefined) yield* options.drvOpen(bs);
   if (options.totalBytes === undefined) {
     const length = refreshTotalSectors(bs);
     if (length < 0) throw new BlockError(-length, `Could not get the size of '${bs.nodeName}'`);

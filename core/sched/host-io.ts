@@ -15,7 +15,13 @@ import type { AioContext } from "./aio-context.ts";
 import type { Co } from "./colours.ts";
 import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
 import { machine, nextId, perMachine } from "./current.ts";
-import type { GuestBuffer, HostCallRequest, HostOpType, HostResult } from "./host.ts";
+import type {
+  GuestBuffer,
+  HostCallRequest,
+  HostOpType,
+  HostResult,
+  HostTransform,
+} from "./host.ts";
 
 /** An operation that the host has not completed, or whose completion its context has not dispatched yet. */
 export class IoOperation {
@@ -76,6 +82,22 @@ export function* hostSubmit(
   machine.probe.emitWide(Ev.io_submit, offset, operation.id, Request[type], handle, bytes);
   machine.host.submit({ id: operation.id, type, handle, offset, bytes, iov, iovOffset });
   yield* qemuCoroutineYield();
+  return operation.ret;
+}
+
+/**
+ * Compress or decompress guest data from one buffer into another: the length that it got, or a negated errno (`HostTransform`).
+ * The data is looked at by the host alone; the answer is all that a recording has of it. Common.
+ */
+export function* hostTransform(transform: Omit<HostTransform, "id">): Co<number> {
+  const ctx = machine.currentContext;
+  assert(ctx !== null, "operations are submitted inside a step");
+  const operation = new IoOperation(nextId(machine, "op") as OpId, ctx, qemuCoroutineSelf());
+  outstanding().push(operation);
+  machine.probe.emitWide(Ev.io_submit, 0, operation.id, Request.other, 0, transform.fromBytes);
+  machine.host.transform({ ...transform, id: operation.id });
+  yield* qemuCoroutineYield();
+  assert(operation.ret <= transform.toBytes, "what comes out fits");
   return operation.ret;
 }
 

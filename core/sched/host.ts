@@ -63,6 +63,25 @@ export interface HostOp {
   readonly iovOffset: number;
 }
 
+/** How guest data is compressed: raw deflate with a window of 4 KiB, as qcow2 has it, or a Zstandard frame. */
+export type HostCodec = "zlib" | "zstd";
+
+/**
+ * Guest data to be made smaller or larger. Completes with the bytes that it became, or a negated errno: ENOSPC when they do not
+ * fit, EIO for what is not compressed data, ENOTSUP for a codec that this host has not.
+ */
+export interface HostTransform {
+  readonly id: OpId;
+  readonly codec: HostCodec;
+  readonly direction: "compress" | "decompress";
+  readonly from: GuestBuffer;
+  readonly fromStart: number;
+  readonly fromBytes: number;
+  readonly to: GuestBuffer;
+  readonly toStart: number;
+  readonly toBytes: number;
+}
+
 /** Where a host puts what has arrived; the machine records it. Only valid during `Host.deliver`. */
 export interface Inbox {
   /** Operation `id` is complete with `ret` (bytes moved or 0, or a negated errno). */
@@ -82,6 +101,7 @@ export interface Host {
   readonly kind: "live" | "simulated" | "replayed";
   call(request: HostCallRequest): HostResult;
   submit(op: HostOp): void;
+  transform(op: HostTransform): void;
   /** The clock, read by the core (rarely). */
   readClock(): VirtualNs;
   /** A timer was armed, or deleted (deadline null): the host says when it expires. */

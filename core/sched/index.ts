@@ -50,6 +50,7 @@ export {
   hostDecide,
   hostReveal,
   hostSubmit,
+  hostTransform,
   IoOperation,
   outstandingOperations,
 } from "./host-io.ts";

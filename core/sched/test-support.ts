@@ -1,7 +1,7 @@
 // A machine for tests of the core alone: a host that answers at once and completes operations in order between steps, and
 // a log that tests append to and compare as text.
 
-import type { ByteCount, OpId, VirtualNs } from "../base/index.ts";
+import { assert, type ByteCount, type OpId, type VirtualNs } from "../base/index.ts";
 import { NullProbe, type ProbeBase } from "../probe/index.ts";
 import {
   type AioContext,
@@ -36,6 +36,10 @@ export class TestHost implements Host {
 
   submit(op: HostOp): void {
     this.#pending.push(op.id);
+  }
+
+  transform(): void {
+    assert(false, "this host compresses nothing");
   }
 
   readClock(): VirtualNs {

@@ -29,8 +29,10 @@ import {
   type HostCallRequest,
   type HostOp,
   type HostResult,
+  type HostTransform,
   type Inbox,
 } from "#core/sched";
+import { transform } from "./codec.ts";
 import { readAll, writeAll, writeZeroes } from "./file-io.ts";
 import { LiveSockets } from "./live-sockets.ts";
 
@@ -202,6 +204,14 @@ export class LiveHost implements Host {
         );
         return;
     }
+  }
+
+  transform(op: HostTransform): void {
+    this.#operations++;
+    transform(op, (ret) => {
+      this.#operations--;
+      this.#arrived({ kind: "complete", id: op.id, ret });
+    });
   }
 
   readClock(): VirtualNs {

@@ -1,0 +1,190 @@
+// Checking an image (C: qcow2_check_refcounts): how often each cluster is used, by everything that the header leads to, against
+// how often it is counted.
+//
+// What is counted too often is a leak: space that is lost, and no more. What is counted too seldom, or named wrongly, is a
+// corruption. Reads whole tables; nothing else does.
+
+import { assert } from "../../base/index.ts";
+import type { BlockDriverState } from "../../graph/state.ts";
+import { nodeBehind } from "../../io/inserted.ts";
+import { bdrvGetlength } from "../../io/length.ts";
+import { site } from "../../probe/index.ts";
+import { type Co, ioCode } from "../../sched/index.ts";
+import { join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK, OFLAG_COPIED } from "./format.ts";
+import { type ClusterEntry, decodeEntry } from "./l2.ts";
+import { imageFile, readMetadata } from "./metadata-io.ts";
+import { getRefcount } from "./refcount.ts";
+import { type Qcow2State, stateOf } from "./state.ts";
+import { ENTRY_BYTES, PagedTable } from "./table.ts";
+import { tableGet } from "./table-io.ts";
+
+const SITE_CHECK = site("qcow2_check_refcounts");
+const SITE_COUNT = site("qcow2_count_uses");
+
+/** What a check found. */
+export interface Qcow2CheckResult {
+  /** Sentences, one for each. */
+  readonly corruptions: string[];
+  readonly leaks: string[];
+}
+
+/** qcow2_co_check: compare uses and counts; or a negated errno. Under the lock, with nothing in the caches that is not written. */
+export function* checkRefcounts(bs: BlockDriverState): Co<Qcow2CheckResult | number> {
+  ioCode(bs.aioContext, SITE_CHECK);
+  const uses = yield* countUses(bs);
+  if (typeof uses === "number") return uses;
+  const { corruptions, counts } = uses;
+  const leaks: string[] = [];
+  for (let cluster = 0; cluster < counts.length; cluster++) {
+    const counted = yield* getRefcount(bs, cluster);
+    if (counted < 0) return counted;
+    const used = counts.get(cluster);
+    const what = `cluster ${cluster} refcount=${counted} reference=${used}`;
+    if (counted > used) leaks.push(`Leaked ${what}`);
+    else if (counted < used) corruptions.push(`ERROR ${what}`);
+  }
+  return { corruptions, leaks };
+}
+
+/** How often each cluster is used. */
+export class UseCounts {
+  readonly #counts: number[] = [];
+
+  /** No cluster from here on is used. */
+  get length(): number {
+    return this.#counts.length;
+  }
+
+  get(cluster: number): number {
+    return this.#counts[cluster] ?? 0;
+  }
+
+  /** One use more of each cluster that the range touches. */
+  add(state: Qcow2State, offset: number, bytes: number): void {
+    assert(bytes > 0, "something is used");
+    const last = Math.floor((offset + bytes - 1) / state.clusterBytes);
+    for (let at = Math.floor(offset / state.clusterBytes); at <= last; at++) {
+      while (this.#counts.length <= at) this.#counts.push(0);
+      this.#counts[at] = this.get(at) + 1;
+    }
+  }
+
+  /** Clusters that are not used are looked at, too, up to `length`. */
+  extend(length: number): void {
+    while (this.#counts.length < length) this.#counts.push(0);
+  }
+}
+
+/** Follow everything from the header on: how often each cluster is used, and what is wrong with what names it. */
+export function* countUses(
+  bs: BlockDriverState,
+): Co<{ counts: UseCounts; corruptions: string[] } | number> {
+  ioCode(bs.aioContext, SITE_COUNT);
+  const state = stateOf(bs);
+  const { header, clusterBytes, refcountTable: table } = state;
+  const length = bdrvGetlength(nodeBehind(imageFile(bs), SITE_COUNT));
+  if (length < 0) return length;
+  const walk = new Walk(bs, state, length);
+  walk.use(0, clusterBytes, "the header");
+  walk.use(table.offset, table.entries * ENTRY_BYTES, "the refcount table");
+  for (let i = 0; i < table.entries; i++) {
+    const entry = yield* tableGet(bs, table, i);
+    if (typeof entry === "number") return entry;
+    const block = join64(entry.high, entry.low & OFFSET_LOW_MASK);
+    if (block !== 0) walk.use(block, clusterBytes, `refcount block ${i}`);
+  }
+  let ret = yield* walkL1(walk, state.l1, true);
+  for (const snapshot of state.snapshots) {
+    if (ret < 0) break;
+    const l1 = new PagedTable(snapshot.l1Offset, snapshot.l1Size);
+    ret = yield* walkL1(walk, l1, false);
+  }
+  if (ret < 0) return ret;
+  walk.use(header.snapshotsOffset, state.snapshotTableBytes, "the snapshot table");
+  if (header.size > state.l1.entries * state.l2Entries * clusterBytes)
+    walk.corruptions.push("ERROR the L1 table is too short");
+  walk.counts.extend(Math.ceil(length / clusterBytes));
+  return { counts: walk.counts, corruptions: walk.corruptions };
+}
+
+/** A walk through an image. */
+class Walk {
+  readonly bs: BlockDriverState;
+  readonly state: Qcow2State;
+  readonly fileBytes: number;
+  readonly counts = new UseCounts();
+  readonly corruptions: string[] = [];
+
+  constructor(bs: BlockDriverState, state: Qcow2State, fileBytes: number) {
+    this.bs = bs;
+    this.state = state;
+    this.fileBytes = fileBytes;
+  }
+
+  use(offset: number, bytes: number, what: string): void {
+    if (bytes === 0) return;
+    const { clusterBytes } = this.state;
+    if (offset % clusterBytes !== 0)
+      this.corruptions.push(`ERROR ${what} is not aligned to a cluster`);
+    else if (offset >= this.fileBytes)
+      this.corruptions.push(`ERROR ${what} is behind the end of the file`);
+    else this.counts.add(this.state, offset, bytes);
+  }
+}
+
+function* walkL1(walk: Walk, l1: PagedTable, isActive: boolean): Co<number> {
+  const { bs, state } = walk;
+  walk.use(l1.offset, l1.entries * ENTRY_BYTES, "an L1 table");
+  for (let i = 0; i < l1.entries; i++) {
+    const entry = yield* tableGet(bs, l1, i);
+    if (typeof entry === "number") return entry;
+    const offset = join64(entry.high & OFFSET_HIGH_MASK, entry.low & OFFSET_LOW_MASK);
+    if (offset === 0) continue;
+    walk.use(offset, state.clusterBytes, `L2 table ${i}`);
+    if (offset % state.clusterBytes !== 0) continue;
+    if (isActive) {
+      const copied = (entry.high & OFLAG_COPIED) !== 0;
+      const ret = yield* checkCopied(walk, offset, copied, `L2 table ${i}`);
+      if (ret < 0) return ret;
+    }
+    const ret = yield* walkL2(walk, offset, isActive);
+    if (ret < 0) return ret;
+  }
+  return 0;
+}
+
+function* walkL2(walk: Walk, offset: number, isActive: boolean): Co<number> {
+  const { bs, state } = walk;
+  const table = yield* readMetadata(bs, offset, state.clusterBytes);
+  if (typeof table === "number") return table;
+  const view = new DataView(table.buffer, table.byteOffset, table.byteLength);
+  for (let i = 0; i < state.l2Entries; i++) {
+    const entry = decodeEntry(state, { view }, i * state.l2EntryBytes);
+    const ret = yield* useData(walk, entry, isActive);
+    if (ret < 0) return ret;
+  }
+  return 0;
+}
+
+function* useData(walk: Walk, entry: ClusterEntry, isActive: boolean): Co<number> {
+  const { state, counts } = walk;
+  if (entry.host === null || state.dataFile !== null) return 0;
+  if (entry.compressed) {
+    counts.add(state, entry.host, entry.compressedBytes);
+    return 0;
+  }
+  walk.use(entry.host, state.clusterBytes, `a data cluster at ${entry.host}`);
+  if ((entry.allocated & entry.zero) !== 0)
+    walk.corruptions.push("ERROR a subcluster is allocated and reads as zeroes");
+  if (!isActive || entry.host % state.clusterBytes !== 0) return 0;
+  return yield* checkCopied(walk, entry.host, entry.copied, `a data cluster at ${entry.host}`);
+}
+
+/** Whoever says that it is used once must be right: it would be written in place. */
+function* checkCopied(walk: Walk, offset: number, copied: boolean, what: string): Co<number> {
+  const count = yield* getRefcount(walk.bs, offset / walk.state.clusterBytes);
+  if (count < 0) return count;
+  if (copied !== (count === 1))
+    walk.corruptions.push(`ERROR OFLAG_COPIED of ${what}: ${copied}, refcount=${count}`);
+  return 0;
+}

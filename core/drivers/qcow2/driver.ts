@@ -1,0 +1,85 @@
+// `qcow2`: the table of the driver. How it works: README.md.
+
+import { EIO } from "../../base/index.ts";
+import type { BlockDriver, BlockDriverState } from "../../graph/state.ts";
+import { site } from "../../probe/index.ts";
+import {
+  type Co,
+  type Polls,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+  runInCoroutine,
+} from "../../sched/index.ts";
+import { INCOMPAT_DIRTY } from "./format.ts";
+import { setIncompatible, updateHeader } from "./header-update.ts";
+import { qcow2CoPreadv } from "./read.ts";
+import { Qcow2State, stateOf } from "./state.ts";
+import { qcow2CoTruncate } from "./truncate.ts";
+import { qcow2CoPwritev } from "./write.ts";
+import { writeCaches } from "./write-back.ts";
+import { qcow2CoPdiscard, qcow2CoPwriteZeroes } from "./zero.ts";
+
+const SITE_CLOSE = site("qcow2_close");
+const SITE_CHANGE_BACKING = site("qcow2_change_backing_file");
+
+/** C: bdrv_qcow2. */
+export const qcow2Driver: BlockDriver = {
+  formatName: "qcow2",
+  isFilter: false,
+  supportsBacking: true,
+  drvClose: qcow2Close,
+  coPreadv: qcow2CoPreadv,
+  coPwritev: qcow2CoPwritev,
+  coPwriteZeroes: qcow2CoPwriteZeroes,
+  coPdiscard: qcow2CoPdiscard,
+  coFlushToOs: qcow2CoFlushToOs,
+  coTruncate: qcow2CoTruncate,
+  getlength: (bs) => stateOf(bs).size,
+  changeBackingFile: qcow2ChangeBackingFile,
+};
+
+/** qcow2_co_flush_to_os: what the tables say is written; the block layer then flushes the file. */
+function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {
+  const state = stateOf(bs);
+  if (state.corrupt) return -EIO;
+  yield* qemuCoMutexLock(state.lock);
+  const ret = yield* writeCaches(bs);
+  qemuCoMutexUnlock(state.lock);
+  return ret;
+}
+
+/** qcow2_close. Nothing is in flight. Polls. */
+function* qcow2Close(bs: BlockDriverState): Polls<void> {
+  // An image that could not be opened has no state.
+  if (!(bs.opaque instanceof Qcow2State) || bs.readOnly || bs.opaque.corrupt) return;
+  yield* runInCoroutine(bs.aioContext, () => inactivate(bs), SITE_CLOSE);
+}
+
+/** qcow2_inactivate: all is written, and the counts are right again. 0 or a negated errno. */
+function* inactivate(bs: BlockDriverState): Co<number> {
+  const state = stateOf(bs);
+  yield* qemuCoMutexLock(state.lock);
+  let ret = yield* writeCaches(bs);
+  if (ret >= 0 && (state.header.incompatible & INCOMPAT_DIRTY) !== 0)
+    ret = yield* setIncompatible(bs, INCOMPAT_DIRTY, false);
+  qemuCoMutexUnlock(state.lock);
+  return ret;
+}
+
+/** qcow2_change_backing_file: into the header. Polls. */
+function* qcow2ChangeBackingFile(
+  bs: BlockDriverState,
+  backingFile: string,
+  backingFormat: string,
+): Polls<number> {
+  const change = function* (): Co<number> {
+    const { lock } = stateOf(bs);
+    yield* qemuCoMutexLock(lock);
+    const ret = yield* updateHeader(bs, { backingFile, backingFormat });
+    qemuCoMutexUnlock(lock);
+    return ret;
+  };
+  const ret = yield* runInCoroutine(bs.aioContext, change, SITE_CHANGE_BACKING);
+  if (ret >= 0) bs.backingFile = backingFile;
+  return ret;
+}

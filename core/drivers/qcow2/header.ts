@@ -1,0 +1,307 @@
+// The header of an image as bytes and as an object, with its extensions. Bytes that this driver does not know are kept: fields
+// behind those of today, and extensions of other types, are written back as they were.
+
+import { assert, EINVAL, ENOTSUP } from "../../base/index.ts";
+import { BlockError } from "../../graph/block-error.ts";
+import * as format from "./format.ts";
+
+const { join64 } = format;
+
+/** A header extension as it is in the file. */
+export interface HeaderExtension {
+  readonly type: number;
+  readonly data: Uint8Array;
+}
+
+/** The name of a feature, from the table in the image. */
+interface FeatureName {
+  readonly kind: number;
+  readonly bit: number;
+  readonly name: string;
+}
+
+/** C: QCowHeader. Sixty-four-bit masks are split, as only the low words have known bits. */
+export interface Qcow2Header {
+  readonly version: number;
+  readonly clusterBits: number;
+  readonly size: number;
+  readonly l1Offset: number;
+  readonly l1Size: number;
+  readonly refcountTableOffset: number;
+  readonly refcountTableClusters: number;
+  readonly snapshotCount: number;
+  readonly snapshotsOffset: number;
+  readonly incompatible: number;
+  readonly compatible: number;
+  readonly compatibleHigh: number;
+  readonly autoclear: number;
+  readonly autoclearHigh: number;
+  readonly refcountOrder: number;
+  readonly headerBytes: number;
+  readonly compression: number;
+  /** What follows the fields above in a longer header. */
+  readonly unknownFields: Uint8Array;
+  readonly backingFile: string;
+  readonly backingFormat: string;
+  /** Name of the external data file; "" when the image has none or does not name it. */
+  readonly dataFileName: string;
+  readonly hasDataFile: boolean;
+  readonly dataFileRaw: boolean;
+  readonly lazyRefcounts: boolean;
+  readonly hasSubclusters: boolean;
+  readonly extensions: readonly HeaderExtension[];
+}
+
+/**
+ * Understand the header in `bytes`, the beginning of the image (its first cluster, or all of a shorter file). BlockError that says
+ * what is wrong, or what is not supported. Common.
+ */
+export function parseHeader(bytes: Uint8Array): Qcow2Header {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (bytes.length < format.HEADER_V2_BYTES || view.getUint32(0) !== format.QCOW_MAGIC)
+    throw new BlockError(EINVAL, "Image is not in qcow2 format");
+  const version = view.getUint32(4);
+  if (version < 2 || version > 3)
+    throw new BlockError(ENOTSUP, `Unsupported qcow2 version ${version}`);
+  const clusterBits = view.getUint32(20);
+  if (clusterBits < format.CLUSTER_BITS_MIN || clusterBits > format.CLUSTER_BITS_MAX)
+    throw new BlockError(EINVAL, `Unsupported cluster size: 2^${clusterBits}`);
+  const headerBytes = version === 2 ? format.HEADER_V2_BYTES : view.getUint32(100);
+  if (version === 3 && headerBytes < format.HEADER_V3_BYTES)
+    throw new BlockError(EINVAL, "qcow2 header too short");
+  if (headerBytes > 2 ** clusterBits || headerBytes > bytes.length)
+    throw new BlockError(EINVAL, "qcow2 header exceeds cluster size");
+  const isV3 = version === 3;
+  const extensions = parseExtensions(bytes, headerBytes, extensionsEnd(view, clusterBits));
+  const features = isV3 ? featuresOf(view, extensions) : NO_FEATURES;
+  const compression = headerBytes > 104 ? view.getUint8(104) : 0;
+  checkCompression(features.incompatible, compression);
+  if (view.getUint32(32) !== 0)
+    throw new BlockError(ENOTSUP, ENCRYPTED[view.getUint32(32)] ?? "Unsupported encryption method");
+  const has = (bit: number) => (features.incompatible & bit) !== 0;
+  return {
+    version,
+    clusterBits,
+    size: offsetAt(view, 24, "image size"),
+    l1Offset: offsetAt(view, 40, "L1 table offset"),
+    l1Size: view.getUint32(36),
+    refcountTableOffset: offsetAt(view, 48, "reference count table offset"),
+    refcountTableClusters: view.getUint32(56),
+    snapshotCount: view.getUint32(60),
+    snapshotsOffset: offsetAt(view, 64, "snapshot table offset"),
+    ...features,
+    refcountOrder: isV3 ? view.getUint32(96) : 4,
+    headerBytes,
+    compression,
+    unknownFields: Uint8Array.from(bytes.subarray(Math.min(headerBytes, 112), headerBytes)),
+    backingFile: backingName(view, bytes, clusterBits),
+    backingFormat: textOf(extensions, format.EXT_BACKING_FORMAT),
+    dataFileName: textOf(extensions, format.EXT_DATA_FILE),
+    hasDataFile: has(format.INCOMPAT_DATA_FILE),
+    dataFileRaw: (features.autoclear & format.AUTOCLEAR_DATA_FILE_RAW) !== 0,
+    lazyRefcounts: (features.compatible & format.COMPAT_LAZY_REFCOUNTS) !== 0,
+    hasSubclusters: has(format.INCOMPAT_EXTL2),
+    extensions,
+  };
+}
+
+/**
+ * How many bytes from the start of the image on `parseHeader` must be given, as far as the ones in `bytes` tell: when it is more
+ * than there are, ask again with that many. Common.
+ */
+export function headerNeeds(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  assert(bytes.length >= format.HEADER_V3_BYTES, "the fixed fields are there");
+  const clusterBits = view.getUint32(20);
+  if (view.getUint32(0) !== format.QCOW_MAGIC || clusterBits > format.CLUSTER_BITS_MAX) return 0;
+  const end = Math.min(extensionsEnd(view, clusterBits), 2 ** clusterBits);
+  let at = view.getUint32(4) === 2 ? format.HEADER_V2_BYTES : view.getUint32(100);
+  while (at + 8 <= end) {
+    if (at + 8 > bytes.length) return at + 8;
+    if (view.getUint32(at) === format.EXT_END) break;
+    at += 8 + alignUp8(view.getUint32(at + 4));
+  }
+  const backing = join64(view.getUint32(8), view.getUint32(12));
+  const name = backing === 0 ? 0 : backing + Math.min(view.getUint32(16), format.BACKING_NAME_MAX);
+  return Math.min(2 ** clusterBits, Math.max(at, name));
+}
+
+const ENCRYPTED: Readonly<Record<number, string>> = {
+  1: "AES encryption of qcow2 images is not supported",
+  2: "LUKS encryption of qcow2 images is not supported",
+};
+
+const NO_FEATURES = {
+  incompatible: 0,
+  compatible: 0,
+  compatibleHigh: 0,
+  autoclear: 0,
+  autoclearHigh: 0,
+};
+
+/** The feature masks; an unknown incompatible one is refused by its name in the image's own table. */
+function featuresOf(view: DataView, extensions: readonly HeaderExtension[]): typeof NO_FEATURES {
+  const [high, low] = [view.getUint32(72), view.getUint32(76)];
+  const unknown: string[] = [];
+  const names = featureNames(extensions);
+  for (let bit = 0; bit < 64; bit++) {
+    const word = bit < 32 ? low & ~format.INCOMPAT_KNOWN : high;
+    if (((word >>> (bit % 32)) & 1) === 0) continue;
+    const name = names.find((one) => one.kind === 0 && one.bit === bit)?.name ?? "";
+    unknown.push(name === "" ? `Unknown incompatible feature: bit ${bit}` : name);
+  }
+  if (unknown.length > 0)
+    throw new BlockError(ENOTSUP, `Unsupported qcow2 feature(s): ${unknown.join(", ")}`);
+  return {
+    incompatible: low,
+    compatibleHigh: view.getUint32(80),
+    compatible: view.getUint32(84),
+    autoclearHigh: view.getUint32(88),
+    autoclear: view.getUint32(92),
+  };
+}
+
+function featureNames(extensions: readonly HeaderExtension[]): FeatureName[] {
+  const table = extensions.find(({ type }) => type === format.EXT_FEATURE_TABLE)?.data;
+  const names: FeatureName[] = [];
+  for (let at = 0; table !== undefined && at + 48 <= table.length; at += 48) {
+    const text = ascii(table.subarray(at + 2, at + 48));
+    names.push({ kind: table[at] ?? 0, bit: table[at + 1] ?? 0, name: text.replace(/\0.*/s, "") });
+  }
+  return names;
+}
+
+function checkCompression(incompatible: number, compression: number): void {
+  const isOther = (incompatible & format.INCOMPAT_COMPRESSION) !== 0;
+  if (isOther !== (compression !== format.COMPRESSION_ZLIB))
+    throw new BlockError(EINVAL, "qcow2: Compression type incompatible feature bit is wrong");
+  if (compression > format.COMPRESSION_ZSTD)
+    throw new BlockError(ENOTSUP, `qcow2: unknown compression type: ${compression}`);
+}
+
+/** Where extensions may reach: up to the name of the backing file, else to the end of the cluster. */
+function extensionsEnd(view: DataView, clusterBits: number): number {
+  const backing = join64(view.getUint32(8), view.getUint32(12));
+  return backing > 0 ? backing : 2 ** clusterBits;
+}
+
+function parseExtensions(bytes: Uint8Array, from: number, end: number): HeaderExtension[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const extensions: HeaderExtension[] = [];
+  const stop = Math.min(end, bytes.length);
+  for (let at = from; at + 8 <= stop; ) {
+    const type = view.getUint32(at);
+    const length = view.getUint32(at + 4);
+    if (type === format.EXT_END) break;
+    if (at + 8 + length > stop) throw new BlockError(EINVAL, "Header extension too large");
+    extensions.push({ type, data: Uint8Array.from(bytes.subarray(at + 8, at + 8 + length)) });
+    at += 8 + Math.ceil(length / 8) * 8;
+  }
+  return extensions;
+}
+
+function backingName(view: DataView, bytes: Uint8Array, clusterBits: number): string {
+  const offset = join64(view.getUint32(8), view.getUint32(12));
+  const length = view.getUint32(16);
+  if (offset === 0) return "";
+  if (offset > 2 ** clusterBits) throw new BlockError(EINVAL, "Invalid backing file offset");
+  const room = Math.min(format.BACKING_NAME_MAX, 2 ** clusterBits - offset, bytes.length - offset);
+  if (length > room) throw new BlockError(EINVAL, "Backing file name too long");
+  return new TextDecoder().decode(bytes.subarray(offset, offset + length));
+}
+
+function textOf(extensions: readonly HeaderExtension[], wanted: number): string {
+  const found = extensions.find(({ type }) => type === wanted);
+  return found === undefined ? "" : new TextDecoder().decode(found.data);
+}
+
+function ascii(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+function offsetAt(view: DataView, at: number, what: string): number {
+  const value = join64(view.getUint32(at), view.getUint32(at + 4));
+  if (value >= format.HOST_OFFSET_MAX) throw new BlockError(EINVAL, `Invalid ${what}: too large`);
+  return value;
+}
+
+/**
+ * The bytes of a header, to be written at the start of the image: the first cluster of it at most. BlockError when what it holds
+ * does not fit there. Common.
+ */
+export function headerBytesOf(header: Qcow2Header): Uint8Array {
+  const extensions = extensionsOf(header);
+  const name = new TextEncoder().encode(header.backingFile);
+  const fields = header.headerBytes;
+  const extensionBytes = extensions.reduce((sum, { data }) => sum + 8 + alignUp8(data.length), 8);
+  const total = fields + extensionBytes + name.length;
+  if (total > 2 ** header.clusterBits)
+    throw new BlockError(EINVAL, "The header of the image does not fit into its first cluster");
+  const bytes = new Uint8Array(total);
+  const view = new DataView(bytes.buffer);
+  writeFields(view, header);
+  if (header.version >= 3) {
+    writeFeatures(view, header);
+    bytes.set(header.unknownFields, 112);
+  }
+  let at = fields;
+  for (const { type, data } of extensions) {
+    view.setUint32(at, type);
+    view.setUint32(at + 4, data.length);
+    bytes.set(data, at + 8);
+    at += 8 + alignUp8(data.length);
+  }
+  at += 8;
+  assert(at + name.length === total, "the parts of a header add up");
+  bytes.set(name, at);
+  if (name.length > 0) put64(view, 8, at);
+  view.setUint32(16, name.length);
+  return bytes;
+}
+
+function writeFields(view: DataView, header: Qcow2Header): void {
+  view.setUint32(0, format.QCOW_MAGIC);
+  view.setUint32(4, header.version);
+  view.setUint32(20, header.clusterBits);
+  put64(view, 24, header.size);
+  view.setUint32(36, header.l1Size);
+  put64(view, 40, header.l1Offset);
+  put64(view, 48, header.refcountTableOffset);
+  view.setUint32(56, header.refcountTableClusters);
+  view.setUint32(60, header.snapshotCount);
+  put64(view, 64, header.snapshotsOffset);
+}
+
+function writeFeatures(view: DataView, header: Qcow2Header): void {
+  view.setUint32(76, header.incompatible);
+  view.setUint32(80, header.compatibleHigh);
+  view.setUint32(84, header.compatible);
+  view.setUint32(88, header.autoclearHigh);
+  view.setUint32(92, header.autoclear);
+  view.setUint32(96, header.refcountOrder);
+  view.setUint32(100, header.headerBytes);
+  if (header.headerBytes > 104) view.setUint8(104, header.compression);
+}
+
+/** The extensions to write: those that the header's own fields say, and those that are kept as they were. */
+function extensionsOf(header: Qcow2Header): HeaderExtension[] {
+  const own = [format.EXT_BACKING_FORMAT, format.EXT_DATA_FILE];
+  const kept = header.extensions.filter(({ type }) => !own.includes(type));
+  const encoder = new TextEncoder();
+  const named = [
+    { type: format.EXT_BACKING_FORMAT, data: encoder.encode(header.backingFormat) },
+    { type: format.EXT_DATA_FILE, data: encoder.encode(header.dataFileName) },
+  ];
+  return [...named.filter(({ data }) => data.length > 0), ...kept];
+}
+
+/** Put a number of 64 bits at `at`. Common. */
+export function put64(view: DataView, at: number, value: number): void {
+  assert(Number.isSafeInteger(value) && value >= 0, "what is put is a safe integer");
+  view.setUint32(at, format.high32(value));
+  view.setUint32(at + 4, value % 2 ** 32);
+}
+
+function alignUp8(length: number): number {
+  return Math.ceil(length / 8) * 8;
+}

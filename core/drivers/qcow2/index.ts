@@ -1,0 +1,6 @@
+export { checkRefcounts, type Qcow2CheckResult } from "./check.ts";
+export { type Qcow2CreateOptions, qcow2Create } from "./create.ts";
+export { qcow2Driver } from "./driver.ts";
+export { parseHeader, type Qcow2Header } from "./header.ts";
+export { type Qcow2OpenOptions, qcow2Open } from "./open.ts";
+export { type Qcow2Snapshot, qcow2SnapshotList } from "./snapshots.ts";

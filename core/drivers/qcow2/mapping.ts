@@ -1,0 +1,80 @@
+// Where guest data is: a range of the guest's disk to a run of bytes of one kind.
+
+import { assert } from "../../base/index.ts";
+import type { BlockDriverState } from "../../graph/state.ts";
+import { site } from "../../probe/index.ts";
+import { type Co, ioCode } from "../../sched/index.ts";
+import { type ClusterEntry, getEntry } from "./l2.ts";
+import { type Qcow2State, stateOf } from "./state.ts";
+
+const SITE_MAP = site("qcow2_get_host_offset");
+
+/** What a run of guest bytes is. */
+export type ExtentKind = "unallocated" | "zero" | "data" | "compressed";
+
+/** A run of guest bytes of one kind. */
+export interface Extent {
+  readonly kind: ExtentKind;
+  readonly bytes: number;
+  /** Of data: where its first byte is. Of a compressed run, which is within one cluster: where the cluster's data is. */
+  readonly host: number;
+  readonly compressedBytes: number;
+}
+
+/** The kind of subcluster `index` of a cluster. Common. */
+export function kindOf(entry: ClusterEntry, index: number): ExtentKind {
+  if (entry.compressed) return "compressed";
+  if (((entry.zero >>> index) & 1) !== 0) return "zero";
+  return ((entry.allocated >>> index) & 1) !== 0 ? "data" : "unallocated";
+}
+
+/**
+ * qcow2_get_host_offset: the run that begins at `offset`, at most `bytes` long and within one slice of an L2 table; or a negated
+ * errno. Under the lock.
+ */
+export function* mapRange(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+): Co<Extent | number> {
+  ioCode(bs.aioContext, SITE_MAP);
+  assert(bytes > 0, "a range has bytes");
+  const state = stateOf(bs);
+  const { clusterBytes } = state;
+  const first = Math.floor(offset / clusterBytes);
+  const entry = yield* getEntry(bs, first);
+  if (typeof entry === "number") return entry;
+  const start = offset - first * clusterBytes;
+  let run = runIn(state, entry, start, bytes);
+  if (run.kind === "compressed") return run;
+  const perSlice = state.l2Cache.sliceBytes / state.l2EntryBytes;
+  const end = first - (first % perSlice) + perSlice;
+  // While a run reaches the end of its cluster, it may go on in the next one.
+  for (let cluster = first + 1; cluster < end; cluster++) {
+    const reached = cluster * clusterBytes - offset;
+    if (run.bytes < reached || run.bytes === bytes) break;
+    const next = yield* getEntry(bs, cluster);
+    if (typeof next === "number") return next;
+    const more = runIn(state, next, 0, bytes - run.bytes);
+    if (more.kind !== run.kind) break;
+    if (run.kind === "data" && more.host !== run.host + run.bytes) break;
+    run = { ...run, bytes: run.bytes + more.bytes };
+  }
+  return run;
+}
+
+/** The run from byte `start` of a cluster on, within it. */
+function runIn(state: Qcow2State, entry: ClusterEntry, start: number, bytes: number): Extent {
+  const { subclusterBytes, clusterBytes } = state;
+  const first = Math.floor(start / subclusterBytes);
+  const kind = kindOf(entry, first);
+  let last = first;
+  while (last + 1 < state.subclusters && kindOf(entry, last + 1) === kind) last++;
+  const end = kind === "compressed" ? clusterBytes : (last + 1) * subclusterBytes;
+  return {
+    kind,
+    bytes: Math.min(bytes, end - start),
+    host: (entry.host ?? 0) + (kind === "data" ? start : 0),
+    compressedBytes: entry.compressedBytes,
+  };
+}

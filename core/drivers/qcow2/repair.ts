@@ -1,0 +1,66 @@
+// An image with lazy refcounts that was not closed is counted anew before anyone writes to it.
+
+import { assert, EIO } from "../../base/index.ts";
+import type { BlockDriverState } from "../../graph/state.ts";
+import { Ev, site } from "../../probe/index.ts";
+import { type Co, ioCode, machine, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
+import { ensureBlocks } from "./allocate.ts";
+import { countUses, type UseCounts } from "./check.ts";
+import { INCOMPAT_DIRTY } from "./format.ts";
+import { setIncompatible } from "./header-update.ts";
+import { getRefcount, updateRefcount } from "./refcount.ts";
+import { stateOf } from "./state.ts";
+import { writeRefcounts } from "./write-back.ts";
+
+const SITE_REPAIR = site("qcow2_repair_dirty");
+
+/** What qcow2_do_open does with an image that is marked dirty: counts become uses. 0 or a negated errno. */
+export function* repairDirty(bs: BlockDriverState): Co<number> {
+  ioCode(bs.aioContext, SITE_REPAIR);
+  const state = stateOf(bs);
+  assert(!bs.readOnly, "a repair writes");
+  yield* qemuCoMutexLock(state.lock);
+  let ret = yield* recount(bs);
+  if (ret >= 0) ret = yield* writeRefcounts(bs);
+  if (ret >= 0) ret = yield* setIncompatible(bs, INCOMPAT_DIRTY, false);
+  qemuCoMutexUnlock(state.lock);
+  return ret;
+}
+
+function* recount(bs: BlockDriverState): Co<number> {
+  const state = stateOf(bs);
+  const uses = yield* countUses(bs);
+  if (typeof uses === "number") return uses;
+  // Counts that are too low make flags look wrong: only what no count can repair matters.
+  const wrong = uses.corruptions.filter((text) => !text.includes("OFLAG_COPIED"));
+  if (wrong.length > 0) {
+    const text = `qcow2: the image cannot be repaired: ${wrong[0]}`;
+    machine.probe.emit(Ev.note, machine.probe.intern(text));
+    return -EIO;
+  }
+  // Blocks that are missing are placed behind all that is used, as the counts before it are not to be trusted.
+  const { counts } = uses;
+  state.freeCluster = counts.length;
+  const raised = yield* moveCounts(bs, counts, 1);
+  state.freeCluster = 0;
+  return raised < 0 ? raised : yield* moveCounts(bs, counts, -1);
+}
+
+/** Bring every count that differs in the direction of `step` to its uses. */
+function* moveCounts(bs: BlockDriverState, counts: UseCounts, step: 1 | -1): Co<number> {
+  for (let cluster = 0; cluster < counts.length; cluster++) {
+    const counted = yield* getRefcount(bs, cluster);
+    if (counted < 0) return counted;
+    const difference = (counts.get(cluster) - counted) * step;
+    if (difference <= 0) continue;
+    if (counted === 0) {
+      const made = yield* ensureBlocks(bs, cluster, 1);
+      if (made < 0) return made;
+    }
+    for (let i = 0; i < difference; i++) {
+      const ret = yield* updateRefcount(bs, cluster, step);
+      if (ret < 0) return ret;
+    }
+  }
+  return 0;
+}

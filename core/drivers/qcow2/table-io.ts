@@ -1,0 +1,66 @@
+// Entries of tables: a page is read when one of its entries is asked for the first time.
+
+import { assert } from "../../base/index.ts";
+import type { BlockDriverState } from "../../graph/state.ts";
+import { site } from "../../probe/index.ts";
+import { type Co, ioCode } from "../../sched/index.ts";
+import { readMetadata } from "./metadata-io.ts";
+import {
+  ENTRY_BYTES,
+  type Entry64,
+  PAGE_BYTES,
+  PAGE_ENTRIES,
+  type PagedTable,
+  pageLength,
+} from "./table.ts";
+
+const SITE_GET = site("qcow2_table_get");
+const SITE_SET = site("qcow2_table_set");
+
+/** Entry `index`, or a negated errno. */
+export function* tableGet(
+  bs: BlockDriverState,
+  table: PagedTable,
+  index: number,
+): Co<Entry64 | number> {
+  ioCode(bs.aioContext, SITE_GET);
+  const page = yield* pageOf(bs, table, index);
+  if (typeof page === "number") return page;
+  const at = (index % PAGE_ENTRIES) * ENTRY_BYTES;
+  return { high: page.getUint32(at), low: page.getUint32(at + 4) };
+}
+
+/** Change entry `index` in memory; 0 or a negated errno. */
+export function* tableSet(
+  bs: BlockDriverState,
+  table: PagedTable,
+  index: number,
+  entry: Entry64,
+): Co<number> {
+  ioCode(bs.aioContext, SITE_SET);
+  const page = yield* pageOf(bs, table, index);
+  if (typeof page === "number") return page;
+  const at = (index % PAGE_ENTRIES) * ENTRY_BYTES;
+  page.setUint32(at, entry.high);
+  page.setUint32(at + 4, entry.low);
+  table.dirty.add(Math.floor(index / PAGE_ENTRIES));
+  return 0;
+}
+
+function* pageOf(
+  bs: BlockDriverState,
+  table: PagedTable,
+  index: number,
+): Co<DataView<ArrayBuffer> | number> {
+  assert(index >= 0 && index < table.entries, "the table has the entry");
+  const number = Math.floor(index / PAGE_ENTRIES);
+  const known = table.pages.get(number);
+  if (known !== undefined) return known;
+  const bytes = pageLength(table, number);
+  const read = yield* readMetadata(bs, table.offset + number * PAGE_BYTES, bytes);
+  if (typeof read === "number") return read;
+  const page = new DataView(new ArrayBuffer(PAGE_BYTES));
+  new Uint8Array(page.buffer).set(read);
+  table.pages.set(number, page);
+  return page;
+}

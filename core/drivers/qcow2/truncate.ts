@@ -1,0 +1,125 @@
+// Making the guest's disk longer or shorter.
+
+import { assert, EIO, ENOTSUP } from "../../base/index.ts";
+import { backingOf } from "../../graph/access.ts";
+import type { BlockDriverState } from "../../graph/state.ts";
+import { guestZero, qiovOf } from "../../io/guest-copy.ts";
+import { nodeBehind } from "../../io/inserted.ts";
+import { bdrvGetlength } from "../../io/length.ts";
+import { bdrvCoTruncate } from "../../io/truncate.ts";
+import { site } from "../../probe/index.ts";
+import {
+  type Co,
+  hostAllocate,
+  ioCode,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+} from "../../sched/index.ts";
+import { allocClusters, freeClusters } from "./allocate.ts";
+import { L1_BYTES_MAX } from "./format.ts";
+import { updateHeader } from "./header-update.ts";
+import { barrier, writeMetadata } from "./metadata-io.ts";
+import { dataChild } from "./read.ts";
+import { stateOf } from "./state.ts";
+import { ENTRY_BYTES, PagedTable } from "./table.ts";
+import { tableGet } from "./table-io.ts";
+import { qcow2CoPwritev } from "./write.ts";
+import { writeCaches } from "./write-back.ts";
+import { qcow2CoPwriteZeroes, qcow2Forget } from "./zero.ts";
+
+/** Bytes of a write of zeroes. */
+const ZEROES_BYTES = 1 << 20;
+
+const SITE_TRUNCATE = site("qcow2_co_truncate");
+
+/**
+ * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno. Where it grows it reads as zeroes, also above a
+ * backing file that is longer; what is cut off is discarded.
+ */
+export function* qcow2CoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+  ioCode(bs.aioContext, SITE_TRUNCATE);
+  assert(offset >= 0, "a disk has no negative length");
+  const state = stateOf(bs);
+  if (state.corrupt) return -EIO;
+  if (offset % 512 !== 0) return -ENOTSUP;
+  if (state.header.version < 3 && state.snapshots.length > 0) return -ENOTSUP;
+  const ret = offset < state.size ? yield* shrink(bs, offset) : yield* grow(bs, offset);
+  if (ret < 0 || !state.header.dataFileRaw) return ret;
+  return yield* bdrvCoTruncate(dataChild(bs), offset);
+}
+
+/** The clusters behind the new end are free again. What is left in the last one goes when the disk grows. */
+function* shrink(bs: BlockDriverState, offset: number): Co<number> {
+  const { size } = stateOf(bs);
+  const ret = yield* qcow2Forget(bs, offset, size);
+  return ret < 0 ? ret : yield* setSize(bs, offset);
+}
+
+function* grow(bs: BlockDriverState, offset: number): Co<number> {
+  const state = stateOf(bs);
+  const { clusterBytes, size: old } = state;
+  const entries = Math.ceil(offset / (clusterBytes * state.l2Entries));
+  yield* qemuCoMutexLock(state.lock);
+  let ret = entries > state.l1.entries ? yield* growL1(bs, entries) : 0;
+  qemuCoMutexUnlock(state.lock);
+  if (ret < 0) return ret;
+  const backing = backingOf(bs, SITE_TRUNCATE);
+  const backed = backing === null ? 0 : bdrvGetlength(nodeBehind(backing, SITE_TRUNCATE));
+  if (backed < 0) return backed;
+  const clusterEnd = Math.ceil(old / clusterBytes) * clusterBytes;
+  const hidden = Math.min(offset, Math.max(backed, clusterEnd));
+  if (hidden > old) ret = yield* zeroOut(bs, old, hidden - old);
+  return ret < 0 ? ret : yield* setSize(bs, offset);
+}
+
+/** Zeroes, as data where the version knows no others. */
+function* zeroOut(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
+  const ret = yield* qcow2CoPwriteZeroes(bs, offset, bytes, 0);
+  if (ret !== -ENOTSUP) return ret;
+  const zeroes = qiovOf(hostAllocate(Math.min(bytes, ZEROES_BYTES)));
+  guestZero(zeroes, zeroes.buffer.length);
+  for (let done = 0; done < bytes; done += zeroes.buffer.length) {
+    const part = Math.min(bytes - done, zeroes.buffer.length);
+    const written = yield* qcow2CoPwritev(bs, offset + done, part, zeroes);
+    if (written < 0) return written;
+  }
+  return 0;
+}
+
+function* setSize(bs: BlockDriverState, size: number): Co<number> {
+  const state = stateOf(bs);
+  yield* qemuCoMutexLock(state.lock);
+  // The tables first: what is cut off must be gone from them before the header says so.
+  let ret = yield* writeCaches(bs);
+  if (ret >= 0) ret = yield* updateHeader(bs, { size });
+  qemuCoMutexUnlock(state.lock);
+  if (ret >= 0) state.size = size;
+  return ret;
+}
+
+/** qcow2_grow_l1_table: a longer one elsewhere, which the header names when it is there. */
+function* growL1(bs: BlockDriverState, entries: number): Co<number> {
+  const state = stateOf(bs);
+  const { clusterBytes, l1: old } = state;
+  if (entries * ENTRY_BYTES > L1_BYTES_MAX) return -ENOTSUP;
+  const clusters = Math.ceil((entries * ENTRY_BYTES) / clusterBytes);
+  const bytes = new DataView(new ArrayBuffer(clusters * clusterBytes));
+  for (let i = 0; i < old.entries; i++) {
+    const entry = yield* tableGet(bs, old, i);
+    if (typeof entry === "number") return entry;
+    bytes.setUint32(i * ENTRY_BYTES, entry.high);
+    bytes.setUint32(i * ENTRY_BYTES + 4, entry.low);
+  }
+  const first = yield* allocClusters(bs, clusters);
+  if (first < 0) return first;
+  let ret = yield* writeCaches(bs);
+  if (ret >= 0) ret = yield* barrier(bs);
+  const l1Offset = first * clusterBytes;
+  if (ret >= 0) ret = yield* writeMetadata(bs, l1Offset, new Uint8Array(bytes.buffer));
+  if (ret >= 0) ret = yield* updateHeader(bs, { l1Offset, l1Size: entries });
+  // After a failure the header may name either: then the new clusters are leaked.
+  if (ret < 0) return ret;
+  state.l1 = new PagedTable(l1Offset, entries);
+  const oldClusters = Math.ceil((old.entries * ENTRY_BYTES) / clusterBytes);
+  return oldClusters === 0 ? 0 : yield* freeClusters(bs, old.offset / clusterBytes, oldClusters);
+}

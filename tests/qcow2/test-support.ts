@@ -1,0 +1,112 @@
+// Images on real files: our driver on the live host, and QEMU's own programs on the same files.
+
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BlockBackend, blkNewWithBs, blkUnref } from "#core/backend";
+import { assert } from "#core/base";
+import { fileOpen, type Qcow2OpenOptions, qcow2Open } from "#core/drivers";
+import { type BlockDriverState, bdrvUnref } from "#core/graph";
+import { NullProbe } from "#core/probe";
+import {
+  aioCoEnter,
+  aioPoll,
+  type Co,
+  GuestBuffer,
+  Machine,
+  machine,
+  type Polls,
+  qemuCoroutineCreate,
+  seriesWithout,
+} from "#core/sched";
+import { LiveHost, runLive } from "#daemon";
+
+/** Why the tests with QEMU's programs cannot run; "" when they can. */
+export const NO_QEMU = ["qemu-img", "qemu-io"].every((tool) => existsSync(`/usr/bin/${tool}`))
+  ? ""
+  : " (skipped: no qemu-img and qemu-io; apt-get install qemu-utils adds them)";
+
+/** Run `body` as the main context's thread on the live host, to its end. */
+export async function runOnFiles(body: () => Polls<void>): Promise<void> {
+  const owner = new Machine({
+    host: new LiveHost(),
+    scheduler: { pick: (_runnable, byDefault) => byDefault },
+    probe: new NullProbe(),
+    series: seriesWithout(),
+    lock: "none",
+  });
+  let failure: unknown = null;
+  owner.start(
+    (function* (): Polls<void> {
+      try {
+        yield* body();
+      } catch (error) {
+        failure = error;
+      }
+    })(),
+  );
+  const outcome = await runLive(owner);
+  if (failure !== null) throw failure;
+  assert(outcome === "ok", "the run came to its end");
+}
+
+/** Run `co` in a coroutine of the main context; its result. Polls. */
+export function* inCoroutine<T>(co: () => Co<T>): Polls<T> {
+  const results: T[] = [];
+  aioCoEnter(
+    machine.mainContext,
+    qemuCoroutineCreate(function* (): Co<void> {
+      results.push(yield* co());
+    }),
+  );
+  while (results.length === 0) yield* aioPoll(machine.mainContext, true);
+  return results[0] as T;
+}
+
+/** The node of the image at `path`. Polls. */
+export function* openImage(
+  path: string,
+  options: Partial<Qcow2OpenOptions> = {},
+): Polls<BlockDriverState> {
+  const { readOnly = false } = options;
+  const file = yield* fileOpen({ nodeName: "", path, readOnly });
+  return yield* qcow2Open({ nodeName: "", ...options, file });
+}
+
+/** Run `body` with a BlockBackend above the image at `path`, and close both. Polls. */
+export function* withImage(
+  path: string,
+  body: (blk: BlockBackend, bs: BlockDriverState) => Polls<void>,
+  options: Partial<Qcow2OpenOptions> = {},
+): Polls<void> {
+  const bs = yield* openImage(path, options);
+  const blk = yield* blkNewWithBs(bs);
+  yield* body(blk, bs);
+  yield* blkUnref(blk);
+  yield* bdrvUnref(bs);
+}
+
+/** Memory of a guest with these bytes. */
+export function bufferWith(bytes: Uint8Array): GuestBuffer {
+  return new GuestBuffer(bytes.length, bytes);
+}
+
+/** Run one of QEMU's programs; what it printed. Throws when it fails. */
+export function qemu(tool: "qemu-img" | "qemu-io", ...args: string[]): string {
+  return execFileSync(tool, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** What `qemu-img check` says; "" when the image is clean. */
+export function qemuCheck(path: string): string {
+  const { status, stdout, stderr } = spawnSync("qemu-img", ["check", "-f", "qcow2", path], {
+    encoding: "utf8",
+  });
+  return status === 0 ? "" : `qemu-img check ended with ${status}: ${stdout}${stderr}`;
+}
+
+/** A folder for a test, and what removes it. */
+export function scratchFolder(): { readonly path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "quiesce-qcow2-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
