@@ -21,6 +21,7 @@ export {
 } from "./run-scenario.ts";
 export type { Expectation, ExpectedFinding, Scenario } from "./scenario.ts";
 export { SCENARIOS } from "./scenarios/index.ts";
+export { ENTRIES } from "./scenarios/lock-entries.ts";
 export * from "./schedulers/index.ts";
 export {
   type DiskFault,

@@ -7,6 +7,7 @@ import { QuiesceError } from "#core/base";
 import { type ProbeBase, siteTable } from "#core/probe";
 import {
   type AroundGraphOp,
+  type AtEntry,
   type Host,
   type LockRegime,
   Machine,
@@ -41,6 +42,8 @@ export interface RunOptions {
   readonly imagesDir?: string;
   /** Runs around every operation on the graph: to try out what a report advises. */
   readonly aroundGraphOp?: AroundGraphOp;
+  /** Told of every function that states its domain, when it is entered. */
+  readonly atEntry?: AtEntry;
   /** Checks what must hold after every step; its probe is put before the run's own. */
   readonly checkInvariants?: boolean;
 }
@@ -65,6 +68,7 @@ export function prepareRun(scenario: Scenario, options: RunOptions, parts: RunPa
     lock: options.lock ?? "none",
     stepsMax: scenario.stepsMax ?? STEPS_MAX,
     ...(options.aroundGraphOp === undefined ? {} : { aroundGraphOp: options.aroundGraphOp }),
+    ...(options.atEntry === undefined ? {} : { atEntry: options.atEntry }),
   });
   const world = new World({
     seed: options.seed,

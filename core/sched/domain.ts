@@ -27,6 +27,7 @@ import { modelAssert } from "./model-assert.ts";
 /** GLOBAL_STATE_CODE: the caller runs in the main context, under the BQL. Common. */
 export function globalStateCode(site: SiteId = 0 as SiteId): void {
   const ctx = machine.currentContext;
+  if (machine.atEntry !== null) machine.atEntry("GS", site, null);
   if (ctx === machine.mainContext || ctx === null) return;
   machine.probe.emit(Ev.wrong_thread, site);
   modelAssert(!patchOn(12), "qemu_in_main_thread()", site);
@@ -36,6 +37,7 @@ export function globalStateCode(site: SiteId = 0 as SiteId): void {
 export function ioCode(home: AioContext | null, site: SiteId): void {
   const ctx = machine.currentContext;
   assert(ctx !== null, "I/O code runs inside a step");
+  if (machine.atEntry !== null) machine.atEntry("I/O", site, home);
   if (ctx === home || home === null) return;
   if (machine.lockRegime === "aio" ? home.lock.owner === ctx : ctx === machine.mainContext) return;
   machine.probe.emit(Ev.wrong_home, site, home.id, 0);
@@ -45,6 +47,7 @@ export function ioCode(home: AioContext | null, site: SiteId): void {
 export function ioOrGsCode(home: AioContext | null, site: SiteId): void {
   const ctx = machine.currentContext;
   assert(ctx !== null, "I/O code runs inside a step");
+  if (machine.atEntry !== null) machine.atEntry("I/O or GS", site, home);
   if (ctx === home || home === null || ctx === machine.mainContext) return;
   machine.probe.emit(Ev.wrong_home, site, home.id, 1);
 }

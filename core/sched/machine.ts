@@ -45,12 +45,20 @@ export interface MachineOptions {
   readonly stepsMax?: number;
   /** Runs around every operation on the graph, e.g. to try out a drained section that a report advises. */
   readonly aroundGraphOp?: AroundGraphOp;
+  /** Told of every function that states its domain when it is entered (domain.ts), e.g. to see which locks its callers hold. */
+  readonly atEntry?: AtEntry;
   /** Called after every step: a checker of what must hold between two steps, which throws when it does not. */
   readonly afterStep?: () => void;
 }
 
 /** Called in place of `body`, which it must run once; `site` names the operation. Polls. */
 export type AroundGraphOp = <T>(site: SiteId, body: () => Polls<T>) => Polls<T>;
+
+/** The class of a function (core/sched/domain.ts): global state, I/O, or either. */
+export type Domain = "GS" | "I/O" | "I/O or GS";
+
+/** Told that the function of `site` was entered; `home` is the context that it was checked against, null for none. */
+export type AtEntry = (domain: Domain, site: SiteId, home: AioContext | null) => void;
 
 const LOST_WAKE_UP = "lost wake-up: the wait's condition is false, but nobody woke its thread";
 
@@ -76,6 +84,7 @@ export class Machine {
   steps = 0;
   readonly stepsMax: number;
   readonly aroundGraphOp: AroundGraphOp | null;
+  readonly atEntry: AtEntry | null;
   readonly #afterStep: (() => void) | null;
   outcome: RunOutcome | null = null;
   /** The modelled assertion that ended the run. */
@@ -107,6 +116,7 @@ export class Machine {
     this.lockRegime = options.lock;
     this.stepsMax = options.stepsMax ?? STEPS_MAX;
     this.aroundGraphOp = options.aroundGraphOp ?? null;
+    this.atEntry = options.atEntry ?? null;
     this.#afterStep = options.afterStep ?? null;
     this.probe.ctx = 0;
     this.mainContext = this.#addContext("main");

@@ -17,6 +17,7 @@ import holeUnqueuedCopyRange from "./hole-unqueued-copy-range.ts";
 import holeUnqueuedGetlength from "./hole-unqueued-getlength.ts";
 import holeUnqueuedTruncate from "./hole-unqueued-truncate.ts";
 import holeWaitsOnce from "./hole-waits-once.ts";
+import lockEntry from "./lock-entry.ts";
 import luckBottomHalf from "./luck-bottom-half.ts";
 import luckCoroutine from "./luck-coroutine.ts";
 import luckCounter from "./luck-counter.ts";
@@ -60,6 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
   holeUnqueuedGetlength,
   holeUnqueuedTruncate,
   holeWaitsOnce,
+  lockEntry,
   luckBottomHalf,
   luckCoroutine,
   luckCounter,
