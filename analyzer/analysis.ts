@@ -201,7 +201,7 @@ export class Analysis {
       const c = ints[at + 4] as number;
       if (use === USE_REQUEST) {
         const offset = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
-        if (now.task !== null) now.task.request = { blk: a, type: b, bytes: c, offset };
+        now.task?.begins(b, a, c, offset);
         continue;
       }
       this.#frequent(kind, a, b, c, ints[at + 5] as number);

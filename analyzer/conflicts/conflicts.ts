@@ -68,13 +68,14 @@ export class Conflicts {
     } else if (task !== null) {
       task.logRead(cell, index, epoch);
       if (task.length >= task.foldAt) foldLog(orders, task);
-    } else groupFor(orders, cell, orders.context(ctx).base).add(index, epoch, 0, null);
+    } else groupFor(orders, cell, orders.context(ctx).base).add(index, epoch, null);
   }
 
   #readInMain(cell: Cell, epoch: number): void {
     const { index, taskId, task } = this.#now;
     const group = groupFor(this.#orders, cell, null);
-    group.add(index, epoch, taskId, task === null ? null : task.request);
+    group.add(index, epoch, task);
+    if (task === null) group.lastTask = taskId;
     group.mainTimes ??= new Buckets();
     if (group.mainTimes.isFull) group.mainTimes.compact(-1);
     group.mainTimes.add(this.#orders.mainReleased, 1);

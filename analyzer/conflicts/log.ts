@@ -22,7 +22,7 @@ export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
 
 /** The task is over: count all its reads. Hot. */
 export function settleLog(orders: Orders, task: TaskState): void {
-  const { refs, ints, id, request } = task;
+  const { refs, ints } = task;
   let sig = baseOf(orders, task);
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
@@ -34,7 +34,7 @@ export function settleLog(orders: Orders, task: TaskState): void {
       const cell = ref as Cell;
       cell.variable.logged--;
       if (cell.variable.dead) continue;
-      groupFor(orders, cell, sig).add(index, ints[i * 2 + 1] as number, id, request);
+      groupFor(orders, cell, sig).add(index, ints[i * 2 + 1] as number, task);
     }
   }
 }
@@ -65,7 +65,7 @@ export function takeFromLog(
       refs[i] = null;
       const group = new Group(sig, orders.full !== null);
       if (index === FOLDED) group.addAll((ref as Folded).group);
-      else group.add(index, ints[i * 2 + 1] as number, task.id, task.request);
+      else group.add(index, ints[i * 2 + 1] as number, task);
       take(cell, group);
     }
   }
@@ -102,7 +102,7 @@ export function foldLog(orders: Orders, task: TaskState): void {
       if (cell.variable.dead) continue;
       const { group } = foldedOf(orders, bySig, sig, cell, kept);
       if (index === FOLDED) group.addAll((ref as Folded).group);
-      else group.add(index, ints[i * 2 + 1] as number, task.id, task.request);
+      else group.add(index, ints[i * 2 + 1] as number, task);
       if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
     }
   }

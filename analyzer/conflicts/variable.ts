@@ -8,7 +8,7 @@ import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
 import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
-import type { RequestText } from "../order/task.ts";
+import { type RequestText, requestText, type TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 
 /** Packs site, chain of operations, and context into the key of a cell. */
@@ -23,11 +23,13 @@ export function cellKey(site: number, ctx: number, chain: number): number {
 export class Group {
   readonly sig: Sig | null;
   count = 0;
-  first = NEVER;
   /** The latest read, and what its request was. */
   last = -1;
   lastTask = 0;
-  lastRequest: RequestText | null = null;
+  #type = -1;
+  #blk = 0;
+  #bytes = 0;
+  #offset = 0;
   /** When the reads happened, in the full order's time of their context; null where only the sanctioned order is asked for. */
   readonly times: Buckets | null;
   /** Reads of main: the event of its last release before them; who knows main up to a later event knows them. */
@@ -38,20 +40,29 @@ export class Group {
     this.times = timed ? new Buckets() : null;
   }
 
-  /** One read more. */
-  add(index: number, time: number, task: number, request: RequestText | null): void {
+  /** What the latest read's request was; null when it had none. */
+  get lastRequest(): RequestText | null {
+    return requestText(this.#type, this.#blk, this.#bytes, this.#offset);
+  }
+
+  /** One read more, by `task`. */
+  add(index: number, time: number, task: TaskState | null): void {
     this.count++;
-    if (index < this.first) this.first = index;
     if (this.times !== null) this.times.add(time, 1);
     if (index < this.last) return;
     this.last = index;
-    this.lastTask = task;
-    this.lastRequest = request;
+    this.lastTask = 0;
+    this.#type = -1;
+    if (task === null) return;
+    this.lastTask = task.id;
+    this.#type = task.requestType;
+    this.#blk = task.requestBlk;
+    this.#bytes = task.requestBytes;
+    this.#offset = task.requestOffset;
   }
 
   clear(): void {
     this.count = 0;
-    this.first = NEVER;
     this.last = -1;
     this.times?.clear();
     this.mainTimes?.clear();
@@ -59,12 +70,14 @@ export class Group {
 
   addAll(from: Group): void {
     this.count += from.count;
-    if (from.first < this.first) this.first = from.first;
     if (this.times !== null && from.times !== null) this.times.addAll(from.times);
     if (from.last < this.last) return;
     this.last = from.last;
     this.lastTask = from.lastTask;
-    this.lastRequest = from.lastRequest;
+    this.#type = from.#type;
+    this.#blk = from.#blk;
+    this.#bytes = from.#bytes;
+    this.#offset = from.#offset;
   }
 }
 

@@ -81,9 +81,14 @@ export class FullOrder {
   release(point: SyncPoint, ctx: number): void {
     const clock = this.#clock(ctx);
     if (point.ctx >= 0 && point.ctx !== clock.id) this.#keepOthers(point);
+    if (clock.snapshot === null) {
+      // It learned something since its last release: an epoch stands for one snapshot.
+      if (clock.released) clock.epoch++;
+      clock.snapshot = this.#snapshotOf(clock);
+    }
     point.ctx = clock.id;
     point.epoch = clock.epoch;
-    point.snapshot = clock.snapshot ??= this.#snapshotOf(clock);
+    point.snapshot = clock.snapshot;
     clock.released = true;
   }
 
@@ -99,12 +104,11 @@ export class FullOrder {
     if (point.ctx < 0) return;
     const clock = this.#clock(ctx);
     if (point.more !== null) this.#join(clock, point.more, label);
-    if (point.ctx === clock.id) return;
-    if ((clock.epochs[point.ctx] as number) < point.epoch) {
-      clock.epochs[point.ctx] = point.epoch;
-      clock.labels[point.ctx] = label === KEEP ? labelOf("same-thread", point.ctx) : label;
-      clock.snapshot = null;
-    }
+    // A release's epoch is its context's alone: who knows it knows all that was known there.
+    if (point.ctx === clock.id || (clock.epochs[point.ctx] as number) >= point.epoch) return;
+    clock.epochs[point.ctx] = point.epoch;
+    clock.labels[point.ctx] = label === KEEP ? labelOf("same-thread", point.ctx) : label;
+    clock.snapshot = null;
     this.#join(clock, point.snapshot as Snapshot, label);
   }
 

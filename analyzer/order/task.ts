@@ -19,6 +19,16 @@ export interface RequestText {
   readonly offset: number;
 }
 
+/** A request for reports; null for a type below 0. */
+export function requestText(
+  type: number,
+  blk: number,
+  bytes: number,
+  offset: number,
+): RequestText | null {
+  return type < 0 ? null : { type, blk, bytes, offset };
+}
+
 /** In place of a read's event: the entry is a release, or several reads. */
 export const RELEASE = NEVER;
 export const FOLDED = -1;
@@ -48,8 +58,11 @@ export class TaskState implements Knowledge {
   heldCount = 0;
   heldMore: Map<number, number> | null = null;
 
-  /** What its request is; null until it says so. */
-  request: RequestText | null = null;
+  /** What its request is, as numbers, so that the requests that pass by are no objects; the type is -1 until it says so. */
+  requestType = -1;
+  requestBlk = 0;
+  requestBytes = 0;
+  requestOffset = 0;
 
   /** Where it stood in the full order when it last left a context. */
   readonly sync = new SyncPoint();
@@ -68,9 +81,21 @@ export class TaskState implements Knowledge {
     this.heldBlk = 0;
     this.heldCount = 0;
     this.heldMore = null;
-    this.request = null;
+    this.requestType = -1;
     this.sync.clear();
     this.marks = null;
+  }
+
+  /** What its request is; null until it says so. */
+  get request(): RequestText | null {
+    return requestText(this.requestType, this.requestBlk, this.requestBytes, this.requestOffset);
+  }
+
+  begins(type: number, blk: number, bytes: number, offset: number): void {
+    this.requestType = type;
+    this.requestBlk = blk;
+    this.requestBytes = bytes;
+    this.requestOffset = offset;
   }
 
   logRead(cell: Cell, index: number, epoch: number): void {
