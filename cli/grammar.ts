@@ -86,21 +86,49 @@ function addReplay(program: Command, run: Run, terminal: Terminal): void {
 }
 
 function addRaces(program: Command, run: Run, terminal: Terminal): void {
-  const coverage = "also print, for each list and pair of functions, what orders their accesses";
-  const failOn = "exit with 1 when there is a finding as bad as this";
-  verb(program, "races", "find accesses that no drain covers", [
+  const races = verb(program, "races", "find accesses that no drain covers", [
     "quiesce races demo.trace --coverage",
     "quiesce races demo.trace --html report.html --sarif report.sarif",
-  ])
-    .argument("<file...>", "traces; one that holds only inputs is replayed first")
+    "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
+  ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
+  addRacesOutput(races);
+  addRacesTriage(races);
+  races.action((files, options) =>
+    run(async () => (await import("./races.ts")).races(files, options, terminal)),
+  );
+}
+
+function addRacesOutput(races: Command): void {
+  const coverage = "also print, for each list and pair of functions, what orders their accesses";
+  const artifact = "what --markdown calls the HTML report: the name of an artifact or an address";
+  races
     .option("--coverage", coverage)
+    .option("--details", "print the details of every finding, not only of the first")
     .option("--json", "as one JSON object")
     .option("--sarif <file>", "write the findings as SARIF 2.1.0")
     .option("--html <file>", "write a report with pictures, in one file")
-    .addOption(choice("--fail-on <level>", failOn, ["race", "warning", "note", "none"]))
-    .action((files, options) =>
-      run(async () => (await import("./races.ts")).races(files, options, terminal)),
+    .option("--junit <file>", "write JUnit XML, a test for each rule and trace")
+    .option("--markdown <file>", "write a page for the summary of a CI step")
+    .option("--artifact <name>", artifact)
+    .option("--gitlab <file>", "write GitLab's code quality JSON")
+    .addOption(
+      new Option("--annotations <service>", "also print the service's annotations").choices([
+        "github",
+      ]),
     );
+}
+
+function addRacesTriage(races: Command): void {
+  const failOn =
+    "exit with 1 when there is a finding as bad as this, or a new one; suppressed ones do not count";
+  races
+    .addOption(
+      choice("--fail-on <level>", failOn, ["race", "warning", "note", "new", "none", "never"]),
+    )
+    .option("--baseline <file>", "what is known: from --write-baseline, --sarif or --json")
+    .option("--write-baseline <file>", "write what was found as a baseline")
+    .option("--suppress <file>", "what is accepted, an entry a line; see docs/ci.md", collected)
+    .option("--today <date>", "the day that suppressions end by, as YYYY-MM-DD");
 }
 
 function addDump(program: Command, run: Run, terminal: Terminal): void {
@@ -179,6 +207,10 @@ function seedNumber(text: string): number {
   const seed = Number(text);
   if (/^\d+$/.test(text) && seed <= SEED_MAX) return seed;
   throw new InvalidArgumentError(`A seed is a whole number from 0 to ${SEED_MAX}.`);
+}
+
+function collected(value: string, before: readonly string[] = []): string[] {
+  return [...before, value];
 }
 
 function patchNumbers(text: string, before: readonly number[] = []): number[] {

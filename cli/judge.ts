@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type AnalysisResult, analyze, type Finding, severityRank } from "#analyzer";
+import { type AnalysisResult, analyze } from "#analyzer";
 import { collectMaterial, type RunFacts, type TraceReport } from "#analyzer/reports";
 import type { EventBatch } from "#core/probe";
 import type { Divergence } from "#replay";
@@ -122,15 +122,6 @@ function factsOf(path: string, { header }: TraceReader, level: string, digest: s
     digest,
     replayCommand: `quiesce replay ${shellWord(path)}`,
   };
-}
-
-/** Levels of --fail-on. */
-export type FailOn = "race" | "warning" | "note" | "none";
-
-/** Whether a finding is as bad as `level`. */
-export function reaches(finding: Finding, level: FailOn): boolean {
-  if (level === "none") return false;
-  return severityRank(finding.severity) <= severityRank(level === "race" ? "error" : level);
 }
 
 export type { AnalysisResult };

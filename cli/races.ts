@@ -3,24 +3,30 @@
 import {
   counted,
   coverageText,
-  findingsText,
-  htmlReport,
+  type FailOn,
+  fails,
+  findingsBody,
+  githubAnnotations,
   jsonReport,
   type Report,
-  sarifReport,
+  standingOf,
+  summaryText,
+  triageText,
 } from "#analyzer/reports";
+import { QuiesceError } from "#core/base";
 import { ExitCode, endingOf } from "./exit-codes.ts";
-import { type FailOn, type Judged, judge, ReplayDiverged, reaches } from "./judge.ts";
-import { refuseOverwriting, writeReport } from "./output-file.ts";
+import { type Judged, judge, ReplayDiverged } from "./judge.ts";
 import { Progress } from "./progress.ts";
+import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
+import { readTriage, type TriageOptions } from "./races-triage.ts";
 import { columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
-export interface RacesOptions {
+export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
+  readonly details?: boolean;
   readonly json?: boolean;
-  readonly sarif?: string;
-  readonly html?: string;
+  readonly annotations?: "github";
   readonly failOn: FailOn;
 }
 
@@ -29,15 +35,16 @@ export async function races(
   options: RacesOptions,
   terminal: Terminal,
 ): Promise<number> {
-  refuseOverwriting("--html", options.html, [...paths, options.sarif]);
-  refuseOverwriting("--sarif", options.sarif, paths);
+  refuseNonsense(paths, options);
+  const triage = readTriage(options);
+  for (const problem of triage.problems) terminal.stderr.write(`quiesce: ${problem}\n`);
   const started = process.hrtime.bigint();
   const { judged, code: failed } = await judgeAll(paths, options, terminal);
-  const report: Report = {
+  const report = triage.apply({
     tool: { name: "quiesce", version: quiesceVersion() },
     traces: judged.map((one) => one.report),
-  };
-  const code = Math.max(failed, verdict(judged, options.failOn));
+  });
+  const code = Math.max(failed, triage.code, verdict(report, judged, options.failOn));
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   if (options.json === true)
     await writeAll(
@@ -47,21 +54,25 @@ export async function races(
   else if (judged.length > 0) await writeAll(terminal.stdout, asText(report, options, terminal));
   for (const { incomplete } of judged)
     if (incomplete !== null) terminal.stderr.write(`quiesce: ${incomplete}\n`);
-  return Math.max(code, writeReports(report, code, options, terminal));
+  // After the findings are on stdout: a report that cannot be written must not take them along.
+  const facts = { exitCode: code, failOn: options.failOn };
+  return Math.max(code, writeOutputs(report, facts, options, terminal));
 }
 
-/** After the findings are on stdout: a report that cannot be written must not take them along. */
-function writeReports(
-  report: Report,
-  exitCode: number,
-  { html, sarif }: RacesOptions,
-  terminal: Terminal,
-): number {
-  let code: number = ExitCode.ok;
-  if (html !== undefined) code = writeReport(html, htmlReport(report), terminal);
-  if (sarif === undefined) return code;
-  const text = `${JSON.stringify(sarifReport(report, { exitCode }), null, 1)}\n`;
-  return Math.max(code, writeReport(sarif, text, terminal));
+function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
+  const { baseline, suppress = [], failOn, json, annotations } = options;
+  const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
+  refuseOutputs(options, { traces: paths, judgedBy });
+  if (failOn === "new" && baseline === undefined)
+    throw new QuiesceError(
+      "usage",
+      "--fail-on new needs --baseline: say what is old; --write-baseline makes such a file.",
+    );
+  if (json === true && annotations !== undefined)
+    throw new QuiesceError(
+      "usage",
+      "--json and --annotations both write to stdout: use one of them.",
+    );
 }
 
 /** Judges every file; one that cannot be read is complained about and does not keep the others from being judged. */
@@ -104,32 +115,34 @@ function say(sentence: string, progress: Progress, terminal: Terminal): void {
 }
 
 /** 3 wins over 1: a trace that is incomplete is never green. */
-function verdict(judged: readonly Judged[], failOn: FailOn): number {
+function verdict(report: Report, judged: readonly Judged[], failOn: FailOn): number {
   if (judged.some(({ incomplete }) => incomplete !== null)) return ExitCode.input;
-  const found = judged.some(({ report }) =>
-    report.result.findings.some((finding) => reaches(finding, failOn)),
+  const found = report.traces.some((trace) =>
+    trace.result.findings.some((finding, index) =>
+      fails(finding, standingOf(trace, index), failOn),
+    ),
   );
   return found ? ExitCode.findings : ExitCode.ok;
 }
 
+/** Findings, coverage, what there is to say of the files; the summary stands last. */
 function asText(report: Report, options: RacesOptions, { stdout }: Terminal): string {
   const paint = painterFor(stdout);
-  const look = { columns: columnsOf(stdout), paint };
-  const parts = report.traces.map((trace) => {
-    const heading =
-      report.traces.length > 1
-        ? `${paint("title", `── ${trace.facts.trace}: ${trace.facts.label}`)}\n\n`
-        : "";
-    const coverage =
-      options.coverage === true
-        ? `\n${paint("title", "Coverage")}\n\n${coverageText(trace.result.coverage, look)}`
-        : "";
-    return `${heading}${findingsText(trace, look)}${coverage}`;
-  });
-  const written = [options.html, options.sarif].filter((path) => path !== undefined);
-  const files =
-    written.length === 0
-      ? ""
-      : `\n${counted(written.length, "report")} written: ${written.join(", ")}\n`;
-  return parts.join("\n") + files;
+  const look = { columns: columnsOf(stdout), paint, details: options.details === true };
+  const parts: string[] = [];
+  for (const trace of report.traces) {
+    if (report.traces.length > 1)
+      parts.push(`${paint("title", `── ${trace.facts.trace}: ${trace.facts.label}`)}\n`);
+    const body = findingsBody(trace, look);
+    if (body !== "") parts.push(body);
+    if (options.coverage === true)
+      parts.push(`${paint("title", "Coverage")}\n\n${coverageText(trace.result.coverage, look)}`);
+  }
+  if (options.annotations === "github") parts.push(githubAnnotations(report));
+  parts.push(triageText(report, look));
+  const written = outputPaths(options);
+  if (written.length > 0)
+    parts.push(`${counted(written.length, "report")} written: ${written.join(", ")}\n`);
+  parts.push(report.traces.map((trace) => summaryText(trace, look)).join(""));
+  return parts.filter((part) => part !== "").join("\n");
 }

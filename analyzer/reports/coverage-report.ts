@@ -4,9 +4,7 @@
 //     bdrv_is_inserted × bdrv_replace_child_noperm in bdrv_append
 //                                                               1,203    1,200        0        0          3
 //       1,200 covered by the subtree drain of bdrv_append (core/graph/append.ts:40)
-//
-// `drained`: a drained section around the edit orders the two. `ordered`: the protocol does, without such a section. `by luck`:
-// an accident does. `uncovered`: nothing does.
+// A legend above it says what the columns are.
 
 import type { CoverageRow } from "../findings.ts";
 import type { TextOptions } from "./text-report.ts";
@@ -15,13 +13,23 @@ import { cut, wrap } from "./wrap.ts";
 
 const HEADS = ["pairs", "drained", "ordered", "by luck", "uncovered"] as const;
 const COLUMN = 10;
+const LEGEND: readonly (readonly [head: string, meaning: string])[] = [
+  ["pairs", "times that the first function read the list and the second edited it"],
+  ["drained", "a drained section around the edit orders the two"],
+  ["ordered", "the protocol orders them, without such a section"],
+  ["by luck", "only an accident orders them: another schedule can make it a race"],
+  ["uncovered", "nothing orders them: a race"],
+];
 
 /** The coverage of one trace; ends with a newline. */
 export function coverageText(rows: readonly CoverageRow[], options: TextOptions): string {
   if (rows.length === 0) return "No list was both read and edited.\n";
   const { paint, columns } = options;
   const wide = columns - HEADS.length * COLUMN;
-  const lines: string[] = [];
+  const lines = LEGEND.map(([head, meaning]) =>
+    paint("dim", wrap(`  ${head.padEnd(COLUMN)}`, meaning, columns)),
+  );
+  lines.push("");
   let list = "";
   for (const row of rows) {
     if (row.list !== list) {

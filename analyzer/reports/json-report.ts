@@ -4,9 +4,10 @@
 // belong to, and `traces` has what differs between them. `seconds` is how long the analysis took: the one value that is not
 // the same for the same traces, and it comes from the caller.
 
-import type { CoverageRow, Finding } from "../findings.ts";
+import type { CoverageRow } from "../findings.ts";
 import { RULES } from "../rules.ts";
 import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
+import { type Stood, stood } from "./standing.ts";
 
 /** How long it took, and what the exit code will be. */
 export interface JsonExtras {
@@ -18,19 +19,18 @@ export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
   return {
     schemaVersion: REPORT_SCHEMA_VERSION,
     tool: report.tool,
-    findings: report.traces.flatMap((trace) =>
-      trace.result.findings.map((finding) => jsonFinding(trace, finding)),
-    ),
+    findings: report.traces.flatMap((trace) => stood(trace).map((one) => jsonFinding(trace, one))),
     coverage: report.traces.flatMap((trace) =>
       trace.result.coverage.map((row) => jsonRow(trace, row)),
     ),
     events: report.traces.reduce((sum, { result }) => sum + result.events, 0),
     seconds,
     traces: report.traces.map(jsonTrace),
+    triage: report.triage ?? null,
   };
 }
 
-function jsonFinding({ facts }: TraceReport, finding: Finding) {
+function jsonFinding({ facts }: TraceReport, { finding, standing }: Stood) {
   const { rule, severity, list, node, accesses, fingerprint, ...rest } = finding;
   return {
     rule,
@@ -41,6 +41,8 @@ function jsonFinding({ facts }: TraceReport, finding: Finding) {
     accesses,
     fingerprint,
     ...rest,
+    baselineState: standing.baseline,
+    suppression: standing.suppression,
     trace: facts.trace,
     replay: facts.replayCommand,
   };

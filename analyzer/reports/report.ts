@@ -4,7 +4,10 @@
 // the same bytes. Facts that only the command line knows, such as the command that replays a trace, come in as text.
 
 import type { AnalysisResult } from "../findings.ts";
+import type { RuleId } from "../rules.ts";
 import type { FindingMaterial } from "./material.ts";
+import type { Standing } from "./standing.ts";
+import type { Triage } from "./triage.ts";
 
 /** What a trace's header says about its run, in words. */
 export interface RunFacts {
@@ -31,12 +34,18 @@ export interface TraceReport {
   readonly result: AnalysisResult;
   /** Entry i belongs to finding i; null where there is nothing to draw, or too many findings. */
   readonly material: readonly (FindingMaterial | null)[];
+  /** Entry i says how finding i stands to baseline and suppressions; absent when there are neither. */
+  readonly standings?: readonly Standing[];
 }
 
 /** Everything that a report shows. */
 export interface Report {
   readonly tool: { readonly name: "quiesce"; readonly version: string };
   readonly traces: readonly TraceReport[];
+  /** What baseline and suppressions had to say; absent when there are neither. */
+  readonly triage?: Triage;
+  /** The page of a rule in docs/rules, as Markdown, for those that have one. */
+  readonly ruleHelp?: Readonly<Partial<Record<RuleId, string>>>;
 }
 
 /** Version of the JSON shape; it grows by additions only. */

@@ -15,18 +15,17 @@ describe("the text report", () => {
       race  The children of throttle0 are read in bdrv_co_flush while bdrv_drop_filter edits them: no
             drain covers it
           children of node throttle0 (3) · seen 132 times · 0123456789abcdef
-
-          read  bdrv_co_flush  core/io/flush.ts:61                                                event 97
-                iothread0, request 40: flush on blk drive0
-          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                        event 123
-                main, main context: removes edge 2 (file)
-                within commit of bdrv_replace_child < bdrv_drop_filter
-                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
-                      drained
+          read  bdrv_co_flush  core/io/flush.ts:61                                     iothread0, event 97
+          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                  main, event 123
+          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
 
           why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
                 throttle0 go on
-          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
+          read  iothread0, request 40: flush on blk drive0
+          edit  main, main context: removes edge 2 (file)
+                within commit of bdrv_replace_child < bdrv_drop_filter
+                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                      drained
           again quiesce replay demo.trace
 
       demo.trace: 1 race in 146 events
@@ -89,23 +88,23 @@ describe("the text report", () => {
     expect(`\n${findingsText(must(several.traces[0], "a trace"), PLAIN)}`).toMatchInlineSnapshot(`
       "
       race  2 reads of children of node throttle0 (3) can overlap an edit in bdrv_replace_child_noperm.
-          seen 139 times
-
-          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                        event 123
-                main, main context: removes edge 2 (file)
-                within commit of bdrv_replace_child < bdrv_drop_filter
-                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
-                      drained
-          read  bdrv_co_flush  core/io/flush.ts:61                                                event 97
-                iothread0, request 40: flush on blk drive0
-                0123456789abcdef, 132 times
-          read  bdrv_co_preadv  core/io/flush.ts:61                                               event 97
-                iothread0, request 40: flush on blk drive0
-                00000000000000bb, 7 times
+          children of node throttle0 (3) · seen 139 times
+          read  bdrv_co_flush  core/io/flush.ts:61 and 1 more                          iothread0, event 97
+          edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                  main, event 123
+          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
 
           why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
                 throttle0 go on
-          fix   Begin a subtree drained section of throttle0 before bdrv_drop_filter and end it after
+          edit  main, main context: removes edge 2 (file)
+                within commit of bdrv_replace_child < bdrv_drop_filter
+                under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                      drained
+          read  bdrv_co_flush  core/io/flush.ts:61
+                iothread0, request 40: flush on blk drive0
+                0123456789abcdef, 132 times, event 97
+          read  bdrv_co_preadv  core/io/flush.ts:61
+                iothread0, request 40: flush on blk drive0
+                00000000000000bb, 7 times, event 97
           again quiesce replay demo.trace
 
       demo.trace: 2 races in 146 events
@@ -118,6 +117,12 @@ it("coverage as text has a line for each pair of functions, and how its pairs ar
   const rows = must(report, "a trace").result.coverage;
   expect(`\n${coverageText(rows, PLAIN)}`).toMatchInlineSnapshot(`
     "
+      pairs     times that the first function read the list and the second edited it
+      drained   a drained section around the edit orders the two
+      ordered   the protocol orders them, without such a section
+      by luck   only an accident orders them: another schedule can make it a race
+      uncovered nothing orders them: a race
+
     children                                               pairs   drained   ordered   by luck uncovered
       bdrv_is_inserted × bdrv_replace_child_noperm in bdrv_drop_filter
                                                            1,335     1,203         0         0       132

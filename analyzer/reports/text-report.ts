@@ -1,22 +1,28 @@
-// The report for a terminal: one paragraph a finding, worst first, then a line that sums up. Reads that meet the same edit for the
-// same reason share a paragraph.
+// The report for a terminal: one paragraph a finding, worst first, then a line that sums up. The first lines of a paragraph are
+// its head: what, which list and how often, both sides, the cure. Details are below it: why, who, within which operations and
+// under which drains, the way in the graph, the call stacks, and the command that shows it again. Reads that meet the same edit
+// for the same reason share a paragraph.
 //
 //   race  I/O reads children of overlay0 in bdrv_is_inserted while bdrv_append edits it: no drain covers it
-//         children of node overlay0 (7) · seen 132 times · 1234abcd5678ef90
+//       children of node overlay0 (7) · seen 132 times, events 10,233 to 99,120 · 1234abcd5678ef90
+//       read  bdrv_is_inserted  core/graph/inserted.ts:120                            iothread0, event 10,233
+//       edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                    main, event 10,871
+//       fix   a subtree drained section of overlay0 around bdrv_append
 //
-//     read  bdrv_is_inserted  core/graph/inserted.ts:120                                   event 10,233
-//           iothread0, request 17: write of 4096 bytes at 0 on blk drive0
-//     edit  bdrv_replace_child_noperm  core/graph/replace-child.ts:77                      event 10,871
-//           main, main context: removes edge 5 (backing)
-//           within bdrv_set_backing_hd < bdrv_append
+//       why   no drained section of this operation holds overlay0
+//       read  iothread0, request 17: write of 4096 bytes at 0 on blk drive0
+//       edit  main, main context: removes edge 5 (backing)
+//             within bdrv_set_backing_hd < bdrv_append
+//       path  drive0 > overlay0
+//       again quiesce replay run.trace
 //
-//     why   no drained section of this operation holds overlay0
-//     fix   a subtree drained section of overlay0 around bdrv_append
-//     again quiesce replay run.trace
+// Where there are many paragraphs, the later ones are heads alone; findings that the baseline has, and suppressed ones, are a
+// line each.
 
 import type { Access } from "../findings.ts";
 import { type FindingGroup, groupFindings, readOf } from "./groups.ts";
-import type { TraceReport } from "./report.ts";
+import type { Report, TraceReport } from "./report.ts";
+import { excuseOf, isNew, standingOf, standingWord, stood } from "./standing.ts";
 import {
   counted,
   functionOf,
@@ -39,62 +45,148 @@ export type ReportStyle = "title" | "strong" | "dim" | "good" | "bad" | "warn" |
 export interface TextOptions {
   readonly columns: number;
   readonly paint: (style: ReportStyle, text: string) => string;
+  /** Details of every finding, and whole stacks; without it they are folded to what matters. */
+  readonly details?: boolean;
 }
 
-/** Groups of findings printed in full; the rest are counted. */
+/** Groups of findings printed; the rest are counted. */
 const GROUPS_MAX = 60;
+/** Groups that are printed with their details unless all are asked for. */
+const DETAILED_MAX = 12;
 /** Readers of one edit that are printed in full; the rest are counted. */
 const READERS_MAX = 12;
+/** Known and suppressed findings that get a line. */
+const KNOWN_MAX = 20;
 
-/** The findings of one trace as text; ends with a newline. */
-export function findingsText(report: TraceReport, options: TextOptions): string {
-  const { result, facts } = report;
-  const groups = groupFindings(result.findings);
+/** The findings of one trace and their summary as text; ends with a newline. */
+export function findingsText(trace: TraceReport, options: TextOptions): string {
+  const body = findingsBody(trace, options);
+  return `${body}${body === "" ? "" : "\n"}${summaryText(trace, options)}`;
+}
+
+/** The findings of one trace as text, without the summary; "" when there is nothing to say, else it ends with a newline. */
+export function findingsBody(trace: TraceReport, options: TextOptions): string {
+  const { result } = trace;
+  const fresh = stood(trace).filter(({ standing }) => isNew(standing));
+  const groups = groupFindings(fresh.map(({ finding }) => finding));
   const shown = groups.slice(0, GROUPS_MAX);
-  const paragraphs = shown.map((group) => groupText(group, facts.replayCommand, options));
+  const detailed = options.details === true ? GROUPS_MAX : DETAILED_MAX;
+  const paragraphs = shown.map((group, index) =>
+    index < detailed
+      ? groupText(group, trace, options)
+      : `${headLines(group, trace, options).join("\n")}\n`,
+  );
+  if (shown.length > detailed) {
+    const folded = counted(shown.length - detailed, "finding");
+    paragraphs.push(`Of the last ${folded} only the heads are shown; --details shows all.\n`);
+  }
   const left = groups.slice(GROUPS_MAX).reduce((sum, { findings }) => sum + findings.length, 0);
   if (left > 0)
     paragraphs.push(`… and ${counted(left, "finding")} more; --json lists all of them.\n`);
+  const known = knownText(trace, options);
+  if (known !== "") paragraphs.push(known);
   for (const note of result.notes) paragraphs.push(`${wrap("note: ", note, options.columns)}\n`);
-  return [...paragraphs, summaryText(report, options)].join("\n");
+  return paragraphs.join("\n");
+}
+
+/** A line for each finding that need not be looked at. */
+function knownText(trace: TraceReport, { columns, paint }: TextOptions): string {
+  const known = stood(trace).filter(({ standing }) => !isNew(standing));
+  const lines = known.slice(0, KNOWN_MAX).map(({ finding, standing }) => {
+    const text = `${ruleWord(finding.rule)}: ${listText(finding)} (${excuseOf(standing)})`;
+    return paint("dim", wrap(`${finding.fingerprint}  `, text, columns));
+  });
+  if (known.length > KNOWN_MAX)
+    lines.push(paint("dim", `… and ${known.length - KNOWN_MAX} more of them`));
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
 /** The closing line: what was found, in how many events. */
-export function summaryText({ result, facts }: TraceReport, { paint }: TextOptions): string {
-  const counts = [...ruleCounts(result.findings)].map(([rule, count]) => ruleCount(rule, count));
-  const verdict =
-    counts.length === 0 ? paint("good", "no findings") : paint("strong", counts.join(", "));
+export function summaryText(trace: TraceReport, { paint }: TextOptions): string {
+  const { result, facts } = trace;
+  const fresh = stood(trace).filter(({ standing }) => isNew(standing));
+  const isTriaged = trace.standings !== undefined;
+  const counts = [...ruleCounts(fresh.map(({ finding }) => finding))].map(([rule, count]) =>
+    ruleCount(rule, count),
+  );
+  const none =
+    isTriaged && fresh.length < result.findings.length ? "no new findings" : "no findings";
+  const verdict = counts.length === 0 ? paint("good", none) : paint("strong", counts.join(", "));
+  const suppressed = countOf(trace, "suppressed");
+  const known = countOf(trace, "known");
+  const besides = [
+    known > 0 ? `${grouped(known)} known` : "",
+    suppressed > 0 ? `${grouped(suppressed)} suppressed` : "",
+  ].filter((part) => part !== "");
+  const also = besides.length === 0 ? "" : ` (and ${besides.join(", ")})`;
   const state = result.complete ? "" : `; ${paint("bad", "the recording is incomplete")}`;
-  return `${facts.trace}: ${verdict} in ${counted(result.events, "event")}${state}\n`;
+  return `${facts.trace}: ${verdict}${also} in ${counted(result.events, "event")}${state}\n`;
+}
+
+function countOf(trace: TraceReport, word: "known" | "suppressed"): number {
+  return stood(trace).filter(({ standing }) => standingWord(standing) === word).length;
+}
+
+/** What baseline and suppressions had to say, one line each; "" when nothing. */
+export function triageText({ triage }: Report, { columns }: TextOptions): string {
+  if (triage === undefined) return "";
+  const lines = triage.remarks.map((remark) => wrap("note: ", remark, columns));
+  if (triage.absent.length > 0) {
+    const gone = counted(triage.absent.length, "finding");
+    lines.push(
+      wrap(
+        "note: ",
+        `${triage.baseline}: ${gone} of the baseline did not occur any more.`,
+        columns,
+      ),
+    );
+  }
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n`;
 }
 
 /** One finding, or one edit with all the reads that it can meet. */
-export function groupText(
-  group: FindingGroup,
-  replayCommand: string,
-  options: TextOptions,
-): string {
+export function groupText(group: FindingGroup, trace: TraceReport, options: TextOptions): string {
+  const { columns } = options;
+  const { first, findings } = group;
+  const lines = [...headLines(group, trace, options), ""];
+  if (first.why !== "") lines.push(wrap("    why   ", first.why, columns));
+  if (findings.length > 1) lines.push(...groupLines(group, options));
+  else for (const access of first.accesses) lines.push(...accessLines(access, options));
+  lines.push(`    again ${trace.facts.replayCommand}`);
+  return `${lines.join("\n")}\n`;
+}
+
+/** What, which list and how often, both sides, and the cure: five lines where the terminal is wide enough. */
+function headLines(group: FindingGroup, trace: TraceReport, options: TextOptions): string[] {
   const { paint, columns } = options;
   const { first, findings } = group;
   const label = ruleWord(first.rule);
   const style = first.severity === "error" ? "bad" : first.severity === "warning" ? "warn" : "dim";
   const title = wrap(`${label}  `, titleOf(group), columns).slice(label.length);
-  const count = group.count > 1 ? `seen ${grouped(group.count)} times` : "";
-  const ids = findings.length === 1 ? first.fingerprint : "";
-  const about = [ids === "" ? "" : listText(first), count, ids].filter((part) => part !== "");
   const lines = [
     `${paint(style, label)}${paint("title", title)}`,
-    paint("dim", wrap("    ", about.join(" · "), columns)),
-    "",
-    ...(findings.length === 1
-      ? first.accesses.flatMap((access) => accessLines(access, options))
-      : groupLines(group, options)),
+    paint("dim", wrap("    ", aboutOf(group, trace).join(" · "), columns)),
   ];
-  if (first.accesses.length > 0) lines.push("");
-  if (first.why !== "") lines.push(wrap("    why   ", first.why, columns));
+  for (const access of first.accesses) {
+    const more =
+      findings.length > 1 && access.what === "read" ? ` and ${findings.length - 1} more` : "";
+    lines.push(...sideLines(access, more, options));
+  }
   if (first.advice !== null) lines.push(wrap("    fix   ", first.advice.text, columns));
-  lines.push(`    again ${replayCommand}`);
-  return `${lines.join("\n")}\n`;
+  return lines;
+}
+
+function aboutOf({ first, findings, count }: FindingGroup, trace: TraceReport): string[] {
+  const from = Math.min(...findings.map((finding) => finding.first));
+  const to = Math.max(...findings.map((finding) => finding.last));
+  const span = from === to ? "" : `, events ${grouped(from)} to ${grouped(to)}`;
+  const index = trace.result.findings.indexOf(first);
+  return [
+    listText(first),
+    count > 1 ? `seen ${grouped(count)} times${span}` : "",
+    findings.length === 1 ? first.fingerprint : "",
+    standingWord(standingOf(trace, index)),
+  ].filter((part) => part !== "");
 }
 
 function titleOf({ findings, first, edit }: FindingGroup): string {
@@ -104,14 +196,36 @@ function titleOf({ findings, first, edit }: FindingGroup): string {
   return `${reads} ${how} an edit in ${functionOf(edit.site)}.`;
 }
 
+/** A side in the head: what, in which function and place, in which context, at which event. */
+function sideLines(access: Access, more: string, { paint, columns }: TextOptions): string[] {
+  const when = `${access.ctxName}, event ${grouped(access.event)}`;
+  const name = functionOf(access.site);
+  const rest = `  ${placeOf(access.site)}${more}`;
+  const room = columns - `    ${access.what}  ${name}${rest}`.length - when.length;
+  const head = `    ${access.what}  ${paint("name", name)}${rest}`;
+  return room >= 2
+    ? [`${head}${" ".repeat(room)}${paint("dim", when)}`]
+    : [head, `${INDENT}${paint("dim", when)}`];
+}
+
 function groupLines({ findings, edit }: FindingGroup, options: TextOptions): string[] {
+  const { paint, columns } = options;
   const lines = edit === null ? [] : accessLines(edit, options);
   for (const finding of findings.slice(0, READERS_MAX)) {
     const read = readOf(finding);
     if (read === null) continue;
-    const [head = "", ...rest] = accessLines(read, options);
     const count = finding.count > 1 ? `, ${grouped(finding.count)} times` : "";
-    lines.push(head, ...rest, `${INDENT}${options.paint("dim", `${finding.fingerprint}${count}`)}`);
+    const name = functionOf(read.site);
+    lines.push(
+      `    read  ${paint("name", name)}  ${placeOf(read.site)}`,
+      ...accessLines(read, options).map((line, index) =>
+        index === 0 ? line.replace("    read  ", INDENT) : line,
+      ),
+      paint(
+        "dim",
+        wrap(INDENT, `${finding.fingerprint}${count}, event ${grouped(read.event)}`, columns),
+      ),
+    );
   }
   if (findings.length > READERS_MAX)
     lines.push(`${INDENT}… and ${findings.length - READERS_MAX} reads more`);
@@ -120,18 +234,10 @@ function groupLines({ findings, edit }: FindingGroup, options: TextOptions): str
 
 const INDENT = " ".repeat(10);
 
-function accessLines(access: Access, { paint, columns }: TextOptions): string[] {
-  const event = `event ${grouped(access.event)}`;
-  const name = functionOf(access.site);
-  const plain = `    ${access.what}  ${name}  ${placeOf(access.site)}`;
-  const head = `    ${access.what}  ${paint("name", name)}  ${placeOf(access.site)}`;
-  const room = columns - plain.length - event.length;
-  const lines =
-    room >= 2
-      ? [`${head}${" ".repeat(room)}${paint("dim", event)}`]
-      : [head, `${INDENT}${paint("dim", event)}`];
+/** A side in the details: who, within what, under which drains. */
+function accessLines(access: Access, { columns }: TextOptions): string[] {
   const detail = access.detail === "" ? "" : `: ${access.detail}`;
-  lines.push(wrap(INDENT, `${whoText(access)}${detail}`, columns));
+  const lines = [wrap(`    ${access.what}  `, `${whoText(access)}${detail}`, columns)];
   const within = access.operations.map(operationText).join(" < ");
   if (within !== "") lines.push(wrap(`${INDENT}within `, within, columns));
   for (const section of access.sectionsOpen) {

@@ -54,7 +54,13 @@ describe("the head of a source file", () => {
 
 describe("the analyzer's output", () => {
   it("loses its line numbers and event numbers, and nothing else", () => {
-    const text = "read  f  core/a.ts:12      event 1,234\nx.trace: 2 races in 12,345 events\n";
-    expect(withoutNumbers(text)).toBe("read  f  core/a.ts\nx.trace: 2 races\n");
+    const text = `list · seen 3 times, events 9 to 1,234
+read  f  core/a.ts:12      io0, event 1,234
+      0123456789abcdef, 3 times, event 1,234
+x.trace: 2 races in 12,345 events
+`;
+    expect(withoutNumbers(text)).toBe(
+      "list · seen 3 times\nread  f  core/a.ts\n      0123456789abcdef, 3 times\nx.trace: 2 races\n",
+    );
   });
 });

@@ -56,7 +56,13 @@ export function ensureClinic() {
 }
 
 /** Commands of the tests' peers, and the Debian packages that have them. */
-const PEERS = { "qemu-img": "qemu-utils", nbdcopy: "libnbd-bin", fio: "fio", nbdkit: "nbdkit" };
+const PEERS = {
+  "qemu-img": "qemu-utils",
+  nbdcopy: "libnbd-bin",
+  fio: "fio",
+  nbdkit: "nbdkit",
+  xmllint: "libxml2-utils",
+};
 
 /** Debian's tools that the tests work with: those that are missing are installed, where that is possible. */
 export function ensurePeers() {

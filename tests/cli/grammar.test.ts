@@ -8,7 +8,10 @@ const VERBS = {
   scenarios: ["--json"],
   record: ["-o, --output", "--seed", "--host", "--level", "--without-patch", "--lock"],
   replay: ["-o, --output", "--json"],
-  races: ["--coverage", "--json", "--sarif", "--html", "--fail-on"],
+  races: [
+    ..."--coverage --details --json --sarif --html --junit --markdown --artifact".split(" "),
+    ..."--gitlab --annotations --fail-on --baseline --write-baseline --suppress --today".split(" "),
+  ],
   dump: ["--json"],
   info: ["--json"],
 } as const;
@@ -55,6 +58,17 @@ describe("quiesce", () => {
     ],
     ["no output file", ["record", "demo"], "'-o, --output <file>' not specified"],
     ["no trace", ["races"], "missing required argument 'file'"],
+    [
+      "a gate on new findings without a baseline",
+      ["races", "x", "--fail-on", "new"],
+      "needs --baseline",
+    ],
+    ["a day that is none", ["races", "x", "--today", "29.11."], "write it as YYYY-MM-DD"],
+    [
+      "two things on stdout",
+      ["races", "x", "--json", "--annotations", "github"],
+      "use one of them",
+    ],
     ["too many traces", ["replay", "a", "b"], "too many arguments"],
     [
       "an unknown host",
@@ -83,8 +97,8 @@ describe("quiesce", () => {
     ],
     [
       "an unknown --fail-on",
-      ["races", "x", "--fail-on", "never"],
-      "Allowed choices are race, warning, note, none",
+      ["races", "x", "--fail-on", "sometimes"],
+      "Allowed choices are race, warning, note, new, none, never",
     ],
     [
       "a scenario file that is not there",

@@ -1,0 +1,92 @@
+// The baseline: fingerprints of what was found before, so that a gate can look at what is new. Fingerprints know no lines, so
+// a baseline survives edits above a finding.
+//
+// `--write-baseline` writes the form below, one finding a line so that changes of it can be read in a review. A SARIF log or
+// the JSON of an earlier run will do as well.
+//
+//   { "kind": "quiesce-baseline", "schemaVersion": 1, "findings": [
+//   {"fingerprint":"0123456789abcdef","rule":"race","list":"children","title":"…"},
+//   … ] }
+
+import { QuiesceError } from "#core/base";
+import type { Finding } from "../findings.ts";
+
+/** A finding that the baseline has. */
+export interface BaselineEntry {
+  readonly fingerprint: string;
+  /** What it was, for people; "" where the file does not say. */
+  readonly rule: string;
+  readonly title: string;
+}
+
+export interface Baseline {
+  /** The file. */
+  readonly name: string;
+  readonly entries: ReadonlyMap<string, BaselineEntry>;
+}
+
+const KIND = "quiesce-baseline";
+
+/** Reads a baseline; QuiesceError with one sentence for what is none. */
+export function parseBaseline(text: string, name: string): Baseline {
+  const found = entriesOf(parsed(text, name));
+  if (found === null) {
+    throw new QuiesceError(
+      "input",
+      `${name}: This is no baseline: quiesce races --write-baseline makes one, and a report of --sarif or --json will do.`,
+    );
+  }
+  const entries = new Map<string, BaselineEntry>();
+  for (const entry of found) {
+    if (entry.fingerprint !== "") entries.set(entry.fingerprint, entry);
+  }
+  return { name, entries };
+}
+
+function parsed(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch {
+    throw new QuiesceError("input", `${name}: This is no baseline: it is not JSON.`);
+  }
+}
+
+function entriesOf(json: unknown): BaselineEntry[] | null {
+  if (!isObject(json)) return null;
+  const { findings, runs } = json;
+  if (Array.isArray(findings) && (json.kind === KIND || "coverage" in json))
+    return findings.filter(isObject).map(({ fingerprint, rule, title }) => {
+      return { fingerprint: textOf(fingerprint), rule: textOf(rule), title: textOf(title) };
+    });
+  if (json.version !== "2.1.0" || !Array.isArray(runs)) return null;
+  return runs
+    .filter(isObject)
+    .flatMap(({ results }) => (Array.isArray(results) ? results.filter(isObject) : []))
+    .map(({ ruleId, partialFingerprints, message }) => {
+      const prints = isObject(partialFingerprints) ? partialFingerprints : {};
+      const title = isObject(message) ? textOf(message.text) : "";
+      return { fingerprint: textOf(prints["quiesceFinding/v1"]), rule: textOf(ruleId), title };
+    });
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** The baseline of `findings`, as text: each fingerprint once, in the order of fingerprints. */
+export function baselineText(findings: readonly Finding[]): string {
+  const byFingerprint = new Map<string, string>();
+  for (const { fingerprint, rule, list, title } of findings) {
+    const line = JSON.stringify({ fingerprint, rule, list, title });
+    const known = byFingerprint.get(fingerprint);
+    // The same finding on another node has another title: the first in the alphabet is the same in every order of traces.
+    if (known === undefined || line < known) byFingerprint.set(fingerprint, line);
+  }
+  const lines = [...byFingerprint].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, line]) => line);
+  const body = lines.length === 0 ? "" : `\n${lines.join(",\n")}\n`;
+  return `{ "kind": "${KIND}", "schemaVersion": 1, "findings": [${body}] }\n`;
+}

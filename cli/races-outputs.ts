@@ -1,0 +1,101 @@
+// The reports that `quiesce races` writes into files: one row for each form, and how it is made.
+
+import type { FailOn } from "#analyzer/reports";
+import {
+  gitlabReport,
+  htmlReport,
+  junitReport,
+  markdownReport,
+  type Report,
+  sarifReport,
+} from "#analyzer/reports";
+import { ExitCode } from "./exit-codes.ts";
+import { refuseOverwriting, writeReport } from "./output-file.ts";
+import { newBaseline } from "./races-triage.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Where reports go. */
+export interface OutputOptions {
+  readonly sarif?: string;
+  readonly html?: string;
+  readonly junit?: string;
+  readonly markdown?: string;
+  readonly gitlab?: string;
+  readonly writeBaseline?: string;
+  /** What the Markdown calls the HTML report: the name of an artifact, or an address. */
+  readonly artifact?: string;
+}
+
+/** What reports say beside the findings. */
+export interface OutputFacts {
+  readonly exitCode: number;
+  readonly failOn: FailOn;
+}
+
+interface Form {
+  readonly option: string;
+  readonly path: (options: OutputOptions) => string | undefined;
+  readonly text: (report: Report, facts: OutputFacts, options: OutputOptions) => string;
+}
+
+const FORMS: readonly Form[] = [
+  { option: "--html", path: ({ html }) => html, text: (report) => htmlReport(report) },
+  {
+    option: "--sarif",
+    path: ({ sarif }) => sarif,
+    text: (report, { exitCode }) =>
+      `${JSON.stringify(sarifReport(report, { exitCode }), null, 1)}\n`,
+  },
+  {
+    option: "--junit",
+    path: ({ junit }) => junit,
+    text: (report, { failOn }) => junitReport(report, { failOn }),
+  },
+  {
+    option: "--markdown",
+    path: ({ markdown }) => markdown,
+    text: (report, _, { artifact }) => markdownReport(report, { artifact: artifact ?? null }),
+  },
+  {
+    option: "--gitlab",
+    path: ({ gitlab }) => gitlab,
+    text: (report) => `${JSON.stringify(gitlabReport(report), null, 1)}\n`,
+  },
+  { option: "--write-baseline", path: ({ writeBaseline }) => writeBaseline, text: newBaseline },
+];
+
+/** The files that `options` name, in the order in which they are written. */
+export function outputPaths(options: OutputOptions): string[] {
+  return FORMS.map(({ path }) => path(options)).filter((path) => path !== undefined);
+}
+
+/** Refuses outputs over one of `inputs` or over each other. A new baseline may stand where the old one was. */
+export function refuseOutputs(
+  options: OutputOptions,
+  inputs: { readonly traces: readonly string[]; readonly judgedBy: readonly string[] },
+): void {
+  const earlier: string[] = [];
+  for (const { option, path } of FORMS) {
+    const output = path(options);
+    if (output === undefined) continue;
+    const judgedBy = option === "--write-baseline" ? [] : inputs.judgedBy;
+    refuseOverwriting(option, output, [...inputs.traces, ...judgedBy, ...earlier]);
+    earlier.push(output);
+  }
+}
+
+/** Writes them; one that cannot be written is said and keeps no other from being written. The exit code, 0 when all is well. */
+export function writeOutputs(
+  report: Report,
+  facts: OutputFacts,
+  options: OutputOptions,
+  terminal: Terminal,
+): number {
+  let code: number = ExitCode.ok;
+  for (const { path, text } of FORMS) {
+    const output = path(options);
+    if (output === undefined) continue;
+    code = Math.max(code, writeReport(output, text(report, facts, options), terminal));
+  }
+  return code;
+}
