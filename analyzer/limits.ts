@@ -30,6 +30,9 @@ export interface FlatLimits {
   readonly flatLocationsMax: number;
   /** Members of all sets of locks that the lockset rule tells apart. */
   readonly flatLockSetMembersMax: number;
+  /** Blocks and single events that the atomicity rule cannot forget yet, and how many its searches may visit together. */
+  readonly flatTransactionsMax: number;
+  readonly flatSearchStepsMax: number;
 }
 
 export const FLAT_LIMITS: FlatLimits = {
@@ -37,7 +40,9 @@ export const FLAT_LIMITS: FlatLimits = {
   flatAccessEntriesMax: 1 << 25,
   flatPairsMax: 1 << 18,
   flatLocationsMax: 1 << 23,
-  flatLockSetMembersMax: 1 << 22,
+  flatLockSetMembersMax: 1 << 21,
+  flatTransactionsMax: 1 << 16,
+  flatSearchStepsMax: 1 << 28,
 };
 
 assert(CONTEXT_MAX > WORLD_CTX, "the world is told from contexts before they are counted");

@@ -15,25 +15,31 @@
 
 import { QuiesceError } from "#core/base";
 import type { FlatLimits } from "../limits.ts";
+import { ClockMemory } from "./wide-clocks.ts";
 
 /** The slot that knows nothing; nobody ever writes it. */
 export const NOTHING = 0;
+
+/** 64 KiB, the least that a memory has. */
+const ENTRIES_START = 1 << 14;
 
 export class Clocks {
   /** Own clock and slot of each thread, side by side; own clocks begin at 1. */
   threads = new Int32Array(0);
   /** Slot s begins at `s << strideLog2`. */
-  words = new Int32Array(64 * 16);
+  words: Int32Array<ArrayBuffer>;
   strideLog2 = 4;
   threadCount = 0;
   readonly #limits: FlatLimits;
-  #refs = new Int32Array(64);
+  readonly #memory = new ClockMemory(ENTRIES_START);
+  #refs = new Int32Array(ENTRIES_START >> 4);
   /** Slots in use or free: all below were handed out once. */
   #slots = 1;
   readonly #free: number[] = [];
 
   constructor(limits: FlatLimits) {
     this.#limits = limits;
+    this.words = this.#memory.words;
   }
 
   /** Makes room for threads below `count`. Replaces arrays. */
@@ -68,17 +74,15 @@ export class Clocks {
     const mine = this.threads[2 * thread + 1]!;
     const isMine = mine !== NOTHING && this.#refs[mine] === 1;
     const target = isMine ? mine : this.#take();
-    const { words, strideLog2, threadCount } = this;
+    const { strideLog2, threadCount } = this;
     const to = target << strideLog2;
-    const from = slot << strideLog2;
-    if (isMine) {
-      if (slot !== NOTHING) raise(words, to, from, threadCount);
-    } else {
-      unite(words, to, mine << strideLog2, from, threadCount);
+    if (!isMine || slot !== NOTHING)
+      this.#memory.unite(to, mine << strideLog2, slot << strideLog2, threadCount);
+    if (!isMine) {
       this.threads[2 * thread + 1] = target;
       this.#drop(mine);
     }
-    if (words[to + other]! < clock) words[to + other] = clock;
+    if (this.words[to + other]! < clock) this.words[to + other] = clock;
   }
 
   /** `thread` learns all that `other` knows and did. Replaces arrays. */
@@ -115,45 +119,33 @@ export class Clocks {
   }
 
   #lengthen(needed: number): void {
-    const entries = Math.min(2 * needed, this.#limits.flatClockEntriesMax);
-    if (needed > entries) this.#refuse();
-    this.words = grown(this.words, entries);
-    this.#refs = grown(this.#refs, (entries >> this.strideLog2) + 1);
+    this.#growTo(Math.max(needed, Math.min(2 * needed, this.#limits.flatClockEntriesMax)));
+    this.#refs = grown(this.#refs, (this.words.length >> this.strideLog2) + 1);
   }
 
   /** Doubles the room for threads in every slot. */
   #widen(): void {
-    const old = this.words;
     const from = this.strideLog2++;
-    const needed = this.#slots * 2 ** this.strideLog2;
-    if (needed > this.#limits.flatClockEntriesMax) this.#refuse();
-    this.words = new Int32Array(Math.max(needed, old.length));
-    for (let slot = 0; slot < this.#slots; slot++)
-      this.words.set(old.subarray(slot << from, (slot + 1) << from), slot << this.strideLog2);
+    const stride = 1 << this.strideLog2;
+    this.#growTo(this.#slots * stride);
+    const { words } = this;
+    for (let slot = this.#slots - 1; slot > NOTHING; slot--) {
+      words.copyWithin(slot * stride, slot << from, (slot + 1) << from);
+      words.fill(0, slot * stride + (1 << from), (slot + 1) * stride);
+    }
+    words.fill(0, 0, stride);
+  }
+
+  #growTo(entries: number): void {
+    if (entries > this.#limits.flatClockEntriesMax) this.#refuse();
+    if (entries <= this.words.length) return;
+    this.#memory.grow(entries);
+    this.words = this.#memory.words;
   }
 
   #refuse(): never {
     const text = `What ${this.threadCount} threads know of each other does not fit into ${this.#limits.flatClockEntriesMax} entries; analyse a part of the trace, or one with fewer threads.`;
     throw new QuiesceError("limit", text);
-  }
-}
-
-/** words[to..] = max(words[to..], words[from..]). */
-function raise(words: Int32Array, to: number, from: number, count: number): void {
-  // hot loop
-  for (let i = 0; i < count; i++) {
-    const clock = words[from + i]!;
-    if (clock > words[to + i]!) words[to + i] = clock;
-  }
-}
-
-/** words[to..] = max(words[a..], words[b..]). */
-function unite(words: Int32Array, to: number, a: number, b: number, count: number): void {
-  // hot loop
-  for (let i = 0; i < count; i++) {
-    const first = words[a + i]!;
-    const second = words[b + i]!;
-    words[to + i] = Math.max(first, second);
   }
 }
 

@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
+import { sourceOf } from "#traces/std";
+import { analyzeAtomicity } from "./atomicity.ts";
+import { analyzeLockSets } from "./lockset.ts";
 import {
   closureVerdict,
-  engineVerdict,
+  firstAtomicityViolation,
+  locksetRaces,
   naiveVerdict,
   racyBySchedulability,
-  randomTrace,
-  stdText,
-} from "./test-support.ts";
+} from "./oracle/test-support.ts";
+import { engineVerdict, randomTrace, stdText } from "./test-support.ts";
 
 describe.each(["hb", "shb"] as const)("the %s engine on random traces", (order) => {
   it("agrees with the transitive closure", () => {
@@ -32,4 +35,26 @@ it("schedulable happens-before: an event is racy if and only if some earlier con
       racyBySchedulability(trace),
     );
   }
+});
+
+it("the lockset rule agrees with sets of names", () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const trace = randomTrace({ seed, events: 60, lawless: seed % 2 === 0 });
+    const racy = locksetRaces(trace);
+    const { racyEvents, firstRacyEvent } = analyzeLockSets(sourceOf(trace));
+    expect([racyEvents, firstRacyEvent], stdText(trace)).toEqual([racy.length, racy[0] ?? null]);
+  }
+});
+
+it("the atomicity rule agrees with a graph of all conflicting pairs", () => {
+  let violated = 0;
+  for (let seed = 1; seed <= 300; seed++) {
+    const trace = randomTrace({ seed, events: 20 + (seed % 4) * 15, blocks: true });
+    const first = firstAtomicityViolation(trace);
+    const { violations } = analyzeAtomicity(sourceOf(trace));
+    expect(violations[0]?.event ?? null, stdText(trace)).toBe(first);
+    if (first !== null) violated++;
+  }
+  expect(violated).toBeGreaterThan(30);
+  expect(violated).toBeLessThan(270);
 });
