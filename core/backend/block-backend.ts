@@ -63,7 +63,7 @@ export interface BlkOptions {
 /** C: BlockBackend. */
 export class BlockBackend {
   readonly id: BlkId;
-  /** How users call it, "" while they do not know it. Written by monitor.ts, in the main context. */
+  /** How users call it, "" while they do not know it. */
   name: string;
   /** The root edge; null while no node is inserted. Written in the main context, read by every request. */
   rawRoot: BdrvChild | null = null;

@@ -8,8 +8,31 @@ export {
   blkAioPwritev,
   blkAioPwriteZeroes,
 } from "./blk-aio.ts";
-export { type BlkOptions, BlockBackend, type BlockDevOps, blkAll } from "./block-backend.ts";
+export { type BlkErrorAction, type BlkEvent, blkEventListeners } from "./blk-events.ts";
+export {
+  type BlkOptions,
+  BlockBackend,
+  type BlockDeviceIoStatus,
+  type BlockDevOps,
+  type BlockdevOnError,
+  blkAll,
+  type DeviceState,
+} from "./block-backend.ts";
 export { blkGetAioContext, blkSetAioContext, blkSetAllowAioContextChange } from "./context.ts";
+export {
+  blkAttachDev,
+  blkByDev,
+  blkDetachDev,
+  blkDevChangeMediaCb,
+  blkDevEjectRequest,
+  blkDevHasRemovableMedia,
+  blkDevHasTray,
+  blkDevIsMediumLocked,
+  blkDevIsTrayOpen,
+  blkGetAttachedDev,
+  blkGetAttachedDevId,
+  blkSetDevOps,
+} from "./device.ts";
 export { blkDrain, blkDrainAll } from "./drain.ts";
 export { blkWaitWhileDrained } from "./gate.ts";
 export { blkDecInFlight, blkIncInFlight } from "./in-flight.ts";
@@ -28,6 +51,25 @@ export {
   blkReplaceBs,
   blkUnref,
 } from "./life.ts";
+export {
+  blockdevRemoveMedium,
+  qmpBlockdevCloseTray,
+  qmpBlockdevInsertAnonMedium,
+  qmpBlockdevOpenTray,
+  qmpEject,
+} from "./medium.ts";
+export {
+  blkErrorAction,
+  blkGetErrorAction,
+  blkGetOnError,
+  blkIostatus,
+  blkIostatusDisable,
+  blkIostatusEnable,
+  blkIostatusIsEnabled,
+  blkIostatusReset,
+  blkIostatusSetErr,
+  blkSetOnError,
+} from "./on-error.ts";
 export { blkGetPerm, blkIsWritable, blkSetPerm, blkSupportsWritePerm } from "./permissions.ts";
 export {
   blkCoFlush,

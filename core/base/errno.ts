@@ -21,6 +21,7 @@ export const ECONNRESET = 104;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const ENOMEDIUM = 123;
+export const EINPROGRESS = 115;
 export const ECANCELED = 125;
 
 const NAMES: ReadonlyMap<number, string> = new Map([
@@ -45,6 +46,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [ETIMEDOUT, "ETIMEDOUT"],
   [ECONNREFUSED, "ECONNREFUSED"],
   [ENOMEDIUM, "ENOMEDIUM"],
+  [EINPROGRESS, "EINPROGRESS"],
   [ECANCELED, "ECANCELED"],
 ]);
 
@@ -75,6 +77,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [ETIMEDOUT, "Connection timed out"],
   [ECONNREFUSED, "Connection refused"],
   [ENOMEDIUM, "No medium found"],
+  [EINPROGRESS, "Operation now in progress"],
   [ECANCELED, "Operation canceled"],
 ]);
 

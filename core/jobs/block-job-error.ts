@@ -1,5 +1,6 @@
 // What a block job does about an I/O error: report it and end, ignore it, or stop until the user resumes it.
 
+import type { BlockdevOnError } from "../backend/block-backend.ts";
 import { assert, ENOSPC } from "../base/index.ts";
 import { site } from "../probe/index.ts";
 import { globalStateCode, ioCode, modelAssert } from "../sched/index.ts";
@@ -12,9 +13,6 @@ import { jobPauseLocked } from "./pause.ts";
 const SITE_RESET = site("block_job_iostatus_reset_locked");
 const SITE_USER_RESUME = site("block_job_user_resume");
 const SITE_BLOCK_JOB_ERROR_ACTION = site("block_job_error_action");
-
-/** C: BlockdevOnError. */
-export type BlockdevOnError = "report" | "ignore" | "enospc" | "stop" | "auto";
 
 /**
  * block_job_error_action (blockjob.c:548): what to do about `errno` (positive) of a read or write, by the policy that the job was

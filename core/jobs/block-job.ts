@@ -2,6 +2,7 @@
 //
 // Its edges are child-job.ts; what it does about an I/O error is block-job-error.ts.
 
+import type { BlockDeviceIoStatus } from "../backend/block-backend.ts";
 import { assert, EINVAL, type SectionId } from "../base/index.ts";
 import { BlockError, settle } from "../graph/block-error.ts";
 import { bdrvGetDeviceName } from "../graph/names.ts";
@@ -60,9 +61,6 @@ export interface BlockJobOptions extends JobOptions {
   /** Units a second, 0 (the default) for no limit. */
   readonly speed?: number;
 }
-
-/** C: BlockDeviceIoStatus. */
-export type BlockDeviceIoStatus = "ok" | "failed" | "nospace";
 
 /** C: BlockJob. */
 export class BlockJob implements EdgeParent {

@@ -1,6 +1,5 @@
 export {
   BLOCK_JOB_SLICE_TIME_NS,
-  type BlockDeviceIoStatus,
   BlockJob,
   type BlockJobDriver,
   type BlockJobInfo,
@@ -16,7 +15,6 @@ export {
   blockJobSetSpeedLocked,
 } from "./block-job.ts";
 export {
-  type BlockdevOnError,
   blockJobErrorAction,
   blockJobIostatusResetLocked,
 } from "./block-job-error.ts";
