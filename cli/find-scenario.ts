@@ -5,6 +5,7 @@ import { dirname, isAbsolute, join } from "node:path";
 import { QuiesceError } from "#core/base";
 import { SCENARIOS, type Scenario } from "#explorer";
 import type { TraceHeader } from "#traces";
+import { DAEMON, daemonScenario } from "./daemon-scenario.ts";
 import { loadScenarioFile } from "./load-scenario.ts";
 
 /** A scenario, and how it was called. */
@@ -37,7 +38,8 @@ export async function findRecordedScenario(
 ): Promise<FoundScenario> {
   const { name, file } = header.scenario;
   if (file === undefined) {
-    const scenario = SCENARIOS.find((one) => one.name === name);
+    const scenario =
+      name === DAEMON ? daemonScenario() : SCENARIOS.find((one) => one.name === name);
     if (scenario !== undefined) return { scenario, argument: name };
     throw new QuiesceError(
       "input",

@@ -3,6 +3,7 @@
 // Verbs are loaded when they run, so that `--help` and a typo cost no more than Node itself.
 
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { GivenOption } from "./daemon.ts";
 import { columnsOf, type Terminal } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
@@ -23,6 +24,7 @@ export async function parseAndRun(argv: readonly string[], terminal: Terminal): 
   addRaces(program, run, terminal);
   addDump(program, run, terminal);
   addInfo(program, run, terminal);
+  addDaemon(program, run, terminal);
   await program.parseAsync(argv, { from: "user" });
   return code;
 }
@@ -146,6 +148,38 @@ function addInfo(program: Command, run: Run, terminal: Terminal): void {
     .option("--json", "as one JSON object")
     .action((file, options) =>
       run(async () => (await import("./info.ts")).info(file, options, terminal)),
+    );
+}
+
+/** Options of qemu-storage-daemon, with their spelling; they are carried out in the order in which they are given. */
+function addDaemon(program: Command, run: Run, terminal: Terminal): void {
+  const given: GivenOption[] = [];
+  const daemon = verb(program, "daemon", "serve images over NBD, controlled over QMP", [
+    "quiesce daemon --blockdev driver=file,node-name=disk0,filename=disk.img --nbd-server addr.type=unix,addr.path=nbd.sock --export nbd,id=e0,node-name=disk0,writable=on",
+    "quiesce daemon --chardev socket,id=qmp,path=qmp.sock,server=on --monitor qmp --record traces",
+  ]);
+  const options: readonly [GivenOption["name"], string][] = [
+    ["object", "an iothread or a throttle group: iothread,id=io0"],
+    ["blockdev", "a node, as blockdev-add makes it"],
+    ["nbd-server", "where NBD clients connect to: addr.type=unix,addr.path=FILE"],
+    ["export", "a node for NBD clients: nbd,id=ID,node-name=NODE,iothread=IO,writable=on"],
+    ["chardev", "a socket for a monitor: socket,id=ID,path=FILE,server=on"],
+    ["monitor", "QMP on a chardev"],
+  ];
+  for (const [name, what] of options) {
+    daemon.addOption(
+      new Option(`--${name} <options>`, what).argParser((text: string) => {
+        given.push({ name, text });
+        return text;
+      }),
+    );
+  }
+  daemon
+    .option("--pidfile <file>", "write the process id there when all options are done")
+    .option("--record <dir>", "record the run into a trace in this folder")
+    .addOption(choice("--level <level>", "of the recording", ["inputs", "full"]))
+    .action((parsed) =>
+      run(async () => (await import("./daemon.ts")).daemon({ ...parsed, given }, terminal)),
     );
 }
 

@@ -1,2 +1,7 @@
 export { LiveHost } from "./host/live-host.ts";
 export { runLive } from "./host/run-live.ts";
+export { parseKeyval } from "./keyval.ts";
+export { type DaemonParts, daemonMain } from "./main.ts";
+export { parseJson } from "./qmp/json-stream.ts";
+export { isJsonObject, type JsonValue, jsonText } from "./qmp/json-value.ts";
+export type { DaemonOption } from "./state.ts";

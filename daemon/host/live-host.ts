@@ -171,9 +171,10 @@ export class LiveHost implements Host {
   }
 
   submit(op: HostOp): void {
+    const fd = this.#sockets.has(op.handle) ? null : this.#fdOf(op.handle);
     this.#operations++;
-    if (this.#sockets.has(op.handle)) this.#sockets.submit(op);
-    else this.#submitToFile(op, this.#fdOf(op.handle));
+    if (fd === null) this.#sockets.submit(op);
+    else this.#submitToFile(op, fd);
   }
 
   #completed(op: HostOp, ret: number): void {

@@ -1,0 +1,47 @@
+// The daemon as a scenario: what is needed to run it, and to find it again when its recording is replayed.
+//
+// Its options and the time of day at its start are parameters, so the header of a trace has them.
+
+import { must } from "#core/base";
+import { type DaemonOption, daemonMain, isJsonObject, jsonText, parseJson } from "#daemon";
+import type { Scenario } from "#explorer";
+
+/** The name that the header of a recorded daemon has. */
+export const DAEMON = "daemon";
+
+/** Parameters of one daemon. */
+export function daemonParams(
+  options: readonly DaemonOption[],
+  epochNs: number,
+): Readonly<Record<string, string>> {
+  return {
+    options: jsonText(options.map(({ name, value, isText }) => [name, value, isText])),
+    epoch: String(epochNs),
+  };
+}
+
+/** The scenario; `onReady` is called when all options are done (daemonMain). */
+export function daemonScenario(onReady: (quitHandler: number) => void = () => {}): Scenario {
+  return {
+    name: DAEMON,
+    title: "A storage daemon.",
+    params: { options: "[]", epoch: "0" },
+    stepsMax: Number.MAX_SAFE_INTEGER,
+    main: (world) =>
+      daemonMain({
+        options: optionsOf(world.param("options")),
+        epochNs: Number(world.param("epoch")),
+        onReady,
+      }),
+  };
+}
+
+function optionsOf(text: string): DaemonOption[] {
+  const list = parseJson(text);
+  if (!Array.isArray(list)) return [];
+  return list.map((entry) => {
+    const [name, value, isText] = entry as unknown as [DaemonOption["name"], unknown, boolean];
+    const object = must(value as DaemonOption["value"], "an option has a value");
+    return { name, value: isJsonObject(object) ? object : new Map(), isText };
+  });
+}

@@ -1,0 +1,99 @@
+// QAPI: BlockdevOptions, for the drivers that there are.
+
+import {
+  alternate,
+  bool,
+  enumOf,
+  int,
+  jsonNull,
+  lazy,
+  list,
+  optional,
+  type QapiType,
+  size,
+  str,
+  type TypeOf,
+  union,
+} from "./qmp/schema.ts";
+
+/** What every driver understands. */
+const COMMON = {
+  "node-name": optional(str),
+  discard: optional(enumOf("ignore", "unmap")),
+  "read-only": optional(bool),
+} as const;
+
+/** A child: a node by its name, or one to be made. */
+export type BlockdevRef = string | BlockdevOptions;
+
+/** The options of one driver, by name. */
+export type BlockdevOptions = Common &
+  (
+    | { readonly driver: "file"; readonly filename: string }
+    | {
+        readonly driver: "raw";
+        readonly file: BlockdevRef;
+      }
+    | NullOptions<"null-co">
+    | NullOptions<"null-aio">
+    | {
+        readonly driver: "throttle";
+        readonly "throttle-group": string;
+        readonly file: BlockdevRef;
+      }
+    | {
+        readonly driver: "quorum";
+        readonly children: readonly BlockdevRef[];
+        readonly "vote-threshold": number;
+        readonly "read-pattern"?: "quorum" | "fifo";
+      }
+  );
+
+interface Common {
+  readonly "node-name"?: string;
+  readonly discard?: "ignore" | "unmap";
+  readonly "read-only"?: boolean;
+}
+
+interface NullOptions<D extends string> {
+  readonly driver: D;
+  readonly size?: number;
+  readonly "latency-ns"?: number;
+  readonly "read-zeroes"?: boolean;
+}
+
+const blockdevRef: QapiType<BlockdevRef> = lazy(() => alternate(str, blockdevOptions));
+
+const NULL_MEMBERS = {
+  size: optional(size),
+  "latency-ns": optional(int(0)),
+  "read-zeroes": optional(bool),
+} as const;
+
+const DRIVERS = {
+  file: { filename: str },
+  raw: { file: blockdevRef },
+  "null-co": NULL_MEMBERS,
+  "null-aio": NULL_MEMBERS,
+  throttle: { "throttle-group": str, file: blockdevRef },
+  quorum: {
+    children: list(blockdevRef),
+    "vote-threshold": int(1),
+    "read-pattern": optional(enumOf("quorum", "fifo")),
+  },
+} as const;
+
+/** The drivers that blockdev-add knows. */
+export const BLOCKDEV_DRIVERS = Object.keys(DRIVERS) as readonly (keyof typeof DRIVERS)[];
+
+export const blockdevOptions: QapiType<BlockdevOptions> = union(
+  { driver: enumOf(...BLOCKDEV_DRIVERS), ...COMMON },
+  "driver",
+  DRIVERS,
+) as QapiType<BlockdevOptions>;
+
+/** A node by name, or none. */
+export const strOrNull = alternate(str, jsonNull);
+
+/** What comes out of `strOrNull`. */
+export type StrOrNull = TypeOf<typeof strOrNull>;

@@ -1,0 +1,208 @@
+// The NBD server and its exports: nbd-server-start and -stop, block-export-add and -del.
+
+import { blkInsertBs, blkNew, blkUnref } from "#core/backend";
+import { EINVAL } from "#core/base";
+import {
+  BLK_PERM_ALL,
+  BLK_PERM_CONSISTENT_READ,
+  BLK_PERM_WRITE,
+  BlockError,
+  bdrvTryChangeAioContext,
+  settle,
+} from "#core/graph";
+import type { Polls, SocketAddress } from "#core/sched";
+import { emitEvent } from "../events.ts";
+import {
+  type NbdExport,
+  nbdExportCreate,
+  nbdExportDelete,
+  nbdServerStart,
+  nbdServerStop,
+} from "../nbd/index.ts";
+import { command, type QmpCommand } from "../qmp/dispatch.ts";
+import type { Sendable } from "../qmp/json-value.ts";
+import { bool, enumOf, optional, str, struct, type TypeOf, uint32, union } from "../qmp/schema.ts";
+import type { Daemon, DaemonExport } from "../state.ts";
+import { iothreadOf, lookupNode } from "./node-commands.ts";
+
+/** QAPI: SocketAddress. */
+const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
+  inet: { host: str, port: str },
+  unix: { path: str },
+  fd: { str: str },
+});
+
+/** QAPI: SocketAddressLegacy, as nbd-server-start has it. */
+const legacyAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
+  inet: { data: struct({ host: str, port: str }) },
+  unix: { data: struct({ path: str }) },
+  fd: { data: struct({ str: str }) },
+});
+
+/** QAPI: NbdServerOptions, as `--nbd-server` has it. */
+export const nbdServerOptions = struct({ addr: flatAddress, "max-connections": optional(uint32) });
+
+/** Where a socket of the command line is. */
+export function socketAddressOf(address: TypeOf<typeof flatAddress>): SocketAddress {
+  switch (address.type) {
+    case "inet":
+      return { type: "inet", host: address.host, port: portOf(address.port) };
+    case "unix":
+      return { type: "unix", path: address.path };
+    case "fd":
+      return { type: "fd", fd: portOf(address.str) };
+  }
+}
+
+function portOf(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new BlockError(EINVAL, `port '${text}' is no number of a port`);
+  return port;
+}
+
+/** nbd_server_start (blockdev-nbd.c:137) for the daemon. Polls. */
+export function* startNbdServer(
+  daemon: Daemon,
+  address: SocketAddress,
+  maxConnections: number | undefined,
+): Polls<void> {
+  if (daemon.nbdServer !== null) throw new BlockError(EINVAL, "NBD server already running");
+  daemon.nbdServer = yield* nbdServerStart({
+    address,
+    ...(maxConnections === undefined ? {} : { maxConnections }),
+  });
+}
+
+const serverStart = command(
+  "nbd-server-start",
+  struct({ addr: legacyAddress, "max-connections": optional(uint32) }),
+  function* (daemon: Daemon, { addr, "max-connections": maxConnections }): Polls<Sendable> {
+    const address = socketAddressOf({ type: addr.type, ...addr.data } as TypeOf<
+      typeof flatAddress
+    >);
+    yield* startNbdServer(daemon, address, maxConnections);
+    return undefined;
+  },
+);
+
+const serverStop = command(
+  "nbd-server-stop",
+  struct({}),
+  function* (daemon: Daemon): Polls<Sendable> {
+    if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
+    for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
+    yield* nbdServerStop(daemon.nbdServer);
+    daemon.nbdServer = null;
+    return undefined;
+  },
+);
+
+/** QAPI: BlockExportOptions. */
+export const exportOptions = union(
+  {
+    type: enumOf("nbd"),
+    id: str,
+    "node-name": str,
+    writable: optional(bool),
+    writethrough: optional(bool),
+    iothread: optional(str),
+    "fixed-iothread": optional(bool),
+  },
+  "type",
+  { nbd: { name: optional(str), description: optional(str) } },
+);
+
+/** blk_exp_add (block/export/export.c:75). Polls. */
+export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>): Polls<void> {
+  const { id, "node-name": nodeName, writable = false } = options;
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id))
+    throw new BlockError(EINVAL, "Invalid block export id");
+  if (daemon.exports.has(id))
+    throw new BlockError(EINVAL, `Block export id '${id}' is already in use`);
+  const bs = lookupNode(nodeName);
+  if (bs.readOnly && writable)
+    throw new BlockError(EINVAL, "Cannot export read-only node as writable");
+  if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
+  if (options.iothread !== undefined) {
+    const ctx = iothreadOf(daemon, options.iothread);
+    const moved = yield* settle(() => bdrvTryChangeAioContext(bs, ctx, null));
+    if (!moved.ok && options["fixed-iothread"] === true) throw moved.error;
+  }
+  const blk = blkNew(bs.aioContext, {
+    perm: BLK_PERM_CONSISTENT_READ | (writable ? BLK_PERM_WRITE : 0),
+    sharedPerm: BLK_PERM_ALL,
+    enableWriteCache: options.writethrough !== true,
+  });
+  const server = daemon.nbdServer;
+  const added = yield* settle(function* (): Polls<NbdExport> {
+    yield* blkInsertBs(blk, bs);
+    return yield* nbdExportCreate(server, blk, {
+      name: options.name ?? nodeName,
+      description: options.description ?? "",
+      writable,
+    });
+  });
+  if (!added.ok) {
+    yield* blkUnref(blk);
+    throw added.error;
+  }
+  daemon.exports.set(id, { id, nodeName, blk, nbdExport: added.value, isShuttingDown: false });
+}
+
+const exportAdd = command(
+  "block-export-add",
+  exportOptions,
+  function* (daemon: Daemon, options): Polls<Sendable> {
+    yield* addExport(daemon, options);
+    return undefined;
+  },
+);
+
+const exportDel = command(
+  "block-export-del",
+  struct({ id: str, mode: optional(enumOf("safe", "hard")) }),
+  function* (daemon: Daemon, { id, mode = "safe" }): Polls<Sendable> {
+    const found = daemon.exports.get(id);
+    if (found === undefined) throw new BlockError(EINVAL, `Export '${id}' is not found`);
+    if (found.isShuttingDown)
+      throw new BlockError(EINVAL, `Export '${id}' is already shutting down`);
+    if (mode === "safe" && found.nbdExport.clients.size > 0)
+      throw new BlockError(
+        EINVAL,
+        `export '${id}' still in use\nUse mode='hard' to force client disconnect`,
+      );
+    yield* removeExport(daemon, found);
+    return undefined;
+  },
+);
+
+/** blk_exp_request_shutdown, and waiting for its end. Polls. */
+export function* removeExport(daemon: Daemon, found: DaemonExport): Polls<void> {
+  if (found.isShuttingDown || daemon.nbdServer === null) return;
+  found.isShuttingDown = true;
+  yield* nbdExportDelete(daemon.nbdServer, found.nbdExport);
+  yield* blkUnref(found.blk);
+  daemon.exports.delete(found.id);
+  emitEvent(daemon, "BLOCK_EXPORT_DELETED", { id: found.id });
+}
+
+const queryBlockExports = command(
+  "query-block-exports",
+  struct({}),
+  function* (daemon: Daemon): Polls<Sendable> {
+    return [...daemon.exports.values()].map(({ id, nodeName, isShuttingDown }) => ({
+      id,
+      type: "nbd",
+      "node-name": nodeName,
+      "shutting-down": isShuttingDown,
+    }));
+  },
+);
+
+export const exportCommands: readonly QmpCommand<Daemon>[] = [
+  serverStart,
+  serverStop,
+  exportAdd,
+  exportDel,
+  queryBlockExports,
+];

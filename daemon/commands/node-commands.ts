@@ -1,0 +1,212 @@
+// Nodes: blockdev-add and -del, what there is, and who is whose parent.
+
+import { EBUSY, EINVAL } from "#core/base";
+import {
+  type BlockDriverState,
+  BlockError,
+  backingOf,
+  bdrvAddChild,
+  bdrvAllStates,
+  bdrvAppend,
+  bdrvDelChild,
+  bdrvFindNode,
+  bdrvOpIsBlocked,
+  bdrvTryChangeAioContext,
+  bdrvUnref,
+  childrenOf,
+  edgeBs,
+  parentsOf,
+} from "#core/graph";
+import { site } from "#core/probe";
+import { type AioContext, machine, type Polls } from "#core/sched";
+import { blockdevOpen } from "../blockdev.ts";
+import { type BlockdevOptions, blockdevOptions, strOrNull } from "../blockdev-options.ts";
+import { command, type QmpCommand } from "../qmp/dispatch.ts";
+import type { Sendable } from "../qmp/json-value.ts";
+import { bool, optional, str, struct } from "../qmp/schema.ts";
+import type { Daemon } from "../state.ts";
+
+const SITE_QUERY = site("qmp_query_named_block_nodes");
+const SITE_GRAPH = site("bdrv_get_xdbg_block_graph");
+const SITE_CHANGE = site("qmp_x_blockdev_change");
+
+/** bdrv_lookup_bs (block.c:6182): the node called `nodeName`; BlockError when there is none. */
+export function lookupNode(nodeName: string): BlockDriverState {
+  const bs = nodeName === "" ? null : bdrvFindNode(nodeName);
+  if (bs === null)
+    throw new BlockError(EINVAL, `Cannot find device='' nor node-name='${nodeName}'`);
+  return bs;
+}
+
+/** qmp_blockdev_add (blockdev.c:3548). Polls. */
+export function* addBlockdev(daemon: Daemon, options: BlockdevOptions): Polls<void> {
+  // Without a name nobody could ever say which node is meant.
+  if (options["node-name"] === undefined)
+    throw new BlockError(EINVAL, "'node-name' must be specified for the root node");
+  const bs = yield* blockdevOpen(options);
+  daemon.nodes.set(bs.nodeName, bs);
+}
+
+const blockdevAdd = command(
+  "blockdev-add",
+  blockdevOptions,
+  function* (daemon: Daemon, options): Polls<Sendable> {
+    yield* addBlockdev(daemon, options);
+    return undefined;
+  },
+);
+
+const blockdevDel = command(
+  "blockdev-del",
+  struct({ "node-name": str }),
+  function* (daemon: Daemon, { "node-name": nodeName }): Polls<Sendable> {
+    const bs = bdrvFindNode(nodeName || " ");
+    if (bs === null)
+      throw new BlockError(EINVAL, `Failed to find node with node-name='${nodeName}'`);
+    if (parentsOf(bs, SITE_QUERY).first !== null)
+      throw new BlockError(EBUSY, `Block device ${nodeName} is in use`);
+    const blocked = bdrvOpIsBlocked(bs, "drive-del");
+    if (blocked !== null) throw blocked;
+    if (!daemon.nodes.delete(nodeName))
+      throw new BlockError(EINVAL, `Node ${nodeName} is not owned by the monitor`);
+    yield* bdrvUnref(bs);
+    return undefined;
+  },
+);
+
+const queryNamedBlockNodes = command(
+  "query-named-block-nodes",
+  struct({ flat: optional(bool) }),
+  function* (): Polls<Sendable> {
+    return bdrvAllStates().map(describeNode);
+  },
+);
+
+/** bdrv_block_device_info, as far as nodes here have what it says. */
+function describeNode(bs: BlockDriverState): Sendable {
+  const backing = backingOf(bs, SITE_QUERY);
+  return {
+    "node-name": bs.nodeName,
+    drv: bs.drv.formatName,
+    ro: bs.readOnly,
+    file: fileNameOf(bs),
+    encrypted: false,
+    backing_file_depth: backing === null ? 0 : 1,
+    detect_zeroes: "off",
+    image: {
+      filename: fileNameOf(bs),
+      format: bs.drv.formatName,
+      "virtual-size": bs.totalBytes,
+    },
+  };
+}
+
+function fileNameOf(bs: BlockDriverState): string {
+  const own = bs.options.filename;
+  if (typeof own === "string") return own;
+  for (const child of childrenOf(bs, SITE_QUERY).snapshot()) {
+    const below = edgeBs(child, SITE_QUERY);
+    if (below !== null) return fileNameOf(below);
+  }
+  return `${bs.drv.formatName}://`;
+}
+
+const queryBlockGraph = command(
+  "x-debug-query-block-graph",
+  struct({}),
+  function* (): Polls<Sendable> {
+    const nodes: Sendable[] = [];
+    const edges: Sendable[] = [];
+    for (const bs of bdrvAllStates()) {
+      nodes.push({ id: bs.id, type: "block-driver", name: bs.nodeName });
+      for (const child of childrenOf(bs, SITE_GRAPH).snapshot()) {
+        const below = edgeBs(child, SITE_GRAPH);
+        if (below === null) continue;
+        edges.push({
+          parent: bs.id,
+          child: below.id,
+          name: child.name,
+          perm: [],
+          "shared-perm": [],
+        });
+      }
+    }
+    return { nodes, edges };
+  },
+);
+
+const setIothread = command(
+  "x-blockdev-set-iothread",
+  struct({ "node-name": str, iothread: strOrNull, force: optional(bool) }),
+  function* (daemon: Daemon, { "node-name": nodeName, iothread, force = false }): Polls<Sendable> {
+    const bs = bdrvFindNode(nodeName || " ");
+    if (bs === null)
+      throw new BlockError(EINVAL, `Failed to find node with node-name='${nodeName}'`);
+    // Protects against moving a node below a device that does not expect it.
+    if (!force && parentsOf(bs, SITE_CHANGE).first !== null)
+      throw new BlockError(EBUSY, `Node ${nodeName} is in use`);
+    const ctx = iothread === null ? machine.mainContext : iothreadOf(daemon, iothread);
+    yield* bdrvTryChangeAioContext(bs, ctx, null);
+    return undefined;
+  },
+);
+
+/** iothread_by_id; BlockError when there is none. */
+export function iothreadOf(daemon: Daemon, id: string): AioContext {
+  const ctx = daemon.objects.get(id)?.ctx ?? null;
+  if (ctx === null) throw new BlockError(EINVAL, `Cannot find iothread ${id}`);
+  return ctx;
+}
+
+const blockdevSnapshot = command(
+  "blockdev-snapshot",
+  struct({ node: str, overlay: str }),
+  function* (_daemon: Daemon, { node, overlay }): Polls<Sendable> {
+    const bs = lookupNode(node);
+    const above = lookupNode(overlay);
+    if (parentsOf(above, SITE_CHANGE).first !== null)
+      throw new BlockError(EBUSY, "The overlay is already in use");
+    if (backingOf(above, SITE_CHANGE) !== null)
+      throw new BlockError(EINVAL, "The overlay already has a backing image");
+    if (above.drv.supportsBacking !== true)
+      throw new BlockError(EINVAL, "The overlay does not support backing images");
+    yield* bdrvAppend(above, bs);
+    return undefined;
+  },
+);
+
+const blockdevChange = command(
+  "x-blockdev-change",
+  struct({ parent: str, child: optional(str), node: optional(str) }),
+  function* (_daemon: Daemon, { parent, child, node }): Polls<Sendable> {
+    const bs = lookupNode(parent);
+    if ((child === undefined) === (node === undefined)) {
+      const why =
+        child === undefined
+          ? "Either child or node must be specified"
+          : "The parameters child and node are in conflict";
+      throw new BlockError(EINVAL, why);
+    }
+    if (node !== undefined) {
+      yield* bdrvAddChild(bs, lookupNode(node));
+      return undefined;
+    }
+    const edge = childrenOf(bs, SITE_CHANGE)
+      .snapshot()
+      .find(({ name }) => name === child);
+    if (edge === undefined)
+      throw new BlockError(EINVAL, `Node '${parent}' does not have child '${child}'`);
+    yield* bdrvDelChild(bs, edge);
+    return undefined;
+  },
+);
+
+export const nodeCommands: readonly QmpCommand<Daemon>[] = [
+  blockdevAdd,
+  blockdevDel,
+  queryNamedBlockNodes,
+  queryBlockGraph,
+  setIothread,
+  blockdevSnapshot,
+  blockdevChange,
+];
