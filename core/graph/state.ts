@@ -395,6 +395,8 @@ export class BlockDriverState {
   explicitOptions: BlockOptions = {};
   /** What the image says its backing file is called, "" for nothing. */
   backingFile = "";
+  /** And what format that has, "" when it does not say. */
+  backingFormat = "";
   /** bdrv_close ran: the node is no longer usable. */
   closed = false;
 

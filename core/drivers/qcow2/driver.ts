@@ -80,6 +80,8 @@ function* qcow2ChangeBackingFile(
     return ret;
   };
   const ret = yield* runInCoroutine(bs.aioContext, change, SITE_CHANGE_BACKING);
-  if (ret >= 0) bs.backingFile = backingFile;
-  return ret;
+  if (ret < 0) return ret;
+  bs.backingFile = backingFile;
+  bs.backingFormat = backingFormat;
+  return 0;
 }

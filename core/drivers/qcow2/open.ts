@@ -1,12 +1,15 @@
 // Opening an image: its header is read and judged; tables are read later, when they are needed.
 
 import { assert, EACCES, EINVAL, ENOTSUP } from "../../base/index.ts";
+import { childrenOf } from "../../graph/access.ts";
+import { bdrvAttachChild } from "../../graph/attach.ts";
 import { BlockError } from "../../graph/block-error.ts";
 import { bdrvOpenDriver, type ChildSpec } from "../../graph/open-node.ts";
 import {
   BDRV_CHILD_COW,
   BDRV_CHILD_DATA,
   BDRV_CHILD_IMAGE,
+  type BdrvChild,
   type BlockDriverState,
 } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
@@ -35,7 +38,9 @@ export interface Qcow2OpenOptions extends Qcow2Options {
   readonly file: BlockDriverState;
   /** The node that holds the guest data of an image with an external data file. */
   readonly dataFile?: BlockDriverState;
-  /** What shows where the image has nothing; by default nothing, whatever the image says (`qcow2OpenChain` obeys it). */
+  /** Opens it by the name that the image has for it, when `dataFile` is not given. */
+  readonly openDataFile?: (name: string) => Polls<BlockDriverState>;
+  /** What shows where the image has nothing; by default nothing, whatever the image says (`bdrvOpenPath` obeys it). */
   readonly backing?: BlockDriverState;
   readonly readOnly?: boolean;
   readonly ctx?: AioContext;
@@ -64,13 +69,6 @@ export function* qcow2Open(options: Qcow2OpenOptions): Polls<BlockDriverState> {
 function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void> {
   const header = yield* readHeader(bs);
   checkHeader(header);
-  if (header.hasDataFile !== (options.dataFile !== undefined))
-    throw new BlockError(
-      EINVAL,
-      header.hasDataFile
-        ? "'data-file' is required for this image"
-        : "'data-file' can only be set for images with an external data file",
-    );
   if (!bs.readOnly && (header.incompatible & format.INCOMPAT_CORRUPT) !== 0)
     throw new BlockError(EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
   const state = new Qcow2State(header, {
@@ -80,10 +78,34 @@ function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void
   });
   bs.opaque = state;
   bs.backingFile = header.backingFile;
-  for (let child = bs.rawChildren.first; child !== null; child = bs.rawChildren.next(child))
-    if (child.name === "data-file") state.dataFile = child;
+  bs.backingFormat = header.backingFormat;
+  state.dataFile = yield* openDataFile(bs, header, options);
   const ret = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
   if (ret < 0) throw new BlockError(-ret, `Could not open the qcow2 image '${bs.nodeName}'`);
+}
+
+/** The edge to the file of guest data; null when the image holds it. Polls. */
+function* openDataFile(
+  bs: BlockDriverState,
+  { hasDataFile, dataFileName }: Qcow2Header,
+  options: Qcow2OpenOptions,
+): Polls<BdrvChild | null> {
+  const { openDataFile: opener, dataFile } = options;
+  if (!hasDataFile && dataFile === undefined) return null;
+  if (!hasDataFile)
+    throw new BlockError(
+      EINVAL,
+      "'data-file' can only be set for images with an external data file",
+    );
+  if (dataFile === undefined) {
+    if (opener === undefined || dataFileName === "")
+      throw new BlockError(EINVAL, "'data-file' is required for this image");
+    const opened = yield* opener(dataFileName);
+    return yield* bdrvAttachChild(bs, opened, "data-file", BDRV_CHILD_DATA);
+  }
+  for (const child of childrenOf(bs, SITE_OPEN).snapshot())
+    if (child.name === "data-file") return child;
+  return null;
 }
 
 /** The header of the image behind `bs`. Polls. */

@@ -1,0 +1,115 @@
+// An image and all that it names, opened by its path: backing files down to the last, and the file of guest data.
+//
+// Names inside of an image are relative to the folder that it is in, as they are for QEMU; the name of a data file is relative to
+// the program's, as it is there. Backing files are opened read-only. The format of one that the image does not name is
+// found out by its first bytes, as QEMU does with a warning.
+
+import { blkNewWithBs, blkPreadv, blkUnref } from "../backend/index.ts";
+import { assert, EINVAL, ENOTSUP } from "../base/index.ts";
+import { bdrvSetBackingHd } from "../graph/backing.ts";
+import { BlockError, settle } from "../graph/block-error.ts";
+import { bdrvRef, bdrvUnref } from "../graph/node-life.ts";
+import { BLK_PERM_CONSISTENT_READ } from "../graph/permission-bits.ts";
+import type { BlockDriverState } from "../graph/state.ts";
+import { qiovOf } from "../io/index.ts";
+import { site } from "../probe/index.ts";
+import {
+  type AioContext,
+  globalStateCode,
+  hostAllocate,
+  hostReveal,
+  type Polls,
+} from "../sched/index.ts";
+import { fileOpen } from "./file.ts";
+import { QCOW_MAGIC } from "./qcow2/format.ts";
+import { qcow2Open } from "./qcow2/open.ts";
+import type { Qcow2Options } from "./qcow2/state.ts";
+import { rawOpen } from "./raw.ts";
+
+const SITE_OPEN = site("bdrv_open_inherit");
+const SITE_PROBE = site("find_image_format");
+
+/** Images in a chain of backing files at most: a longer one is a circle, as good as certainly. */
+const CHAIN_MAX = 200;
+
+/** What is opened, and how. */
+export interface OpenPathOptions extends Qcow2Options {
+  readonly path: string;
+  readonly nodeName?: string;
+  /** By default what the first bytes say. */
+  readonly format?: "raw" | "qcow2";
+  readonly readOnly?: boolean;
+  readonly ctx?: AioContext;
+  /** Do not open what the image has below it. */
+  readonly noBacking?: boolean;
+}
+
+/** bdrv_open with a file name: the node with one reference, the caller's. BlockError when anything cannot be opened. Polls. */
+export function* bdrvOpenPath(options: OpenPathOptions): Polls<BlockDriverState> {
+  globalStateCode(SITE_OPEN);
+  assert(options.path.length > 0, "a file has a path");
+  return yield* openLink(options, 0);
+}
+
+function* openLink(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
+  const { path, ctx, readOnly = false, nodeName = "" } = options;
+  if (depth >= CHAIN_MAX)
+    throw new BlockError(EINVAL, `The backing chain of '${path}' is too long`);
+  const where = ctx === undefined ? {} : { ctx };
+  const file = yield* fileOpen({ nodeName: "", path, readOnly, ...where });
+  const format = options.format ?? (yield* probe(file));
+  if (format === "raw") return yield* rawOpen(nodeName, file, readOnly);
+  const bs = yield* qcow2Open({
+    ...options,
+    nodeName,
+    file,
+    openDataFile: (name) => fileOpen({ nodeName: "", path: name, readOnly, ...where }),
+  });
+  if (bs.backingFile === "" || options.noBacking === true) return bs;
+  const backed = yield* settle(() => openBacking(bs, options, depth));
+  if (backed.ok) return bs;
+  yield* bdrvUnref(bs);
+  const { errno, message } = backed.error;
+  throw new BlockError(errno, `Could not open backing file: ${message}`);
+}
+
+/** bdrv_open_backing_file. */
+function* openBacking(bs: BlockDriverState, options: OpenPathOptions, depth: number): Polls<void> {
+  const { ctx } = options;
+  const format = bs.backingFormat;
+  if (format !== "" && format !== "raw" && format !== "qcow2")
+    throw new BlockError(EINVAL, `Unknown driver '${format}'`);
+  const backing = yield* openLink(
+    {
+      path: pathCombine(options.path, bs.backingFile),
+      readOnly: true,
+      ...(ctx === undefined ? {} : { ctx }),
+      ...(format === "" ? {} : { format }),
+    },
+    depth + 1,
+  );
+  const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
+  yield* bdrvUnref(backing);
+  if (!set.ok) throw set.error;
+}
+
+/** path_combine (block.c:353): `name` as it is meant in a file at `base`. Common. */
+export function pathCombine(base: string, name: string): string {
+  if (name.startsWith("json:") || /^[a-z0-9+.-]+:/i.test(name))
+    throw new BlockError(ENOTSUP, `Unknown protocol of '${name}'`);
+  return name.startsWith("/") ? name : base.slice(0, base.lastIndexOf("/") + 1) + name;
+}
+
+/** find_image_format (block.c:1042): by the first bytes. Polls. */
+function* probe(file: BlockDriverState): Polls<"raw" | "qcow2"> {
+  globalStateCode(SITE_PROBE);
+  bdrvRef(file);
+  const blk = yield* blkNewWithBs(file, { perm: BLK_PERM_CONSISTENT_READ });
+  const buffer = hostAllocate(512);
+  const ret = yield* blkPreadv(blk, 0, 512, qiovOf(buffer));
+  yield* blkUnref(blk);
+  yield* bdrvUnref(file);
+  if (ret < 0) return "raw";
+  const first = hostReveal(SITE_PROBE, buffer, 0, 4);
+  return new DataView(first.buffer).getUint32(0) === QCOW_MAGIC ? "qcow2" : "raw";
+}

@@ -1,0 +1,288 @@
+// Cutting an image off at any moment: what the modelled disk has by then, and what must be true of it.
+//
+// The disk keeps a log of what was written. A cut at entry k leaves everything that a flush has covered which ended before k,
+// and of what was written since then any part: each sector of it was written, or not. Guests note when each of their
+// operations began and ended, in entries of the log; so it is known what the disk must hold: where nothing was written since
+// the last flush what was there then, elsewhere that or anything that was written since.
+
+import {
+  type BlockBackend,
+  blkCoFlush,
+  blkCoPdiscard,
+  blkCoPreadv,
+  blkCoPwritev,
+  blkCoPwriteZeroes,
+  blkNewWithBs,
+  blkUnref,
+} from "#core/backend";
+import { assert, must, type Prng } from "#core/base";
+import {
+  checkRefcounts,
+  fileOpen,
+  type Qcow2CheckResult,
+  type Qcow2CreateOptions,
+  qcow2Create,
+  qcow2Open,
+} from "#core/drivers";
+import { BDRV_REQ_MAY_UNMAP, bdrvUnref } from "#core/graph";
+import { NullProbe } from "#core/probe";
+import { type Co, type HostOp, hostAllocate, type Polls, runInCoroutine } from "#core/sched";
+import {
+  prepareRun,
+  type Scenario,
+  SimulatedFile,
+  SimulatedHost,
+  schedulerNamed,
+  type World,
+} from "#explorer";
+import { bufferWith, inCoroutine } from "./test-support.ts";
+
+const SECTOR = 512;
+const PATH = "images/image";
+export const DISK_BYTES = 1 << 20;
+const GUESTS = 3;
+
+/** What was written to the image, in order of completion; `data` null for zeroes; a resize has no bytes. */
+interface LogEntry {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly data: Uint8Array | null;
+  readonly resize: boolean;
+}
+
+/** An operation of a guest, or a flush of one: when it began and ended, in entries of the log. */
+interface GuestOperation {
+  offset: number;
+  bytes: number;
+  readonly value: number;
+  readonly began: number;
+  ended: number;
+}
+
+/** A run, as its disk and its guests saw it. */
+export class CrashRun {
+  readonly log: LogEntry[] = [];
+  /** At entry `at`, everything before entry `covers` is on the disk for ever. */
+  readonly flushes: { readonly at: number; readonly covers: number }[] = [];
+  readonly operations: GuestOperation[] = [];
+  readonly guestFlushes: GuestOperation[] = [];
+
+  /** Entries before this one were written before any guest came. */
+  start = 0;
+
+  /** The image as a cut at entry `cut` may leave it. */
+  imageAfter(cut: number, prng: Prng): SimulatedFile {
+    const file = new SimulatedFile(PATH);
+    const covered = Math.max(0, ...this.flushes.filter(({ at }) => at <= cut).map((f) => f.covers));
+    for (const [index, entry] of this.log.slice(0, cut).entries()) {
+      if (index < covered) apply(file, entry);
+      else if (prng.chance(2, 3)) applyInPart(file, entry, prng);
+    }
+    return file;
+  }
+
+  /** For each byte of the guest's disk the values that it may have after a cut at entry `cut`, as a check of one byte. */
+  expectation(cut: number): (at: number, value: number) => boolean {
+    const flush = this.guestFlushes.findLast(({ ended }) => ended <= cut);
+    const since = flush?.began ?? this.start;
+    const base = new Uint8Array(DISK_BYTES);
+    const later: GuestOperation[] = [];
+    for (const operation of this.operations) {
+      const { offset, bytes, value, began, ended } = operation;
+      if (ended <= since) base.fill(value, offset, offset + bytes);
+      else if (began <= cut) later.push(operation);
+    }
+    return (at, value) =>
+      value === base[at] ||
+      later.some((one) => at >= one.offset && at < one.offset + one.bytes && value === one.value);
+  }
+}
+
+function apply(file: SimulatedFile, { offset, bytes, data, resize }: LogEntry): void {
+  if (resize) file.truncate(offset);
+  else if (data === null) file.zero(offset, bytes);
+  else file.write(offset, data);
+}
+
+function applyInPart(file: SimulatedFile, entry: LogEntry, prng: Prng): void {
+  const { offset, bytes, data, resize } = entry;
+  if (resize || bytes <= SECTOR || prng.chance(1, 2)) {
+    apply(file, entry);
+    return;
+  }
+  for (let at = 0; at < bytes; at += SECTOR) {
+    if (prng.chance(1, 3)) continue;
+    const length = Math.min(SECTOR, bytes - at);
+    const part = data === null ? null : data.subarray(at, at + length);
+    apply(file, { offset: offset + at, bytes: length, data: part, resize: false });
+  }
+}
+
+/** Note down in `run` what `host` does to its disk. */
+function watch(host: SimulatedHost, run: CrashRun): void {
+  const { disk } = host;
+  const perform = disk.perform.bind(disk);
+  const submit = host.submit.bind(host);
+  const truncate = disk.truncate.bind(disk);
+  const submitted: number[] = [];
+  host.submit = (op: HostOp) => {
+    if (op.type === "flush") submitted.push(run.log.length);
+    submit(op);
+  };
+  disk.perform = (file, operation) => {
+    const ret = perform(file, operation);
+    const { type, offset, bytes, data } = operation;
+    const entry = { offset, bytes, data: data === null ? null : Uint8Array.from(data) };
+    // Flushes of one node do not overlap, so the oldest that was submitted is the one that ended.
+    if (type === "flush")
+      run.flushes.push({ at: run.log.length, covers: must(submitted.shift(), "submitted") });
+    else if (type !== "read") run.log.push({ ...entry, resize: false });
+    return ret;
+  };
+  disk.truncate = (file, size) => {
+    run.log.push({ offset: size, bytes: 0, data: null, resize: true });
+    return truncate(file, size);
+  };
+}
+
+/** What a run is to be like. */
+export interface CrashPlan {
+  readonly seed: number;
+  readonly image: Omit<Qcow2CreateOptions, "file" | "size">;
+  readonly operations: number;
+  /** Each guest has stripes of its own, this wide: narrower than clusters, so that guests meet there, or wider. */
+  readonly stripe: number;
+  readonly cacheBytes: number;
+}
+
+/** Let guests work on an image of the modelled disk. */
+export function recordCrashRun(plan: CrashPlan): CrashRun {
+  const run = new CrashRun();
+  runSimulated(plan.seed, function* (world, host): Polls<void> {
+    watch(host, run);
+    const made = yield* fileOpen({ nodeName: "", path: PATH, create: true });
+    yield* qcow2Create({ ...plan.image, file: made, size: DISK_BYTES });
+    yield* bdrvUnref(made);
+    const file = yield* fileOpen({ nodeName: "", path: PATH });
+    const { cacheBytes } = plan;
+    const caches = { l2CacheBytes: cacheBytes, refcountCacheBytes: cacheBytes };
+    const bs = yield* qcow2Open({ nodeName: "", file, ...caches });
+    const blk = yield* blkNewWithBs(bs);
+    run.start = run.log.length;
+    for (let guest = 0; guest < GUESTS; guest++) {
+      const prng = world.prng.fork(guest);
+      world.guest(bs.aioContext, () => work(run, blk, prng, guest, plan));
+    }
+    yield* world.joinGuests();
+    yield* blkUnref(blk);
+    yield* bdrvUnref(bs);
+  });
+  return run;
+}
+
+function* work(
+  run: CrashRun,
+  blk: BlockBackend,
+  prng: Prng,
+  guest: number,
+  { operations, stripe: width, image: { clusterBytes = 65_536 } }: CrashPlan,
+): Co<void> {
+  const stripes = Math.floor(DISK_BYTES / (width * GUESTS));
+  for (let i = 0; i < operations; i++) {
+    const stripe = prng.chance(1, 2) ? prng.below(Math.min(10, stripes)) : prng.below(stripes);
+    const offset =
+      (stripe * GUESTS + guest) * width + (prng.chance(1, 2) ? 0 : prng.below(width - 1));
+    const room = width - (offset % width);
+    const bytes = prng.chance(1, 2) ? room : 1 + prng.below(room);
+    const kind = prng.below(10);
+    const value = kind < 6 ? 1 + prng.below(255) : 0;
+    const operation = {
+      offset,
+      bytes,
+      value,
+      began: run.log.length,
+      ended: Number.POSITIVE_INFINITY,
+    };
+    if (kind === 9) {
+      const flush = { ...operation };
+      assert((yield* blkCoFlush(blk)) === 0, "the flush is good");
+      flush.ended = run.log.length;
+      run.guestFlushes.push(flush);
+      continue;
+    }
+    if (kind === 8) {
+      // Of a discard, only whole clusters count.
+      operation.offset = Math.ceil(offset / clusterBytes) * clusterBytes;
+      const end = offset + bytes;
+      operation.bytes = Math.max(0, end - (end % clusterBytes) - operation.offset);
+    }
+    run.operations.push(operation);
+    assert(
+      (yield* change(blk, { ...operation, offset, bytes }, kind)) === 0,
+      "the operation is good",
+    );
+    operation.ended = run.log.length;
+  }
+}
+
+function* change(blk: BlockBackend, operation: GuestOperation, kind: number): Co<number> {
+  const { offset, bytes, value } = operation;
+  if (kind < 6) {
+    const buffer = bufferWith(new Uint8Array(bytes).fill(value));
+    return yield* blkCoPwritev(blk, offset, bytes, { buffer, start: 0 });
+  }
+  const flags = kind === 6 ? BDRV_REQ_MAY_UNMAP : 0;
+  if (kind < 8) return yield* blkCoPwriteZeroes(blk, offset, bytes, flags);
+  return yield* blkCoPdiscard(blk, offset, bytes);
+}
+
+/** What is found in an image that was cut off. */
+export interface Aftermath {
+  readonly check: Qcow2CheckResult;
+  readonly contents: Uint8Array;
+}
+
+/** Open the image in `file`, as the next one who comes does, check it, and read it. */
+export function openAfterCrash(file: SimulatedFile): Aftermath {
+  let aftermath: Aftermath | null = null;
+  runSimulated(1, function* (_world, host): Polls<void> {
+    host.disk.files.set(PATH, file);
+    const node = yield* fileOpen({ nodeName: "", path: PATH });
+    const bs = yield* qcow2Open({ nodeName: "", file: node });
+    const check = yield* runInCoroutine(bs.aioContext, () => checkRefcounts(bs), 0 as never);
+    assert(typeof check !== "number", "the image can be checked");
+    const blk = yield* blkNewWithBs(bs);
+    const buffer = hostAllocate(DISK_BYTES);
+    const ret = yield* inCoroutine(() => blkCoPreadv(blk, 0, DISK_BYTES, { buffer, start: 0 }));
+    assert(ret === 0, "the image can be read");
+    aftermath = { check, contents: must(buffer.data, "simulated memory has contents") };
+    yield* blkUnref(blk);
+    yield* bdrvUnref(bs);
+  });
+  return must(aftermath as Aftermath | null, "the run came to its end");
+}
+
+function runSimulated(
+  seed: number,
+  body: (world: World, host: SimulatedHost) => Polls<void>,
+): void {
+  const host = new SimulatedHost({ seed });
+  const scenario: Scenario = { name: "crash", title: "", main: (world) => body(world, host) };
+  const scheduler = schedulerNamed("random", seed);
+  const parts = { host, clients: host, scheduler, probe: new NullProbe() };
+  const machine = prepareRun(scenario, { seed }, parts);
+  const outcome = machine.run();
+  assert(outcome === "ok", "the run came to its end");
+}
+
+/** What is wrong with the image after a cut at entry `cut`; "" when nothing is. */
+export function problemAfter(run: CrashRun, cut: number, prng: Prng): string {
+  const { check, contents } = openAfterCrash(run.imageAfter(cut, prng));
+  if (check.corruptions.length > 0) return `cut at ${cut}: ${check.corruptions.join("; ")}`;
+  const may = run.expectation(cut);
+  for (let at = 0; at < contents.length; at++) {
+    const value = contents[at] ?? 0;
+    if (!may(at, value)) return `cut at ${cut}: byte ${at} is ${value}`;
+  }
+  return "";
+}
