@@ -8,6 +8,7 @@ import {
   grouped,
   groupFindings,
   ownerText,
+  pictureOfEdit,
   placeOf,
   readOf,
   ruleCount,
@@ -147,7 +148,7 @@ function whatText(finding: Finding, { result, material }: TraceReport): string {
   const { list, node } = finding;
   if (node === null) return list ?? "";
   if (node.kind !== "edge") return `${list} of ${ownerText(node)}`;
-  const graph = material[result.findings.indexOf(finding)]?.graph;
+  const graph = pictureOfEdit(finding, material[result.findings.indexOf(finding)] ?? null);
   const edge = graph?.edges.find(({ id }) => id === node.id);
   const parent = graph?.vertices.find(
     ({ kind, id }) => kind === edge?.parent.kind && id === edge.parent.id,

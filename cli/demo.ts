@@ -14,6 +14,7 @@ import { type FoundScenario, findScenario } from "./find-scenario.ts";
 import { judge } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { type Rerun, rerun } from "./rerun.ts";
+import { rulePages } from "./rule-pages.ts";
 import { type Recorded, recordRun } from "./run-scenario.ts";
 import type { Terminal } from "./terminal.ts";
 import { withTrace } from "./trace-file.ts";
@@ -59,13 +60,14 @@ export async function demo({ out, seed }: DemoOptions, terminal: Terminal): Prom
   for (const { run, recorded } of recordings) {
     const replayed = await replayOne(run, progress);
     progress.showNow(`Judging ${run.file}`);
-    const { report } = await judge(run.file, { material: true });
+    const { report } = await judge(run.file, { digest: true });
     results.push({ run, recorded, replayed, report });
   }
   print(demoReplayed(results, terminal.stdout));
   const report: Report = {
     tool: { name: "quiesce", version: quiesceVersion() },
     traces: results.map((one) => one.report),
+    ruleHelp: rulePages(),
   };
   const files = { html: join(out, "report.html"), sarif: join(out, "report.sarif") };
   writeFileSync(files.html, htmlReport(report));

@@ -106,6 +106,11 @@ function addRacesOutput(races: Command): void {
   races
     .option("--coverage", coverage)
     .option("--details", "print the details of every finding, not only of the first")
+    .option(
+      "--stacks",
+      "call stacks by replaying, even when that takes long (default: when it is quick)",
+    )
+    .option("--no-stacks", "functions of the accesses alone, without replaying")
     .option("--json", "as one JSON object")
     .option("--sarif <file>", "write the findings as SARIF 2.1.0")
     .option("--html <file>", "write a report with pictures, in one file")

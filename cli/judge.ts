@@ -5,11 +5,19 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type AnalysisResult, analyze } from "#analyzer";
-import { collectMaterial, type RunFacts, type TraceReport } from "#analyzer/reports";
+import {
+  collectMaterial,
+  type RunFacts,
+  type Stacks,
+  stackEvents,
+  type TraceReport,
+} from "#analyzer/reports";
 import type { EventBatch } from "#core/probe";
 import type { Divergence } from "#replay";
 import { TraceDigest, type TraceReader } from "#traces";
+import { ExitCode, endingOf } from "./exit-codes.ts";
 import { rerun } from "./rerun.ts";
+import { stacksAt } from "./stacks.ts";
 import { incompleteness, labelOf, patchesOff, shellWord, withTrace } from "./trace-file.ts";
 
 /** A judged trace. */
@@ -21,8 +29,10 @@ export interface Judged {
 
 /** What to do beside the analysis. */
 export interface JudgeOptions {
-  /** Collect material for pictures and code flows, and the digest. */
-  readonly material: boolean;
+  /** Compute the digest, which pages and SARIF show. */
+  readonly digest: boolean;
+  /** Call stacks from replay: always, never, or where that takes about a second at most; default never. */
+  readonly stacks?: "always" | "quick" | "never";
   readonly onProgress?: (what: string) => void;
   /** Sentences for the user, e.g. that the trace is replayed first. */
   readonly onRemark?: (sentence: string) => void;
@@ -42,16 +52,55 @@ export class ReplayDiverged extends Error {
 /** Analyse the trace at `path`. */
 export async function judge(path: string, options: JudgeOptions): Promise<Judged> {
   return withTrace(path, async (reader) => {
-    if (reader.header.level === "full") return judgeFull(path, reader, "full", options);
-    options.onRemark?.(`${path} holds only inputs: replaying it to a full trace first.`);
-    const folder = mkdtempSync(join(tmpdir(), "quiesce-replay-"));
-    try {
-      const full = resolve(folder, "full.trace");
-      return await judgeInputs(path, reader, full, options);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const judged = await judgeEither(path, reader, options);
+    const stacks = await stacksOf(path, reader, judged.report.result, options);
+    return stacks === null ? judged : { ...judged, report: { ...judged.report, stacks } };
   });
+}
+
+async function judgeEither(
+  path: string,
+  reader: TraceReader,
+  options: JudgeOptions,
+): Promise<Judged> {
+  if (reader.header.level === "full") return judgeFull(path, reader, "full", options);
+  options.onRemark?.(`${path} holds only inputs: replaying it to a full trace first.`);
+  const folder = mkdtempSync(join(tmpdir(), "quiesce-replay-"));
+  try {
+    const full = resolve(folder, "full.trace");
+    return await judgeInputs(path, reader, full, options);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Replay runs some 250,000 events a second: up to here it may run without being asked to. */
+const QUICK_EVENTS_MAX = 250_000;
+
+/** Stacks at the accesses of the findings; null where there are none, or where the core cannot replay the trace. */
+async function stacksOf(
+  path: string,
+  reader: TraceReader,
+  { findings }: AnalysisResult,
+  { stacks = "never", onProgress, onRemark }: JudgeOptions,
+): Promise<Stacks | null> {
+  const events = stackEvents(findings);
+  const last = events.at(-1);
+  if (stacks === "never" || last === undefined) return null;
+  if (stacks === "quick" && last > QUICK_EVENTS_MAX) return null;
+  onProgress?.(`Replaying ${path} up to event ${last}, for call stacks`);
+  try {
+    const found = await stacksAt(path, reader, events);
+    if (found.size < events.length)
+      onRemark?.(`${path} replays differently here: some call stacks are missing.`);
+    return found;
+  } catch (error) {
+    const ending = endingOf(error);
+    if (ending.code === ExitCode.internal) throw error;
+    if (stacks === "always")
+      onRemark?.(`No call stacks: ${ending.text.replace(/^quiesce: |\n$/g, "")}`);
+    return null;
+  }
 }
 
 async function judgeInputs(
@@ -83,19 +132,32 @@ function judgeFull(
   options.onProgress?.(`Analysing ${path}`);
   const result = analyze({ batches: reader.batches(), sites: header.sites, strings });
   const incomplete = incompleteness(path, reader);
-  let digest = "";
-  let material: TraceReport["material"] = result.findings.map(() => null);
-  if (options.material) {
-    options.onProgress?.(`Drawing ${path}`);
-    const sum = new TraceDigest(header);
-    const source = digesting(reader, sum);
-    // The collector stops when it has seen enough, which must not close the source: the digest needs the rest.
-    const batches = { [Symbol.iterator]: () => ({ next: () => source.next() }) };
-    material = collectMaterial({ batches, sites: header.sites, strings }, result.findings);
-    for (const _ of source);
-    digest = sum.finish(strings);
-  }
+  const { material, digest } = lookAgain(path, reader, result, options);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };
+}
+
+/** The second pass: graphs and lanes around the findings, and the digest where it is wanted. */
+function lookAgain(
+  path: string,
+  reader: TraceReader,
+  { findings }: AnalysisResult,
+  options: JudgeOptions,
+): { material: TraceReport["material"]; digest: string } {
+  const { strings, header } = reader;
+  const input = (batches: Iterable<EventBatch>) => ({ batches, sites: header.sites, strings });
+  options.onProgress?.(`Drawing ${path}`);
+  if (!options.digest) {
+    const material =
+      findings.length === 0 ? [] : collectMaterial(input(reader.batches()), findings);
+    return { material, digest: "" };
+  }
+  const sum = new TraceDigest(header);
+  const source = digesting(reader, sum);
+  // The collector stops when it has seen enough, which must not close the source: the digest needs the rest.
+  const batches = { [Symbol.iterator]: () => ({ next: () => source.next() }) };
+  const material = collectMaterial(input(batches), findings);
+  for (const _ of source);
+  return { material, digest: sum.finish(strings) };
 }
 
 function* digesting(

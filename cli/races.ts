@@ -19,6 +19,7 @@ import { type Judged, judge, ReplayDiverged } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { readTriage, type TriageOptions } from "./races-triage.ts";
+import { rulePages } from "./rule-pages.ts";
 import { columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
@@ -26,6 +27,8 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
   readonly details?: boolean;
   readonly json?: boolean;
+  /** Call stacks from replay: true for always, false for never; by default where that is quick. */
+  readonly stacks?: boolean;
   readonly annotations?: "github";
   readonly failOn: FailOn;
 }
@@ -43,6 +46,7 @@ export async function races(
   const report = triage.apply({
     tool: { name: "quiesce", version: quiesceVersion() },
     traces: judged.map((one) => one.report),
+    ruleHelp: rulePages(),
   });
   const code = Math.max(failed, triage.code, verdict(report, judged, options.failOn));
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
@@ -86,10 +90,11 @@ async function judgeAll(
   let code: number = ExitCode.ok;
   for (const path of paths) {
     try {
-      const material = options.html !== undefined || options.sarif !== undefined;
+      const { html, sarif, stacks } = options;
       judged.push(
         await judge(path, {
-          material,
+          digest: html !== undefined || sarif !== undefined,
+          stacks: stacks === undefined ? "quick" : stacks ? "always" : "never",
           onProgress: (what) => progress.showNow(what),
           onRemark: (sentence) => say(sentence, progress, terminal),
         }),

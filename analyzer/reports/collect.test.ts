@@ -13,7 +13,7 @@ function materialOf(options?: { far: boolean }): FindingMaterial {
 
 describe("the material of a finding", () => {
   it("has the graph as it was just before the edit", () => {
-    const graph = must(materialOf().graph, "a list has a graph");
+    const graph = must(materialOf().graphs[1], "a list has a graph at the edit");
     const names = graph.vertices.map(({ kind, name, quiesced }) => `${kind} ${name} ${quiesced}`);
     // Nearest to the finding's node first; only file0 was drained.
     expect(names).toEqual(["node throttle0 0", "node disk0 0", "blk drive0 0", "node file0 1"]);
@@ -43,7 +43,7 @@ describe("the material of a finding", () => {
       first: 3,
     });
     const [material] = collectMaterial(inputOf(parsed), [finding]);
-    const edges = material?.graph?.edges.map(({ child, change, half }) => ({
+    const edges = material?.graphs.at(-1)?.edges.map(({ child, change, half }) => ({
       child,
       change,
       half,
@@ -116,7 +116,7 @@ describe("the material of a finding", () => {
     const trace = drawnTrace();
     const finding = drawnFinding(trace, { rule: "deadlock", list: null, node: null, accesses: [] });
     const [material] = collectMaterial(inputOf(trace), [finding]);
-    expect(material?.graph).toBeNull();
+    expect(material?.graphs).toEqual([null]);
     expect(material?.lanes?.bars.length).toBeGreaterThan(0);
   });
 });

@@ -32,13 +32,14 @@ interface Mark {
 interface Window {
   readonly finding: Finding;
   readonly focus: { readonly kind: OwnerRef["kind"]; readonly id: number } | null;
-  /** Event at which the graph is drawn. */
-  readonly pictureAt: number;
+  /** Events at which the graph is drawn. */
+  readonly picturesAt: readonly number[];
   readonly ranges: readonly LaneRange[];
   readonly list: number;
   readonly bars: { readonly bar: OpenBar; readonly to: number | null }[];
   readonly marks: Mark[];
-  graph: Unnamed | null;
+  /** By place in `picturesAt`. */
+  readonly graphs: (Unnamed | null)[];
 }
 
 /** Material for the findings of `input`, in their order. `input.batches` is read once, from the start. */
@@ -65,16 +66,15 @@ function windowOf(finding: Finding): Window | null {
   if (events.length === 0) events.push(finding.first);
   const first = Math.min(...events);
   const last = Math.max(...events);
-  const edit = finding.accesses.find((access) => access.what === "edit");
   return {
     finding,
     focus: finding.node,
-    pictureAt: edit?.event ?? last,
+    picturesAt: events,
     ranges: rangesOf(first, last),
     list: finding.list === null ? 0 : List[finding.list],
     bars: [],
     marks: [],
-    graph: null,
+    graphs: events.map(() => null),
   };
 }
 
@@ -138,7 +138,7 @@ class Collector {
   readonly #graph = new GraphTracker();
   readonly #lanes = new LaneTracker((bar, event) => this.#barEnded(bar, event));
   readonly #waiting: Window[];
-  readonly #pictures: Window[];
+  readonly #pictures: { readonly window: Window; readonly index: number; readonly event: number }[];
   #active: Window[] = [];
   readonly #ctxNames = new Map<number, number>();
   readonly #nodeNames = new Map<number, number>();
@@ -146,7 +146,9 @@ class Collector {
 
   constructor(windows: readonly Window[]) {
     this.#waiting = [...windows].sort((a, b) => startOf(a) - startOf(b));
-    this.#pictures = [...windows].sort((a, b) => a.pictureAt - b.pictureAt);
+    this.#pictures = windows
+      .flatMap((window) => window.picturesAt.map((event, index) => ({ window, index, event })))
+      .sort((a, b) => a.event - b.event);
   }
 
   /** Every window has all that it needs. */
@@ -159,7 +161,7 @@ class Collector {
       this.#active.push(must(this.#waiting.shift(), "a window waits"));
     }
     const kind = batch.kind(index);
-    if (this.#pictures[0]?.pictureAt === event) this.#takePictures(batch, index, event);
+    if (this.#pictures[0]?.event === event) this.#takePictures(batch, index, event);
     if (kind === Ev.ctx_new) this.#ctxNames.set(batch.arg(index, 0), batch.arg(index, 1));
     if (kind === Ev.lock_new) this.#lockNames.set(batch.arg(index, 0), batch.arg(index, 2));
     if (kind === Ev.bs_new) this.#nodeNames.set(batch.arg(index, 0), batch.arg(index, 1));
@@ -178,10 +180,11 @@ class Collector {
 
   /** Pictures of the graph just before the event. */
   #takePictures(batch: EventBatch, index: number, event: number): void {
-    while (this.#pictures[0]?.pictureAt === event) {
-      const window = must(this.#pictures.shift(), "a picture is due");
+    while (this.#pictures[0]?.event === event) {
+      const { window, index: place } = must(this.#pictures.shift(), "a picture is due");
       if (window.focus !== null) {
-        window.graph = this.#graph.picture(event, window.focus, changeAt(batch, index));
+        const changed = changeAt(batch, index);
+        window.graphs[place] = this.#graph.picture(event, window.focus, changed);
       }
     }
   }
@@ -238,7 +241,7 @@ class Collector {
       ...new Set([...bars, ...marks, ...window.finding.accesses].map(({ ctx }) => ctx)),
     ].sort((a, b) => a - b);
     return {
-      graph: window.graph === null ? null : window.graph(stringOf, ctxName),
+      graphs: window.graphs.map((graph) => graph?.(stringOf, ctxName) ?? null),
       lanes: {
         ranges: window.ranges,
         contexts: contexts.map((ctx) => ({ ctx, name: ctxName(ctx) })),

@@ -45,6 +45,8 @@ export type Unnamed = (
   ctxName: (ctx: number) => string,
 ) => GraphPicture;
 
+/** A graph of more edges than this is not drawn at all: nobody could read it, and looking for what is connected takes long. */
+const EDGES_MAX = 20_000;
 /** More vertices than this are not drawn. */
 const VERTICES_MAX = 40;
 
@@ -170,6 +172,7 @@ export class GraphTracker {
     focus: { kind: OwnerRef["kind"]; id: number },
     changed: EdgeChange | null,
   ): Unnamed | null {
+    if (this.#edges.size > EDGES_MAX) return null;
     const drawn = [...this.#edges.values()]
       .map((edge) =>
         edge.id === changed?.edge && changed.child !== 0 ? { ...edge, child: changed.child } : edge,

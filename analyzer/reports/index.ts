@@ -6,6 +6,7 @@ export { coverageSummary, coverageText, pairText } from "./coverage-report.ts";
 export { type FlowStep, flowOf } from "./flow.ts";
 export { githubAnnotations } from "./github-annotations.ts";
 export { type CodeQualityIssue, gitlabReport } from "./gitlab-report.ts";
+export { pathTo, pictureOfEdit } from "./graph-path.ts";
 export { type FindingGroup, groupFindings, readOf } from "./groups.ts";
 export { htmlReport } from "./html/page.ts";
 export { type JsonExtras, jsonReport } from "./json-report.ts";
@@ -14,6 +15,7 @@ export { type MarkdownExtras, markdownReport } from "./markdown-report.ts";
 export type { FindingMaterial, GraphPicture, LaneWindow } from "./material.ts";
 export { REPORT_SCHEMA_VERSION, type Report, type RunFacts, type TraceReport } from "./report.ts";
 export { type SarifExtras, sarifReport } from "./sarif-report.ts";
+export { frameText, type StackFrame, type Stacks, stackEvents } from "./stacks.ts";
 export { isNew, type Standing, standingOf } from "./standing.ts";
 export {
   isDay,

@@ -4,8 +4,9 @@
 // belong to, and `traces` has what differs between them. `seconds` is how long the analysis took: the one value that is not
 // the same for the same traces, and it comes from the caller.
 
-import type { CoverageRow } from "../findings.ts";
+import type { Access, CoverageRow } from "../findings.ts";
 import { RULES } from "../rules.ts";
+import { pathTo } from "./graph-path.ts";
 import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
 import { type Stood, stood } from "./standing.ts";
 
@@ -30,7 +31,7 @@ export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
   };
 }
 
-function jsonFinding({ facts }: TraceReport, { finding, standing }: Stood) {
+function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
   const { rule, severity, list, node, accesses, fingerprint, ...rest } = finding;
   return {
     rule,
@@ -38,14 +39,26 @@ function jsonFinding({ facts }: TraceReport, { finding, standing }: Stood) {
     severity,
     list,
     node,
-    accesses,
+    accesses: accesses.map((access, side) => jsonAccess(trace, access, index, side)),
     fingerprint,
     ...rest,
     baselineState: standing.baseline,
     suppression: standing.suppression,
-    trace: facts.trace,
-    replay: facts.replayCommand,
+    trace: trace.facts.trace,
+    replay: trace.facts.replayCommand,
   };
+}
+
+/** With the way in the graph to the finding's node at that moment, and the call stack where there is one. */
+function jsonAccess(
+  { material, stacks }: TraceReport,
+  access: Access,
+  index: number,
+  side: number,
+) {
+  const graph = material[index]?.graphs[side] ?? null;
+  const path = graph === null ? [] : pathTo(graph);
+  return { ...access, path, stack: stacks?.get(access.event) ?? null };
 }
 
 function jsonRow({ facts }: TraceReport, row: CoverageRow) {

@@ -80,6 +80,7 @@ export interface LaneWindow {
 
 /** All material of one finding. */
 export interface FindingMaterial {
-  readonly graph: GraphPicture | null;
+  /** The graph just before each access, in their order; null where it cannot be drawn. A finding without accesses has one. */
+  readonly graphs: readonly (GraphPicture | null)[];
   readonly lanes: LaneWindow | null;
 }

@@ -6,6 +6,7 @@
 import type { AnalysisResult } from "../findings.ts";
 import type { RuleId } from "../rules.ts";
 import type { FindingMaterial } from "./material.ts";
+import type { Stacks } from "./stacks.ts";
 import type { Standing } from "./standing.ts";
 import type { Triage } from "./triage.ts";
 
@@ -36,6 +37,8 @@ export interface TraceReport {
   readonly material: readonly (FindingMaterial | null)[];
   /** Entry i says how finding i stands to baseline and suppressions; absent when there are neither. */
   readonly standings?: readonly Standing[];
+  /** Call stacks at accesses, from a replay; absent when it was not replayed. */
+  readonly stacks?: Stacks;
 }
 
 /** Everything that a report shows. */

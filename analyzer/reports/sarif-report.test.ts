@@ -3,12 +3,16 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { gzipSync } from "node:zlib";
 import type { Log } from "sarif";
 import { afterAll, describe, expect, it } from "vitest";
 import { must } from "#core/base";
 import { RULE_IDS } from "../rules.ts";
-import { sarifReport } from "./sarif-report.ts";
+import { parseBaseline } from "./baseline.ts";
+import { GITHUB_LIMITS, sarifReport } from "./sarif-report.ts";
+import { parseSuppressions } from "./suppressions.ts";
 import { drawnFinding, drawnReport } from "./test-support.ts";
+import { triaged } from "./triage.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "quiesce-sarif-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -83,7 +87,11 @@ describe("the SARIF report", () => {
     const related = must(race?.relatedLocations?.[0], "the other access");
     expect(related.physicalLocation?.artifactLocation?.uri).toBe("core/graph/replace-child.ts");
     expect(race?.message.text).toContain(`[The other access](${related.id})`);
-    expect(race?.partialFingerprints).toEqual({ "quiesceFinding/v1": "0123456789abcdef" });
+    expect(race?.partialFingerprints).toEqual({
+      primaryLocationLineHash: "0123456789abcdef:1",
+      "quiesceFinding/v1": "0123456789abcdef",
+      "racePairHash/v1": expect.stringMatching(/^[0-9a-f]{16}$/),
+    });
     expect(race?.occurrenceCount).toBe(132);
   });
 
@@ -118,6 +126,63 @@ describe("the SARIF report", () => {
     );
     const results = twice.runs[0]?.results ?? [];
     expect(results.map(({ occurrenceCount }) => occurrenceCount)).toEqual([264, 264]);
+  });
+
+  it("has the states of baseline and suppressions, and is valid with them", () => {
+    const { entries } = parseSuppressions(
+      "rule=deadlock function=f reason=x\nfingerprint=00000000000000dd reason=planted",
+      "s.txt",
+    );
+    const baseline = parseBaseline(
+      JSON.stringify(log).replaceAll("00000000000000dd", "00000000000000ee"),
+      "old.sarif",
+    );
+    const judged = triaged(report, { baseline, suppressions: entries, today: "2026-11-29" });
+    const now = sarifReport(judged, { exitCode: 0 });
+    const [first, second] = now.runs[0]?.results ?? [];
+    expect(first).toMatchObject({ ruleId: "race", baselineState: "unchanged" });
+    expect(second).toMatchObject({
+      baselineState: "new",
+      suppressions: [{ kind: "external", status: "accepted", justification: "planted (s.txt:2)" }],
+    });
+    const notes = now.runs[0]?.invocations?.[0]?.toolExecutionNotifications ?? [];
+    const texts = notes.map(({ message }) => message.text ?? "");
+    expect(texts).toContainEqual(expect.stringContaining("matches no finding"));
+    expect(texts).toContainEqual(
+      expect.stringContaining("00000000000000ee (deadlock) of the baseline"),
+    );
+    expect(validate(now).filter(({ level }) => level === "error")).toEqual([]);
+  }, 60_000);
+
+  it("shows the page of a rule that has one", () => {
+    const rules = sarifReport({ ...report, ruleHelp: { race: "# A page" } }, { exitCode: 1 })
+      .runs[0]?.tool.driver.rules;
+    expect(rules?.find(({ id }) => id === "race")?.help?.markdown).toBe("# A page");
+    expect(rules?.find(({ id }) => id === "deadlock")?.help?.markdown).toContain("**");
+  });
+
+  it("keeps to what code scanning takes, and says what it left out", () => {
+    const many = drawnReport((trace) =>
+      Array.from({ length: 30 }, (_, index) =>
+        drawnFinding(trace, { fingerprint: index.toString(16).padStart(16, "0") }),
+      ),
+    );
+    const cut = sarifReport(many, { exitCode: 1 }, { results: 20, gzipBytes: 10_000_000 }).runs[0];
+    expect(cut?.results).toHaveLength(20);
+    expect(JSON.stringify(cut?.invocations)).toContain("10 findings more than the 20");
+    const bytes = 6_000;
+    const small = sarifReport(many, { exitCode: 1 }, { results: 5_000, gzipBytes: bytes });
+    expect(gzipSync(JSON.stringify(small)).length).toBeLessThan(bytes + 200);
+    const flows = small.runs[0]?.results?.map(({ codeFlows }) => codeFlows !== undefined) ?? [];
+    expect(flows).toEqual([...flows].sort().reverse());
+    expect(flows[29]).toBe(false);
+    expect(JSON.stringify(small.runs[0]?.invocations)).toContain("have no code flows");
+    // The real limits: no flow is longer than what is shown of one.
+    const longest = (run.results ?? []).flatMap(({ codeFlows = [] }) =>
+      codeFlows.flatMap(({ threadFlows }) => threadFlows.map(({ locations }) => locations.length)),
+    );
+    expect(Math.max(...longest)).toBeLessThanOrEqual(1_000);
+    expect(GITHUB_LIMITS).toEqual({ results: 5_000, gzipBytes: 10_000_000 });
   });
 
   it("names no folder of this machine", () => {

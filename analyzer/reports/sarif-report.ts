@@ -6,15 +6,19 @@
 // codeFlows[1] the same story with a thread flow for each context, as the standard intends. Paths are relative to
 // %SRCROOT%, which the consumer sets; nothing of the machine that wrote the file is in it.
 
-import type { CodeFlow, Location, Log, Result, ThreadFlowLocation } from "sarif";
+import { gzipSync } from "node:zlib";
+import type { CodeFlow, Location, Log, Result, Run, Stack, ThreadFlowLocation } from "sarif";
 import { must } from "#core/base";
-import type { Access, Finding, Site } from "../findings.ts";
+import { type Access, type Finding, fingerprintOf, type Site } from "../findings.ts";
 import { RULE_IDS } from "../rules.ts";
 import { type FlowStep, flowOf } from "./flow.ts";
-import type { FindingMaterial } from "./material.ts";
+import { type Occurrence, occurrences } from "./occurrences.ts";
+import { primaryAccess } from "./primary.ts";
 import type { Report, RunFacts } from "./report.ts";
 import { sarifRules } from "./sarif-rules.ts";
-import { functionOf, grouped, listText, operationText, whoText } from "./words.ts";
+import type { Stacks } from "./stacks.ts";
+import { isNew } from "./standing.ts";
+import { counted, functionOf, grouped, listText, operationText, whoText } from "./words.ts";
 
 /** What the command line adds to the log. */
 export interface SarifExtras {
@@ -22,15 +26,73 @@ export interface SarifExtras {
   readonly exitCode: number;
 }
 
-interface Occurrence {
-  readonly facts: RunFacts;
-  readonly finding: Finding;
-  readonly material: FindingMaterial | null;
-  count: number;
+/** The report as a SARIF log. */
+export function sarifReport(
+  report: Report,
+  extras: SarifExtras,
+  limits: Limits = GITHUB_LIMITS,
+): Log {
+  const all = worstFirst(occurrences(report));
+  const kept = all.slice(0, limits.results);
+  const notes: string[] = [];
+  if (kept.length < all.length) {
+    const left = counted(all.length - kept.length, "finding");
+    notes.push(
+      `${left} more than the ${limits.results} that code scanning shows ${all.length - kept.length === 1 ? "is" : "are"} left out; --json lists all of them.`,
+    );
+  }
+  const log = logOf(report, extras, kept.map(resultOf), notes);
+  return withinBytes(log, limits.gzipBytes);
 }
 
-/** The report as a SARIF log. */
-export function sarifReport(report: Report, { exitCode }: SarifExtras): Log {
+/** What GitHub's code scanning takes of one file: results that it shows, and bytes of the file when compressed. */
+export const GITHUB_LIMITS = { results: 5_000, gzipBytes: 10_000_000 } as const;
+type Limits = { readonly results: number; readonly gzipBytes: number };
+
+/** New ones first: where not all fit, what was known is the least loss. The order of the report otherwise. */
+function worstFirst(all: readonly Occurrence[]): Occurrence[] {
+  return [
+    ...all.filter(({ standing }) => isNew(standing)),
+    ...all.filter(({ standing }) => !isNew(standing)),
+  ];
+}
+
+/** `log` without the code flows and stacks of its last results, as many as is needed to fit. */
+function withinBytes(log: Log, bytes: number): Log {
+  const run = must(log.runs[0], "one run");
+  const results = run.results ?? [];
+  let bare = 0;
+  while (bare < results.length && !fits(log, bytes)) {
+    const next = Math.min(results.length, Math.max(1, bare * 2));
+    for (const result of results.slice(results.length - next)) {
+      delete result.codeFlows;
+      delete result.stacks;
+    }
+    bare = next;
+  }
+  if (bare > 0)
+    notify(
+      run,
+      `${counted(bare, "result")} at the end have no code flows and stacks: the file would be too large for code scanning.`,
+    );
+  return log;
+}
+
+function fits(log: Log, bytes: number): boolean {
+  const text = JSON.stringify(log);
+  return Buffer.byteLength(text) <= bytes || gzipSync(text).length <= bytes;
+}
+
+function notify(run: Run, text: string): void {
+  run.invocations?.[0]?.toolExecutionNotifications?.push({ level: "note", message: { text } });
+}
+
+function logOf(
+  report: Report,
+  { exitCode }: SarifExtras,
+  results: Result[],
+  notes: readonly string[],
+): Log {
   return {
     $schema: "https://json.schemastore.org/sarif-2.1.0.json",
     version: "2.1.0",
@@ -41,7 +103,7 @@ export function sarifReport(report: Report, { exitCode }: SarifExtras): Log {
             name: report.tool.name,
             version: report.tool.version,
             semanticVersion: report.tool.version,
-            rules: sarifRules(),
+            rules: sarifRules(report.ruleHelp),
           },
         },
         automationDetails: { id: "quiesce/races/" },
@@ -53,42 +115,32 @@ export function sarifReport(report: Report, { exitCode }: SarifExtras): Log {
           {
             executionSuccessful: report.traces.every(({ result }) => result.complete),
             exitCode,
-            toolExecutionNotifications: report.traces.flatMap(({ facts, result }) =>
-              result.notes.map((note) => ({
-                level: "note" as const,
-                message: { text: `${facts.trace}: ${note}` },
-              })),
-            ),
+            toolExecutionNotifications: [...remarksOf(report), ...notes].map((text) => ({
+              level: "note" as const,
+              message: { text },
+            })),
           },
         ],
-        results: occurrences(report).map(resultOf),
+        results,
       },
     ],
   };
 }
 
-/** Findings of all traces, each fingerprint once. */
-function occurrences(report: Report): Occurrence[] {
-  const byFingerprint = new Map<string, Occurrence>();
-  for (const { facts, result, material } of report.traces) {
-    result.findings.forEach((finding, index) => {
-      const known = byFingerprint.get(finding.fingerprint);
-      if (known !== undefined) known.count += finding.count;
-      else {
-        const count = finding.count;
-        byFingerprint.set(finding.fingerprint, {
-          facts,
-          finding,
-          material: material[index] ?? null,
-          count,
-        });
-      }
-    });
-  }
-  return [...byFingerprint.values()];
+/** What there is to say of the traces, the baseline and the suppressions. */
+function remarksOf({ traces, triage }: Report): string[] {
+  const notes = traces.flatMap(({ facts, result }) =>
+    result.notes.map((note) => `${facts.trace}: ${note}`),
+  );
+  const gone = triage?.absent ?? [];
+  const absent = gone.map(
+    ({ fingerprint, rule }) => `${fingerprint} (${rule}) of the baseline did not occur any more.`,
+  );
+  return [...notes, ...(triage?.remarks ?? []), ...absent];
 }
 
-function resultOf({ finding, facts, material, count }: Occurrence): Result {
+function resultOf({ finding, trace, index, standing, count }: Occurrence): Result {
+  const { facts, stacks } = trace;
   const primary = primaryAccess(finding);
   const others = finding.accesses.filter((access) => access !== primary);
   const result: Result = {
@@ -98,7 +150,7 @@ function resultOf({ finding, facts, material, count }: Occurrence): Result {
     kind: "fail",
     message: { text: messageText(finding, others, facts) },
     locations: [primary === null ? traceLocation(finding, facts) : accessLocation(primary)],
-    partialFingerprints: { "quiesceFinding/v1": finding.fingerprint },
+    partialFingerprints: partialFingerprints(finding),
     occurrenceCount: Math.max(1, count),
     properties: {
       list: finding.list ?? undefined,
@@ -110,19 +162,51 @@ function resultOf({ finding, facts, material, count }: Occurrence): Result {
       luckyEdge: finding.luckyEdge ?? undefined,
     },
   };
+  if (standing.baseline !== null) result.baselineState = standing.baseline;
+  if (standing.suppression !== null) {
+    const { reason, place } = standing.suppression;
+    result.suppressions = [
+      { kind: "external", status: "accepted", justification: `${reason} (${place})` },
+    ];
+  }
   if (others.length > 0)
     result.relatedLocations = others.map((access, id) => ({
       id: id + 1,
       ...accessLocation(access),
     }));
-  const steps = flowOf(finding, material);
+  const calls =
+    stacks === undefined ? [] : finding.accesses.flatMap((access) => stackOf(access, stacks));
+  if (calls.length > 0) result.stacks = calls;
+  const steps = flowOf(finding, trace.material[index] ?? null);
   if (steps.length > 1) result.codeFlows = codeFlows(steps);
   return result;
 }
 
-/** The access that a reader must look at first: the uncovered read, or the only one there is. */
-function primaryAccess(finding: Finding): Access | null {
-  return finding.accesses.find(({ what }) => what === "read") ?? finding.accesses[0] ?? null;
+/**
+ * GitHub knows a finding again by primaryLocationLineHash alone, and would compute it from the text of one of the two lines. The
+ * pair hash knows neither rule nor operations: it stays when a race becomes a covered-by-luck, or is met through another caller.
+ */
+function partialFingerprints(finding: Finding): Record<string, string> {
+  const prints = {
+    primaryLocationLineHash: `${finding.fingerprint}:1`,
+    "quiesceFinding/v1": finding.fingerprint,
+  };
+  if (finding.accesses.length !== 2) return prints;
+  const sides = finding.accesses.map(({ site }) => [site.name]);
+  return { ...prints, "racePairHash/v1": fingerprintOf("race", finding.list, sides) };
+}
+
+function stackOf(access: Access, stacks: Stacks): Stack[] {
+  const frames = stacks.get(access.event) ?? [];
+  if (frames.length === 0) return [];
+  return [
+    {
+      message: { text: `${access.what}, ${whoText(access)}` },
+      frames: frames.map(({ function: name, file, line }) => {
+        return { location: siteLocation({ name, file, line }) };
+      }),
+    },
+  ];
 }
 
 function messageText(finding: Finding, others: readonly Access[], facts: RunFacts): string {

@@ -2,13 +2,15 @@
 
 import type { ReportingDescriptor } from "sarif";
 import { RULE_IDS, RULES, type Rule, type RuleId } from "../rules.ts";
+import type { Report } from "./report.ts";
 
 /** Rule i of the log is RULE_IDS[i]. */
-export function sarifRules(): ReportingDescriptor[] {
-  return RULE_IDS.map(descriptor);
+export function sarifRules(pages: Report["ruleHelp"] = {}): ReportingDescriptor[] {
+  return RULE_IDS.map((id) => descriptor(id, pages[id]));
 }
 
-function descriptor(id: RuleId): ReportingDescriptor {
+/** `page` is the rule's page in docs/rules, where it has one: consumers show Markdown instead of the text. */
+function descriptor(id: RuleId, page: string | undefined): ReportingDescriptor {
   const rule: Rule = RULES[id];
   const problem =
     rule.severity === "error"
@@ -21,7 +23,7 @@ function descriptor(id: RuleId): ReportingDescriptor {
     name: pascalCase(rule.title),
     shortDescription: { text: `${rule.title}.` },
     fullDescription: { text: rule.help },
-    help: { text: rule.help, markdown: `**${rule.title}.** ${rule.help}` },
+    help: { text: rule.help, markdown: page ?? `**${rule.title}.** ${rule.help}` },
     defaultConfiguration: { level: rule.severity },
     properties: {
       tags: ["concurrency", "block-layer"],

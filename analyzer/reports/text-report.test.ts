@@ -23,9 +23,10 @@ describe("the text report", () => {
                 throttle0 go on
           read  iothread0, request 40: flush on blk drive0
           edit  main, main context: removes edge 2 (file)
-                within commit of bdrv_replace_child < bdrv_drop_filter
+                within commit of bdrv_replace_child < bdrv_drop_filter (core/graph/drop-filter.ts:30)
                 under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
                       drained
+          path  drive0 > throttle0
           again quiesce replay demo.trace
 
       demo.trace: 1 race in 146 events
@@ -96,7 +97,7 @@ describe("the text report", () => {
           why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
                 throttle0 go on
           edit  main, main context: removes edge 2 (file)
-                within commit of bdrv_replace_child < bdrv_drop_filter
+                within commit of bdrv_replace_child < bdrv_drop_filter (core/graph/drop-filter.ts:30)
                 under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
                       drained
           read  bdrv_co_flush  core/io/flush.ts:61
@@ -105,6 +106,7 @@ describe("the text report", () => {
           read  bdrv_co_preadv  core/io/flush.ts:61
                 iothread0, request 40: flush on blk drive0
                 00000000000000bb, 7 times, event 97
+          path  drive0 > throttle0
           again quiesce replay demo.trace
 
       demo.trace: 2 races in 146 events

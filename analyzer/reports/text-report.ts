@@ -19,9 +19,11 @@
 // Where there are many paragraphs, the later ones are heads alone; findings that the baseline has, and suppressed ones, are a
 // line each.
 
-import type { Access } from "../findings.ts";
+import type { Access, Finding } from "../findings.ts";
+import { pathTo } from "./graph-path.ts";
 import { type FindingGroup, groupFindings, readOf } from "./groups.ts";
 import type { Report, TraceReport } from "./report.ts";
+import { frameText } from "./stacks.ts";
 import { excuseOf, isNew, standingOf, standingWord, stood } from "./standing.ts";
 import {
   counted,
@@ -55,6 +57,8 @@ const GROUPS_MAX = 60;
 const DETAILED_MAX = 12;
 /** Readers of one edit that are printed in full; the rest are counted. */
 const READERS_MAX = 12;
+/** Innermost functions of a stack that are printed unless all are asked for. */
+const FRAMES_MAX = 6;
 /** Known and suppressed findings that get a line. */
 const KNOWN_MAX = 20;
 
@@ -150,8 +154,9 @@ export function groupText(group: FindingGroup, trace: TraceReport, options: Text
   const { first, findings } = group;
   const lines = [...headLines(group, trace, options), ""];
   if (first.why !== "") lines.push(wrap("    why   ", first.why, columns));
-  if (findings.length > 1) lines.push(...groupLines(group, options));
-  else for (const access of first.accesses) lines.push(...accessLines(access, options));
+  if (findings.length > 1) lines.push(...groupLines(group, trace, options));
+  else for (const access of first.accesses) lines.push(...accessLines(access, trace, options));
+  for (const path of pathsOf(first, trace)) lines.push(wrap("    path  ", path, columns));
   lines.push(`    again ${trace.facts.replayCommand}`);
   return `${lines.join("\n")}\n`;
 }
@@ -208,9 +213,13 @@ function sideLines(access: Access, more: string, { paint, columns }: TextOptions
     : [head, `${INDENT}${paint("dim", when)}`];
 }
 
-function groupLines({ findings, edit }: FindingGroup, options: TextOptions): string[] {
+function groupLines(
+  { findings, edit }: FindingGroup,
+  trace: TraceReport,
+  options: TextOptions,
+): string[] {
   const { paint, columns } = options;
-  const lines = edit === null ? [] : accessLines(edit, options);
+  const lines = edit === null ? [] : accessLines(edit, trace, options);
   for (const finding of findings.slice(0, READERS_MAX)) {
     const read = readOf(finding);
     if (read === null) continue;
@@ -218,7 +227,7 @@ function groupLines({ findings, edit }: FindingGroup, options: TextOptions): str
     const name = functionOf(read.site);
     lines.push(
       `    read  ${paint("name", name)}  ${placeOf(read.site)}`,
-      ...accessLines(read, options).map((line, index) =>
+      ...accessLines(read, trace, options).map((line, index) =>
         index === 0 ? line.replace("    read  ", INDENT) : line,
       ),
       paint(
@@ -234,14 +243,34 @@ function groupLines({ findings, edit }: FindingGroup, options: TextOptions): str
 
 const INDENT = " ".repeat(10);
 
-/** A side in the details: who, within what, under which drains. */
-function accessLines(access: Access, { columns }: TextOptions): string[] {
+/** The ways from a BlockBackend to the finding's node, as they were at its accesses; each once. */
+function pathsOf(finding: Finding, trace: TraceReport): string[] {
+  const material = trace.material[trace.result.findings.indexOf(finding)];
+  const paths = (material?.graphs ?? []).map((graph) => (graph === null ? [] : pathTo(graph)));
+  return [...new Set(paths.filter((path) => path.length > 1).map((path) => path.join(" > ")))];
+}
+
+/** A side in the details: who, within what, under which drains, and the functions that were running. */
+function accessLines(access: Access, trace: TraceReport, options: TextOptions): string[] {
+  const { columns } = options;
   const detail = access.detail === "" ? "" : `: ${access.detail}`;
   const lines = [wrap(`    ${access.what}  `, `${whoText(access)}${detail}`, columns)];
   const within = access.operations.map(operationText).join(" < ");
-  if (within !== "") lines.push(wrap(`${INDENT}within `, within, columns));
+  const outermost = access.operations.at(-1);
+  // A suggested drain goes around this one: where it stands is what the reader looks for next.
+  const place = outermost === undefined ? "" : placeOf(outermost);
+  const at = place === "" ? "" : ` (${place})`;
+  if (within !== "") lines.push(wrap(`${INDENT}within `, `${within}${at}`, columns));
   for (const section of access.sectionsOpen) {
     lines.push(wrap(`${INDENT}under `, sectionText(section), columns));
   }
+  const stack = trace.stacks?.get(access.event) ?? [];
+  const shown = options.details === true ? stack : stack.slice(0, FRAMES_MAX);
+  shown.forEach((frame, index) => {
+    lines.push(`${INDENT}${index === 0 ? "stack" : "     "} ${frameText(frame)}`);
+  });
+  const more = stack.length - shown.length;
+  if (more > 0)
+    lines.push(options.paint("dim", `${INDENT}      and ${counted(more, "caller")} more`));
   return lines;
 }

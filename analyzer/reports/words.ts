@@ -2,6 +2,7 @@
 
 import type {
   Access,
+  Advice,
   CoverageRow,
   Finding,
   LuckyEdge,
@@ -65,6 +66,12 @@ export function sectionText(section: SectionRef): string {
 export function luckText(edge: LuckyEdge): string {
   if (edge.name === "") return edge.kind;
   return edge.kind === "lock" ? `lock of ${edge.name}` : `${edge.kind} (${edge.name})`;
+}
+
+/** The cure, and where the operation stands that the section goes around. */
+export function adviceText({ text, around }: Advice): string {
+  const place = placeOf(around);
+  return place === "" ? text : `${text} (${functionOf(around)}: ${place})`;
 }
 
 /** 12345 as 12,345; the same in every locale. */

@@ -2,9 +2,14 @@
 
 import type { Access, Finding } from "../../findings.ts";
 import { type FlowStep, flowOf } from "../flow.ts";
-import type { FindingMaterial } from "../material.ts";
-import type { RunFacts } from "../report.ts";
+import { pathTo } from "../graph-path.ts";
+import type { FindingMaterial, GraphPicture } from "../material.ts";
+import type { TraceReport } from "../report.ts";
+import type { StackFrame, Stacks } from "../stacks.ts";
+import { excuseOf, isNew, type Stood, standingWord } from "../standing.ts";
 import {
+  adviceText,
+  counted,
   functionOf,
   grouped,
   listText,
@@ -17,19 +22,22 @@ import {
 } from "../words.ts";
 import { graphSvg } from "./graph-svg.ts";
 import { lanesSvg } from "./lanes-svg.ts";
+import { ledgerView } from "./ledger-view.ts";
 import { breakable, html, type Markup } from "./markup.ts";
 
 /** The entry of a finding in the list on the left. */
-export function findingEntry(finding: Finding, id: string): Markup {
+export function findingEntry({ finding, standing }: Stood, id: string): Markup {
+  const word = standingWord(standing);
   const search = [
     finding.title,
     finding.rule,
     listText(finding),
     finding.fingerprint,
+    word,
     ...finding.accesses.map(accessWords),
   ];
-  return html`<li><a class="entry ${finding.severity}" href="#${id}" data-finding="${id}" data-severity="${finding.severity}" data-search="${search.join(" ").toLowerCase()}">
-<span class="rule">${ruleWord(finding.rule)}</span><span class="times">${grouped(finding.count)}×</span>
+  return html`<li><a class="entry ${finding.severity}" href="#${id}" data-finding="${id}" data-severity="${finding.severity}" data-new="${isNew(standing) ? 1 : 0}" data-search="${search.join(" ").toLowerCase()}">
+<span class="rule">${ruleWord(finding.rule)}</span><span class="times">${word !== "" && html`<span class="chip standing">${word}</span> `}${grouped(finding.count)}×</span>
 <span class="about">${listText(finding) || ruleTitle(finding.rule)}</span>
 <span class="sides">${sidesText(finding)}</span></a></li>`;
 }
@@ -52,31 +60,40 @@ function sidesText(finding: Finding): Markup[] {
 
 /** The finding in full. */
 export function findingView(
-  finding: Finding,
-  material: FindingMaterial | null,
-  facts: RunFacts,
+  { finding, standing, index }: Stood,
+  { material: all, facts, stacks }: TraceReport,
   id: string,
 ): Markup {
+  const material = all[index] ?? null;
+  const excuse = excuseOf(standing);
   const seen = finding.count > 1 ? `seen ${grouped(finding.count)} times` : "seen once";
   return html`<article class="finding ${finding.severity}" id="${id}" tabindex="-1" aria-labelledby="${id}-head">
 <h3 id="${id}-head"><span class="chip ${finding.severity}">${ruleWord(finding.rule)}</span> ${finding.title}</h3>
 <p class="meta">${listText(finding)}${listText(finding) !== "" && " · "}${seen} · <code>${finding.fingerprint}</code></p>
-${finding.accesses.length > 0 && html`<div class="accesses">${finding.accesses.map(accessCard)}</div>`}
+${finding.accesses.length > 0 && html`<div class="accesses">${finding.accesses.map((access, side) => accessCard(access, side, material?.graphs[side] ?? null, stacks))}</div>`}
 <dl class="verdict">
+${excuse !== "" && html`<div><dt>Not new</dt><dd>${excuse}</dd></div>`}
 ${finding.why !== "" && html`<div><dt>Why</dt><dd>${finding.why}</dd></div>`}
-${finding.advice !== null && html`<div class="fix"><dt>What would cover it</dt><dd>${finding.advice.text}</dd></div>`}
+${finding.advice !== null && html`<div class="fix"><dt>What would cover it</dt><dd>${adviceText(finding.advice)}</dd></div>`}
 <div><dt>See it again</dt><dd><code class="command">${facts.replayCommand}</code><button type="button" class="copy" data-copy="${facts.replayCommand}">Copy</button></dd></div>
 </dl>
 ${material?.lanes != null && lanesFigure(finding, material, id)}
+${material?.lanes != null && ledgerView(finding, material.lanes)}
 <div class="pair">
-${material?.graph != null && graphFigure(finding, material, id)}
+${material !== null && graphFigures(finding, material, id)}
 ${storyFigure(finding, flowOf(finding, material))}
 </div>
 </article>`;
 }
 
-function accessCard(access: Access, index: number): Markup {
+function accessCard(
+  access: Access,
+  index: number,
+  graph: GraphPicture | null,
+  stacks: Stacks | undefined,
+): Markup {
   const { site, operations, sectionsOpen } = access;
+  const path = graph === null ? [] : pathTo(graph);
   return html`<section class="access-card ${access.what}">
 <h4><span class="badge-number">${index + 1}</span> ${access.what} <code>${functionOf(site)}</code></h4>
 <p class="place"><code>${placeOf(site)}</code></p>
@@ -84,8 +101,18 @@ function accessCard(access: Access, index: number): Markup {
 ${access.detail !== "" && html`<dt>does</dt><dd>${access.detail}</dd>`}
 ${operations.length > 0 && html`<dt>within</dt><dd>${operations.map((operation, i) => html`${i > 0 && html`<span class="arrow"> ‹ </span>`}<code title="${placeOf(operation)}">${operationText(operation)}</code>`)}</dd>`}
 <dt>drains</dt><dd>${sectionsOpen.length === 0 ? "no drained section holds the node" : sectionsOpen.map((section) => html`<span class="line">${sectionText(section)}</span>`)}</dd>
+${path.length > 1 && html`<dt>path</dt><dd>${path.join(" › ")}</dd>`}
 <dt>event</dt><dd>${grouped(access.event)}</dd></dl>
-</section>`;
+${stackView(stacks?.get(access.event) ?? [])}</section>`;
+}
+
+/** The functions that were running, folded. */
+function stackView(frames: readonly StackFrame[]): Markup | null {
+  if (frames.length === 0) return null;
+  return html`<details class="stack"><summary>Stack of ${counted(frames.length, "function")}</summary><ol>${frames.map(
+    (frame) =>
+      html`<li><code>${frame.function}</code> <span class="small-note">${frame.file}:${frame.line}</span></li>`,
+  )}</ol></details>`;
 }
 
 function lanesFigure(finding: Finding, material: FindingMaterial, id: string): Markup | null {
@@ -95,12 +122,36 @@ function lanesFigure(finding: Finding, material: FindingMaterial, id: string): M
 <div class="scroll lane-scroll" tabindex="0" role="region" aria-label="Lanes">${lanesSvg(finding, material.lanes, `${id}-lanes`)}</div></figure>`;
 }
 
-function graphFigure(finding: Finding, material: FindingMaterial, id: string): Markup | null {
-  const { graph } = material;
-  if (graph === null) return null;
+/** The graph at each access; once where it is the same at both. */
+function graphFigures(finding: Finding, { graphs }: FindingMaterial, id: string): Markup {
+  const drawn = graphs.flatMap((graph, index) => (graph === null ? [] : [{ graph, index }]));
+  const isSame = drawn.length === 2 && looksOf(drawn[0]?.graph) === looksOf(drawn[1]?.graph);
+  const shown = isSame ? drawn.slice(-1) : drawn;
+  return html`${shown.map(({ graph, index }) => graphFigure(finding, graph, `${id}-graph${index}`, isSame ? null : index))}`;
+}
+
+/** What of a picture can be seen to differ. */
+function looksOf(graph: GraphPicture | undefined): string {
+  return JSON.stringify([graph?.vertices, graph?.edges]);
+}
+
+function graphFigure(
+  finding: Finding,
+  graph: GraphPicture,
+  id: string,
+  access: number | null,
+): Markup {
   const left = graph.leftOut > 0 ? ` ${graph.leftOut} more nodes are not drawn.` : "";
-  return html`<figure class="graph-figure"><figcaption>The graph around event ${grouped(graph.event)}, what it edits marked.${left}</figcaption>
-<div class="scroll" tabindex="0" role="region" aria-label="Graph">${graphSvg(finding, graph, `${id}-graph`)}</div></figure>`;
+  const changes = graph.edges.some(({ change }) => change !== "none")
+    ? ", what it edits marked"
+    : "";
+  const what = finding.accesses[access ?? -1]?.what;
+  const head =
+    what === undefined || access === null
+      ? html`The graph around event ${grouped(graph.event)}${changes}.`
+      : html`<span class="badge-number">${access + 1}</span> The graph at the ${what}, event ${grouped(graph.event)}${changes}.`;
+  return html`<figure class="graph-figure"><figcaption>${head}${left}</figcaption>
+<div class="scroll" tabindex="0" role="region" aria-label="Graph">${graphSvg(finding, graph, id)}</div></figure>`;
 }
 
 /** The story: a column for each context that takes part, time downwards. */

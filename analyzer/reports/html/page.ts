@@ -6,6 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Report, RunFacts, TraceReport } from "../report.ts";
+import { stood } from "../standing.ts";
 import { counted, grouped, ruleCount, ruleCounts } from "../words.ts";
 import { coverageView } from "./coverage-view.ts";
 import { findingEntry, findingView } from "./finding-view.ts";
@@ -34,7 +35,7 @@ export function htmlReport(report: Report): string {
 <header class="top"><h1>quiesce <span>race report</span></h1>
 <div class="tools"><button type="button" id="theme">Dark or light</button><button type="button" id="keys" aria-expanded="false" aria-controls="help">Keys</button></div></header>
 <div id="help" hidden><p><kbd>j</kbd> <kbd>k</kbd> next and previous finding · <kbd>/</kbd> filter · <kbd>f</kbd> findings · <kbd>c</kbd> coverage · <kbd>1</kbd>…<kbd>9</kbd> run · <kbd>?</kbd> these keys</p></div>
-<nav class="runs" aria-label="Runs">${report.traces.map(runCard)}</nav>
+${remarksView(report)}<nav class="runs" aria-label="Runs">${report.traces.map(runCard)}</nav>
 <main id="main">${report.traces.map(runView)}</main>
 <footer>${report.tool.name} ${report.tool.version}. This page is one file and sends nothing.</footer>
 <script>${new Markup(SCRIPT)}</script></body></html>
@@ -50,6 +51,18 @@ function titleOf(report: Report): string {
   return `quiesce: ${counted(findings, "finding")} in ${report.traces.map(({ facts }) => facts.trace).join(", ")}`;
 }
 
+/** What there is to say of baseline and suppressions. */
+function remarksView({ triage }: Report): Markup | null {
+  if (triage === undefined) return null;
+  const gone = triage.absent.length;
+  const absent =
+    gone === 0 ? [] : [`${counted(gone, "finding")} of the baseline did not occur any more.`];
+  const lines = [...triage.remarks, ...absent];
+  return lines.length === 0
+    ? null
+    : html`<div class="remarks">${lines.map((line) => html`<p class="note">${line}</p>`)}</div>`;
+}
+
 function runCard({ facts, result }: TraceReport, index: number): Markup {
   const counts = [...ruleCounts(result.findings)].map(([rule, count]) => {
     const severity = result.findings.find((finding) => finding.rule === rule)?.severity ?? "note";
@@ -60,7 +73,8 @@ function runCard({ facts, result }: TraceReport, index: number): Markup {
 <span class="chips">${counts.length > 0 ? counts : html`<span class="chip good">no findings</span>`}</span></a>`;
 }
 
-function runView({ facts, result, material }: TraceReport, run: number): Markup {
+function runView(trace: TraceReport, run: number): Markup {
+  const { facts, result } = trace;
   const id = (index: number) => `r${run}-f${index}`;
   const { findings } = result;
   return html`<section class="run-view" id="run-${run}" data-run="${run}" aria-label="${facts.label || facts.trace}">
@@ -71,13 +85,14 @@ ${factsView(facts, result)}
 <span class="severities">${(["error", "warning", "note"] as const).map((severity) => {
     return html`<label><input type="checkbox" class="filter-severity" value="${severity}" checked> ${severity}s</label>`;
   })}</span>
+${trace.standings !== undefined && html`<label class="only-new"><input type="checkbox" class="filter-new"> only new</label>`}
 <label class="only-bad" hidden><input type="checkbox" class="filter-bad"> only what luck or nothing orders</label></div>
 <div class="panel findings" id="run-${run}-findings" data-panel="findings">
 ${
   findings.length === 0
     ? nothingFound(result)
-    : html`<nav class="list" aria-label="Findings"><ul>${findings.map((finding, index) => findingEntry(finding, id(index)))}</ul><p class="no-match" hidden>No finding matches the filter.</p></nav>
-<div class="details">${findings.map((finding, index) => findingView(finding, material[index] ?? null, facts, id(index)))}</div>`
+    : html`<nav class="list" aria-label="Findings"><ul>${stood(trace).map((one) => findingEntry(one, id(one.index)))}</ul><p class="no-match" hidden>No finding matches the filter.</p></nav>
+<div class="details">${stood(trace).map((one) => findingView(one, trace, id(one.index)))}</div>`
 }</div>
 <div class="panel" id="run-${run}-coverage" data-panel="coverage"><h2>Coverage</h2>${coverageView(result.coverage)}</div>
 </section>`;

@@ -33,7 +33,7 @@ function show() {
   mark(all(".entry"), (entry) => entry === chosen);
   mark(all(".finding"), (finding) => chosen !== undefined && finding.id === chosen.dataset.finding);
   current = chosen === undefined ? null : chosen.dataset.finding;
-  for (const box of all(".severities")) box.hidden = tab !== "findings";
+  for (const box of all(".severities, .only-new")) box.hidden = tab !== "findings";
   for (const box of all(".only-bad")) box.hidden = tab !== "coverage";
   for (const lanes of all(".finding.current .lanes")) centre(lanes);
 }
@@ -76,8 +76,10 @@ function filter(view) {
   const words = one(".filter-text", view).value.toLowerCase().split(/\\s+/).filter((word) => word !== "");
   const severities = new Set(all(".filter-severity", view).filter((box) => box.checked).map((box) => box.value));
   const has = (element) => words.every((word) => element.dataset.search.includes(word));
+  const onlyNew = one(".filter-new", view)?.checked === true;
   for (const entry of all(".entry", view)) {
-    entry.parentElement.hidden = !(severities.has(entry.dataset.severity) && has(entry));
+    const fits = severities.has(entry.dataset.severity) && (!onlyNew || entry.dataset.new === "1");
+    entry.parentElement.hidden = !(fits && has(entry));
   }
   const onlyBad = one(".filter-bad", view).checked;
   for (const row of all("tr[data-search]", view)) row.hidden = !has(row) || (onlyBad && row.dataset.bad === "0");

@@ -30,7 +30,7 @@ h1 { font-size: 19px; margin: 0; letter-spacing: -.01em; } h1 span { color: var(
 h2 { font-size: 16px; margin: 4px 0 6px; }
 button { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 3px 10px; cursor: pointer; }
 button:hover { border-color: var(--soft); }
-.tools { display: flex; gap: 8px; } html:not(.js) .tools, html:not(.js) .filter, html:not(.js) .severities, html:not(.js) .copy { display: none; }
+.tools { display: flex; gap: 8px; } html:not(.js) .tools, html:not(.js) .filter, html:not(.js) .severities, html:not(.js) .only-new, html:not(.js) .copy { display: none; }
 #help { padding: 0 24px; color: var(--soft); }
 .runs { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 12px; padding: 6px 24px 14px; }
 .run { display: block; text-decoration: none; background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px; }
@@ -107,6 +107,9 @@ table { border-collapse: collapse; width: 100%; } th { text-align: left; font-we
 .coverage-scroll { max-height: calc(100vh - 40px); } .coverage th { white-space: nowrap; } .number { text-align: right; font-variant-numeric: tabular-nums; } .small-note { color: var(--soft); font-size: 12px; } td.warn { color: var(--luck); font-weight: 600; } td.bad { color: var(--bad); font-weight: 600; }
 .outcome rect.drained, .key.drained { fill: var(--drain); } .outcome rect.ordered { fill: var(--read); } .outcome rect.luck { fill: var(--luck); } .outcome rect.uncovered { fill: var(--bad); } .outcome { border-radius: 3px; margin: 5px 0 2px; background: var(--shade); }
 .key.ordered { background: var(--read); } .key.luck { background: var(--luck); } .key.uncovered { background: var(--bad); }
+.ledger td { font-size: 13px; } .ledger tr:not(.holds) td { color: var(--soft); } .ledger .state.drained { color: var(--drain); font-weight: 600; } .ledger .state.waiting { color: var(--luck); }
+.stack { margin-top: 6px; font-size: 13px; } .stack summary { cursor: pointer; color: var(--soft); } .stack ol { margin: 4px 0 0; padding-left: 24px; } .stack li { overflow-wrap: anywhere; }
+.remarks { padding: 0 24px; } .remarks .note { margin: 0 0 6px; } .chip.standing { font-weight: 400; }
 .clean { padding: 40px 0; grid-column: 1 / -1; text-align: center; color: var(--soft); } .big { font-size: 24px; color: var(--drain); margin: 0; }
 footer { color: var(--soft); font-size: 12px; padding: 18px 24px; }
 @media (max-width: 880px) { .panel.findings { grid-template-columns: minmax(0, 1fr); } .list { position: static; max-height: 300px; } }

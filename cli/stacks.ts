@@ -1,0 +1,133 @@
+// Call stacks from replay (design D10): a recording is run again up to the accesses that a report is about, and at each of
+// them the functions are noted that are running.
+//
+// A coroutine is a generator: resuming it walks down its `yield*` chain, so that the stack of the JavaScript engine holds all
+// of its functions, those of the thread that entered it, and every nested poll in between. Places are those of the source: what
+// was built has maps beside it, and tests run on the source itself.
+
+import { existsSync, readFileSync } from "node:fs";
+import { SourceMap } from "node:module";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { StackFrame, Stacks } from "#analyzer/reports";
+import { must } from "#core/base";
+import { ProbeBase } from "#core/probe";
+import { worldBuilder } from "#explorer";
+import { replayTrace } from "#replay";
+import type { TraceReader } from "#traces";
+import { findRecordedScenario } from "./find-scenario.ts";
+
+/** Stacks at `events` (ascending) of the trace at `path`; those that the replay did not reach are missing. */
+export async function stacksAt(
+  path: string,
+  reader: TraceReader,
+  events: readonly number[],
+): Promise<Stacks> {
+  const found = await findRecordedScenario(reader.header, path);
+  const probe = new StackProbe(events);
+  const limit = Error.stackTraceLimit;
+  try {
+    Error.stackTraceLimit = FRAMES_MAX;
+    replayTrace(reader, { buildWorld: worldBuilder(() => found.scenario), recorder: probe });
+  } catch (error) {
+    // Once the last stack is there the run is of no more interest, and a replay that fails is the business of `replay`.
+    if (!probe.done) throw error;
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+  return new Map([...probe.texts].map(([event, text]) => [event, framesOf(text)]));
+}
+
+/** Frames that the engine keeps: a request is a dozen functions deep, each of them two frames, and polls nest. */
+const FRAMES_MAX = 200;
+
+/** Thrown at the last event of interest, so that the replay ends there. */
+class LastStack extends Error {
+  override readonly name = "LastStack";
+}
+
+/** Counts events, and notes the stack at some of them. */
+class StackProbe extends ProbeBase {
+  readonly texts = new Map<number, string>();
+  readonly #events: readonly number[];
+  #next = 0;
+  #count = 0;
+
+  constructor(events: readonly number[]) {
+    super();
+    this.#events = events;
+  }
+
+  /** Every stack was noted. */
+  get done(): boolean {
+    return this.#next === this.#events.length;
+  }
+
+  override emit(): void {
+    if (this.#count++ === this.#events[this.#next]) this.#note();
+  }
+
+  override emitWide(): void {
+    this.emit();
+  }
+
+  #note(): void {
+    const event = must(this.#events[this.#next], "an event is due");
+    this.texts.set(event, new Error("stack").stack ?? "");
+    this.#next++;
+    if (this.done) throw new LastStack("the last stack was noted");
+  }
+}
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+/** The checkout: this file is in cli/ or in dist/cli/. */
+const ROOT = basename(dirname(HERE)) === "dist" ? dirname(dirname(HERE)) : dirname(HERE);
+/** What records, replays and turns the machine is no part of the run. */
+const NOT_OF_THE_RUN =
+  /^(?:cli|replay|tracer|tests|node_modules|core\/probe)\/|^core\/sched\/(?:machine|current)\.ts$/;
+
+/** The functions in the text of an error's stack, innermost first. */
+function framesOf(text: string): StackFrame[] {
+  return text.split("\n").flatMap((line) => {
+    const parts = /^\s+at (?:(.+) \()?(?:file:\/\/)?(\/[^()]*):(\d+):(\d+)\)?$/.exec(line);
+    if (parts === null) return [];
+    const [, name = "", file = "", row = "0", column = "0"] = parts;
+    const place = placeInSource(decodeURI(file), Number(row), Number(column));
+    if (NOT_OF_THE_RUN.test(place.file)) return [];
+    return [{ function: plainName(name), ...place }];
+  });
+}
+
+/** `bdrvCoFlush` for `bdrvCoFlush.next`, `main` for `Object.main`. */
+function plainName(name: string): string {
+  const plain = name
+    .replace(/^(?:async |new )/, "")
+    .replace(/\.next$/, "")
+    .replace(/^(?:Object|Module)\./, "");
+  return plain === "" || plain === "<anonymous>" ? "(anonymous)" : plain;
+}
+
+function placeInSource(file: string, line: number, column: number): { file: string; line: number } {
+  const map = file.endsWith(".js") ? mapOf(file) : null;
+  const entry = map?.findEntry(line - 1, column - 1);
+  if (entry === undefined || !("originalLine" in entry)) return { file: nameOf(file), line };
+  return { file: nameOf(join(dirname(file), entry.originalSource)), line: entry.originalLine + 1 };
+}
+
+/** Relative to the checkout; of a file elsewhere, a user's scenario, the name alone. */
+function nameOf(file: string): string {
+  const inside = relative(ROOT, file);
+  return inside.startsWith("..") ? basename(file) : inside.split(sep).join("/");
+}
+
+/** Maps are large and the same for every stack. */
+const maps = new Map<string, SourceMap | null>();
+
+function mapOf(file: string): SourceMap | null {
+  const known = maps.get(file);
+  if (known !== undefined) return known;
+  const path = `${file}.map`;
+  const map = existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, "utf8"))) : null;
+  maps.set(file, map);
+  return map;
+}
