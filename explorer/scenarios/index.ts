@@ -40,6 +40,7 @@ import patch07Held from "./patch-07-held.ts";
 import patch08 from "./patch-08.ts";
 import patch09 from "./patch-09.ts";
 import patch12 from "./patch-12.ts";
+import qcow2Chain from "./qcow2-chain.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
 import wrongPointer from "./wrong-pointer.ts";
@@ -84,6 +85,7 @@ export const SCENARIOS: readonly Scenario[] = [
   patch08,
   patch09,
   patch12,
+  qcow2Chain,
   setBacking,
   setBackingAbort,
   wrongPointer,
