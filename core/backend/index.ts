@@ -18,6 +18,7 @@ export {
   blkAll,
   type DeviceState,
 } from "./block-backend.ts";
+export { blkCoBlockStatusAbove } from "./block-status.ts";
 export { blkGetAioContext, blkSetAioContext, blkSetAllowAioContextChange } from "./context.ts";
 export {
   blkAttachDev,

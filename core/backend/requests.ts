@@ -241,15 +241,16 @@ function rootNow(blk: BlockBackend, siteId: SiteId): BdrvChild {
   return root;
 }
 
-/** The running coroutine begins a request of `blk`. */
-function blkReqBegin(blk: BlockBackend, type: number, offset: number, bytes: number): void {
+/** The running coroutine begins a request of `blk`. Common. */
+export function blkReqBegin(blk: BlockBackend, type: number, offset: number, bytes: number): void {
   assert(Number.isSafeInteger(offset), "offsets are whole numbers");
   assert(Number.isSafeInteger(bytes), "byte counts are whole numbers");
   blkIncInFlight(blk);
   machine.probe.emitWide(Ev.req_begin, offset, blk.id, type, bytes);
 }
 
-function blkReqEnd(blk: BlockBackend, type: number, ret: number): void {
+/** It ends with `ret`. Common. */
+export function blkReqEnd(blk: BlockBackend, type: number, ret: number): void {
   assert(Number.isInteger(ret), "a request returns a number");
   assert(ret <= 0, "a request returns 0 or a negated errno");
   machine.probe.emit(Ev.req_end, blk.id, type, ret);

@@ -4,6 +4,7 @@ import type { HostHandle } from "#core/base";
 import { CoQueue } from "#core/sched";
 import { NbdChannel } from "./channel.ts";
 import type { NbdExport } from "./export.ts";
+import type { MetaContext } from "./meta-context.ts";
 import type { NbdServer } from "./server.ts";
 
 /** C: NBDClient. Written by its own coroutines, which all run in one context at a time: main, then that of the export. */
@@ -13,6 +14,9 @@ export class NbdClient {
   /** What it asked for; null while it negotiates. */
   nbdExport: NbdExport | null = null;
   structuredReply = false;
+  /** What block status requests are answered with, and the export that the client chose them for. */
+  metaContexts: readonly MetaContext[] = [];
+  metaExport: NbdExport | null = null;
   /** Requests that are not answered yet, and the bytes of their buffers. */
   requests = 0;
   bytes = 0;

@@ -17,6 +17,7 @@ import {
 import type { NbdClient } from "./client.ts";
 import { exportFlags, type NbdExport } from "./export.ts";
 import { NBD_OPTIONS_MAX } from "./limits.ts";
+import { matchingContexts, parseMetaQuery } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 
 const SITE_FLAGS: SiteId = site("nbd_negotiate_options/flags");
@@ -93,6 +94,9 @@ function* answer(client: NbdClient, option: Option, zeroes: boolean): Co<Next> {
       return yield* refuse(client, type, nbd.NBD_REP_ERR_POLICY, "TLS not configured");
     case nbd.NBD_OPT_STRUCTURED_REPLY:
       return yield* structuredReply(client, option);
+    case nbd.NBD_OPT_LIST_META_CONTEXT:
+    case nbd.NBD_OPT_SET_META_CONTEXT:
+      return yield* metaContexts(client, option);
     default:
       return yield* refuse(client, type, nbd.NBD_REP_ERR_UNSUP, `Unsupported option ${type}`);
   }
@@ -108,8 +112,7 @@ function* openByName(client: NbdClient, data: MessageReader, zeroes: boolean): C
     .u16(flagsFor(client, found))
     .raw(new Uint8Array(zeroes ? ZEROES : 0));
   if (!(yield* channelWrite(client.channel, message.done()))) return "over";
-  client.nbdExport = found;
-  return "open";
+  return open(client, found);
 }
 
 /** nbd_negotiate_handle_list. */
@@ -136,6 +139,42 @@ function* structuredReply(client: NbdClient, { type, data }: Option): Co<Next> {
   }
   client.structuredReply = true;
   return yield* reply(client, type, nbd.NBD_REP_ACK);
+}
+
+/** nbd_negotiate_meta_queries: which contexts there are; those that are set are in force when the same export is opened. */
+function* metaContexts(client: NbdClient, { type, data }: Option): Co<Next> {
+  const isListing = type === nbd.NBD_OPT_LIST_META_CONTEXT;
+  if (!client.structuredReply) {
+    const why = `request option '${type}' when structured reply is not negotiated`;
+    return yield* refuse(client, type, nbd.NBD_REP_ERR_INVALID, why);
+  }
+  if (!isListing) client.metaContexts = [];
+  const query = parseMetaQuery(data);
+  if (query === null) return yield* unexpectedLength(client, type);
+  const found = client.server.exports.get(query.exportName);
+  if (found === undefined) {
+    const why = `export '${query.exportName}' not present`;
+    return yield* refuse(client, type, nbd.NBD_REP_ERR_UNKNOWN, why);
+  }
+  const contexts = matchingContexts(query.queries, isListing);
+  if (!isListing) {
+    client.metaContexts = contexts;
+    client.metaExport = found;
+  }
+  for (const { id, name } of contexts) {
+    const nameBytes = utf8(name);
+    const message = new MessageWriter(4 + nameBytes.length).u32(isListing ? 0 : id).raw(nameBytes);
+    const sent = yield* reply(client, type, nbd.NBD_REP_META_CONTEXT, message.done());
+    if (sent === "over") return sent;
+  }
+  return yield* reply(client, type, nbd.NBD_REP_ACK);
+}
+
+/** The client opens `found`: contexts that it chose for another export are not in force. */
+function open(client: NbdClient, found: NbdExport): Next {
+  if (client.metaExport !== found) client.metaContexts = [];
+  client.nbdExport = found;
+  return "open";
 }
 
 /** What INFO and GO ask: a name, and pieces of information by number. */
@@ -173,9 +212,7 @@ function* info(client: NbdClient, { type, data }: Option): Co<Next> {
     return yield* refuse(client, type, nbd.NBD_REP_ERR_BLOCK_SIZE_REQD, why);
   }
   const sent = yield* reply(client, type, nbd.NBD_REP_ACK);
-  if (sent === "over" || type === nbd.NBD_OPT_INFO) return sent;
-  client.nbdExport = found;
-  return "open";
+  return sent === "over" || type === nbd.NBD_OPT_INFO ? sent : open(client, found);
 }
 
 /** The pieces of information, as messages: the name only when asked for, sizes and flags always. */

@@ -48,6 +48,7 @@ import {
 import type { NbdClient } from "./client.ts";
 import type { NbdExport } from "./export.ts";
 import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX } from "./limits.ts";
+import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 
 const SITE_REQUEST: SiteId = site("nbd_receive_request");
@@ -160,6 +161,7 @@ function flagsOf(client: NbdClient, type: number): number {
   if (type === nbd.NBD_CMD_READ && client.structuredReply)
     return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_DF;
   if (type === nbd.NBD_CMD_WRITE_ZEROES) return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_NO_HOLE;
+  if (type === nbd.NBD_CMD_BLOCK_STATUS) return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_REQ_ONE;
   return nbd.NBD_CMD_FLAG_FUA;
 }
 
@@ -213,6 +215,9 @@ function* handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co
       yield* sendResult(client, request.cookie, ret, "caching data failed");
       return;
     }
+    case nbd.NBD_CMD_BLOCK_STATUS:
+      yield* blockStatus(client, blk, request);
+      return;
     default:
       yield* sendError(client, request.cookie, EINVAL, `invalid request type (${type}) received`);
   }
@@ -249,6 +254,32 @@ function chunkFor({ cookie, from, length }: NbdRequest): Uint8Array {
   const head = chunkHead(cookie, nbd.NBD_REPLY_FLAG_DONE, type, payload);
   if (length === 0) return head;
   return new MessageWriter(head.length + 8).raw(head).u64(BigInt(from)).done();
+}
+
+/** nbd_co_send_block_status: one chunk a context that the client chose. */
+function* blockStatus(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest): Co<void> {
+  const { cookie, from, length, flags } = request;
+  const contexts = client.metaContexts;
+  if (length === 0 || contexts.length === 0) {
+    const why = length === 0 ? "need non-zero length" : "CMD_BLOCK_STATUS not negotiated";
+    yield* sendError(client, cookie, EINVAL, why);
+    return;
+  }
+  const one = (flags & nbd.NBD_CMD_FLAG_REQ_ONE) !== 0;
+  for (const [index, context] of contexts.entries()) {
+    const extents = yield* extentsOf(blk, context, { offset: from, length, one });
+    if (typeof extents === "number") {
+      yield* sendError(client, cookie, -extents, "can't get block status");
+      return;
+    }
+    const done = index === contexts.length - 1 ? nbd.NBD_REPLY_FLAG_DONE : 0;
+    const payload = 4 + 8 * extents.length;
+    const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + payload)
+      .raw(chunkHead(cookie, done, nbd.NBD_REPLY_TYPE_BLOCK_STATUS, payload))
+      .u32(context.id);
+    for (const extent of extents) message.u32(extent.length).u32(extent.flags);
+    if (!(yield* channelWrite(client.channel, message.done()))) return;
+  }
 }
 
 /** Read what lies there, for the sake of the caches below, and forget it. */

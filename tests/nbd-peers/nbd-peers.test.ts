@@ -66,6 +66,16 @@ describe.skipIf(!haveTools("nbdinfo", "nbdcopy"))("libnbd", () => {
     await endsWell(live);
   });
 
+  it("maps what is data and what is a hole", async () => {
+    const live = await server(new Uint8Array(MIB));
+    const map = await tool("nbdinfo", "--map", "--json", live.uri);
+    const extents = JSON.parse(map.stdout) as { offset: number; length: number }[];
+    expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(MIB);
+    const depth = await tool("nbdinfo", "--map=qemu:allocation-depth", "--json", live.uri);
+    expect(JSON.parse(depth.stdout)[0]).toMatchObject({ offset: 0, type: 1 });
+    await endsWell(live);
+  });
+
   it("copies an image out and in, over several connections", async () => {
     const contents = randomBytes(3 * MIB);
     const live = await server(contents);
