@@ -42,6 +42,8 @@ import { JobSleepRule } from "./passes/job-sleep.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
+import { judgesOf } from "./policies/index.ts";
+import type { PolicyJudge } from "./policies/policy.ts";
 
 /** Frequent kinds that say nothing here; who ran them matters all the same. */
 const IGNORED = [
@@ -108,6 +110,7 @@ export class Analysis {
   readonly #drainRules: DrainRules;
   readonly #requestRule: RequestRule;
   readonly #passes: readonly Pass[];
+  readonly #judges: readonly PolicyJudge[];
   readonly #listeners = new Listeners();
   /** Rules that look at main's reads. */
   readonly #mainReaders: readonly Pass[];
@@ -150,6 +153,7 @@ export class Analysis {
     this.#verdicts = new VerdictRules(context);
     this.#drainRules = new DrainRules(context);
     this.#requestRule = new RequestRule(context);
+    this.#judges = judgesOf(options.policies ?? [], context);
     this.#passes = [
       new EditRules(context),
       new IterationRule(context),
@@ -157,6 +161,7 @@ export class Analysis {
       this.#drainRules,
       this.#verdicts,
       ...interleavingRules(context),
+      ...this.#judges,
     ];
     this.#mainReaders = this.#passes.filter(({ mainRead }) => mainRead !== undefined);
     const listeners = this.#listeners;
@@ -248,6 +253,7 @@ export class Analysis {
       operations: this.#operations,
       rows: this.#tally.rows(),
       drafts: this.#drafts,
+      judges: this.#judges,
       sites,
       strings,
     });
@@ -363,6 +369,14 @@ export class Analysis {
         return true;
       case 47: // lock_release
         accidents.lockRelease(a, c);
+        return true;
+      case 74: // graph_rdlock
+      case 76: // graph_wrlock
+        accidents.graphLock(kind === 76);
+        return true;
+      case 75: // graph_rdunlock
+      case 77: // graph_wrunlock
+        accidents.graphUnlock(kind === 77);
         return true;
       default:
         return false;

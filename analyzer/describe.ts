@@ -2,7 +2,7 @@
 
 import { DRAIN_KINDS } from "#core/probe";
 import type { RowDraft } from "./conflicts/tally.ts";
-import type { Drafts, FindingDraft } from "./drafts.ts";
+import type { Drafts, FindingDraft, Why } from "./drafts.ts";
 import {
   type AnalysisResult,
   type CoverageRow,
@@ -10,11 +10,13 @@ import {
   fingerprintOf,
   type LuckyEdge,
   NO_SITE,
+  type PolicyJudgement,
   type Site,
 } from "./findings.ts";
 import type { Graph } from "./model/graph.ts";
 import type { Operations } from "./model/operations.ts";
 import { Names } from "./names.ts";
+import { type PolicyJudge, rulesOf } from "./policies/policy.ts";
 import { RULE_IDS, RULES, severityRank } from "./rules.ts";
 import { adviceOf, titleOf, whyOf } from "./sentences.ts";
 
@@ -27,6 +29,7 @@ export interface Gathered {
   readonly operations: Operations;
   readonly rows: readonly RowDraft[];
   readonly drafts: Drafts;
+  readonly judges: readonly PolicyJudge[];
   readonly sites: readonly Site[];
   readonly strings: readonly string[];
 }
@@ -34,7 +37,8 @@ export interface Gathered {
 /** The result as reports read it. */
 export function describeResult(gathered: Gathered): AnalysisResult {
   const names = new Names(gathered.sites, gathered.strings, gathered.graph, gathered.operations);
-  const findings = chosenDrafts(gathered.drafts).map((draft) => findingOf(draft, names));
+  const chosen = chosenDrafts(gathered.drafts);
+  const findings = chosen.map((draft) => findingOf(draft, names));
   const notes: string[] = [];
   if (!gathered.complete) {
     notes.push(
@@ -50,7 +54,21 @@ export function describeResult(gathered: Gathered): AnalysisResult {
     complete: gathered.complete,
     runStatus: gathered.status,
     notes,
+    policies: gathered.judges.map((judge) => judgementOf(judge, chosen, names)),
   };
+}
+
+/** By a policy: what it keeps of the ordinary rules, and what broke its own demands if the trace can be judged by it. */
+function judgementOf(
+  judge: PolicyJudge,
+  ordinary: readonly FindingDraft[],
+  names: Names,
+): PolicyJudgement {
+  const silence = judge.silence();
+  const own = judge.drafts === null || silence !== "" ? [] : chosenDrafts(judge.drafts);
+  const drafts = [...ordinary.filter((draft) => judge.keeps(draft.rule, draft.list)), ...own];
+  const findings = drafts.map((draft) => findingOf(draft, names)).sort(byContract);
+  return { policy: judge.id, silence, rules: rulesOf(judge), findings };
 }
 
 /**
@@ -112,16 +130,19 @@ function findingOf(draft: FindingDraft, names: Names): Finding {
     fingerprint: fingerprintOf(
       draft.rule,
       list,
-      sides.length > 0 && draft.why.code !== "told" ? sides : [identityOf(draft, names)],
+      sides.length > 0 && !hasIdentity(draft.why) ? sides : [identityOf(draft, names)],
     ),
   };
+}
+
+/** Whether the rule says itself what makes a finding the same one again; otherwise its accesses do, if there are any. */
+function hasIdentity(why: Why): boolean {
+  return why.code === "told" && why.told.identity !== undefined;
 }
 
 /** What makes a finding without accesses the same one again. */
 function identityOf({ why }: FindingDraft, names: Names): readonly string[] {
   switch (why.code) {
-    case "told":
-      return why.told.identity(names);
     case "section":
     case "request":
     case "sleep":
@@ -131,6 +152,8 @@ function identityOf({ why }: FindingDraft, names: Names): readonly string[] {
     case "thread":
     case "home":
       return [names.site(why.site).name];
+    case "told":
+      return [...(why.told.identity?.(names) ?? [])];
     case "stuck":
       return why.frames.map(({ site }) => names.site(site).name);
     default:

@@ -34,8 +34,8 @@ export interface AccessDraft {
 export interface Told {
   title(names: Names): string;
   why(names: Names): string;
-  /** What makes it the same finding again: names, no numbers. */
-  identity(names: Names): readonly string[];
+  /** What makes it the same finding again: names, no numbers. Without it, its accesses do. */
+  identity?(names: Names): readonly string[];
 }
 
 /** Why no drain covers a pair, or what is wrong with an edit; parameters of the sentence. */

@@ -5,6 +5,7 @@
 // editor. The same trace always gives the same result.
 
 import type { Site } from "#core/probe";
+import type { PolicyId } from "./policies/policy.ts";
 import type { RuleId, Severity } from "./rules.ts";
 
 export type { Site };
@@ -131,6 +132,16 @@ export interface CoverageRow {
   readonly uncovered: number;
 }
 
+/** What a policy says of the trace. */
+export interface PolicyJudgement {
+  readonly policy: PolicyId;
+  /** Why the trace cannot be judged by it, one sentence; "" when it can. Then `findings` are those that no policy forgives. */
+  readonly silence: string;
+  /** The rules that are in force by it. */
+  readonly rules: readonly RuleId[];
+  readonly findings: readonly Finding[];
+}
+
 /** What `analyze` returns. */
 export interface AnalysisResult {
   /** Events that were analysed. */
@@ -143,6 +154,8 @@ export interface AnalysisResult {
   readonly runStatus: "ok" | "assertion" | "deadlock" | "limit" | null;
   /** Remarks for people, one sentence each: what could not be judged. */
   readonly notes: readonly string[];
+  /** The policies that were asked for (AnalyzeOptions), in that order. */
+  readonly policies?: readonly PolicyJudgement[];
 }
 
 /** Site used where there is none. */

@@ -3,6 +3,7 @@
 
 import type { EventBatch, Site } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
+import type { PolicyId } from "./policies/policy.ts";
 
 /** A trace as the analyzer sees it. `strings` may still grow while `batches` are read: it is looked at when the last one is done. */
 export interface TraceInput {
@@ -19,4 +20,6 @@ export interface AnalyzeOptions {
   readonly orders?: "both" | "sanctioned";
   /** Kinds of edges to leave out: shows which of them a verdict rests on. */
   readonly disableEdges?: ReadonlySet<EdgeKind>;
+  /** Policies to judge by as well; the result has a judgement of each. By default none: the findings are those of P1. */
+  readonly policies?: readonly PolicyId[];
 }

@@ -180,6 +180,7 @@ export class Names {
     const id = labelId(label);
     if (kind === "same thread") return { kind, name: this.ctx(id) };
     if (kind !== "lock") return { kind, name: "" };
+    if (id === 0) return { kind, name: "graph lock" };
     const lock = this.#graph.lockNames.get(id);
     return {
       kind,

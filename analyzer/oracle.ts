@@ -5,6 +5,7 @@
 import { assert } from "#core/base";
 import { Ev, type EventBatch, Klass, List, Owner, WORLD_CTX } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
+import { isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
 import { Reach, Reachability } from "./oracle-reach.ts";
 
 /** How a pair came out. */
@@ -392,8 +393,20 @@ class Oracle {
         ...this.#last(i, (e) => e.kind === Ev.lock_release && e.args[0] === id && e.args[2] === 0),
       );
     }
+    if (on("lock")) preds.push(...this.#graphLockPreds(i));
     preds.push(...this.#unsanctionedReads(i));
     return preds;
+  }
+
+  /** The graph lock: a reader comes after the writers' releases, a writer after everybody's. */
+  #graphLockPreds(i: number): number[] {
+    const { kind } = this.#event(i);
+    if (kind !== Ev.graph_rdlock && kind !== Ev.graph_wrlock) return [];
+    return this.#all(
+      i,
+      (e) =>
+        e.kind === Ev.graph_wrunlock || (e.kind === Ev.graph_rdunlock && kind === Ev.graph_wrlock),
+    );
   }
 
   /** A counter or gate that reads zero without the condition of D9's table still comes after what lowered it. */
@@ -477,23 +490,4 @@ class Oracle {
     for (let j = 0; j < i; j++) if (matches(this.#event(j))) found.push(j);
     return found;
   }
-}
-
-function isRead(kind: number): boolean {
-  return kind === Ev.list_read;
-}
-
-function isEdit(kind: number): boolean {
-  return kind === Ev.list_insert || kind === Ev.list_remove || kind === Ev.list_set;
-}
-
-/** What ends an external handler's admission, or begins one. */
-function isDispatch(kind: number): boolean {
-  return (
-    kind === Ev.bh_run ||
-    kind === Ev.bh_done ||
-    kind === Ev.fd_run ||
-    kind === Ev.io_done ||
-    kind === Ev.timer_run
-  );
 }

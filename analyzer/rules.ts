@@ -78,6 +78,56 @@ export const RULES = {
     title: "Covered by luck",
     help: "A read and an edit of a list are ordered, but only by an accident that no protocol promises (the same thread, a lock meant for something else, a bottom half): another schedule, or more iothreads, would make it a race. Put the suggested drained section around the edit.",
   },
+  "read-without-context-lock": {
+    severity: "error",
+    title: "Read without the AioContext lock (P0)",
+    help: "By policy P0 a list is read under the AioContext lock of its owner's home; this read was made without. Take the lock of that context around the read, or run it where the owner is at home.",
+  },
+  "edit-without-context-lock": {
+    severity: "error",
+    title: "Edit without the AioContext lock (P0)",
+    help: "By policy P0 a list is edited under the AioContext lock of its owner's home; this edit was made without. Call aio_context_acquire on that context before the operation.",
+  },
+  "parents-read-off-main": {
+    severity: "error",
+    title: "Parents read off the main context (P2)",
+    help: "By policy P2 the list parents is global state that only the main context may look at; this read was made elsewhere. Move it to the main context, or keep what it looks for where I/O can see it.",
+  },
+  "edits-not-exclusive": {
+    severity: "error",
+    title: "Two operations edit the graph at once (P2)",
+    help: "By policy P2 operations that edit the graph exclude one another; one made an edit between the begin and the end of another that edits too. A drain does not keep operations apart: queue them.",
+  },
+  "edge-not-quiesced": {
+    severity: "error",
+    title: "Edge moved without having quiesced its parent (P3)",
+    help: "By policy P3 an edge is pointed at a node only while it has quiesced its parent; this one had not. Begin a drained section of the parent, or of the node that the edge comes from, before the move.",
+  },
+  "child-not-quiesced": {
+    severity: "error",
+    title: "Edge moved to a node that is not quiesced (P3)",
+    help: "By policy P3 the node that an edge is pointed at is quiesced; this one was not, so the move itself would let the parent go. Begin a drained section of the new child before the move.",
+  },
+  "read-without-graph-lock": {
+    severity: "error",
+    title: "Read without the graph lock (P4)",
+    help: "By policy P4 a list is read under the graph lock or in the main context; this read was made without. Take the lock for reading (GRAPH_RDLOCK_GUARD) in the coroutine that reads, or in its request.",
+  },
+  "edit-without-graph-lock": {
+    severity: "error",
+    title: "Edit without the graph lock for writing (P4)",
+    help: "By policy P4 a list is edited under the graph lock for writing; this edit was made without. Call bdrv_graph_wrlock before the edit, and bdrv_graph_wrunlock after it.",
+  },
+  "graph-lock-broken": {
+    severity: "error",
+    title: "Graph lock broken (P4)",
+    help: "The graph lock had a reader and a writer at once, or two writers, or was released by who did not hold it: it protects nothing. Pair every taking with its release, in one coroutine.",
+  },
+  "drain-under-graph-lock": {
+    severity: "error",
+    title: "Drain begun under the graph lock (P5)",
+    help: "By policy P5 no drained section begins while its beginner holds the graph lock: the drain waits for requests, and a request may wait for the lock. Begin the drain before the lock is taken.",
+  },
 } as const satisfies Readonly<Record<string, Rule>>;
 
 /** Identifier of a rule. */

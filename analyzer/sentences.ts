@@ -132,6 +132,7 @@ export function adviceOf(draft: AdviceDraft, names: Names): Advice {
   return { kind: draft.kind, node, around, text };
 }
 
-function capital(text: string): string {
+/** `text` with its first letter as a capital. */
+export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }

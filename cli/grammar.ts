@@ -90,6 +90,7 @@ function addReplay(program: Command, run: Run, terminal: Terminal): void {
 function addRaces(program: Command, run: Run, terminal: Terminal): void {
   const races = verb(program, "races", "find accesses that no drain covers", [
     "quiesce races demo.trace --coverage",
+    "quiesce races demo.trace --policy all",
     "quiesce races demo.trace --html report.html --sarif report.sarif",
     "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
   ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
@@ -102,9 +103,12 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
 
 function addRacesOutput(races: Command): void {
   const coverage = "also print, for each list and pair of functions, what orders their accesses";
+  const policy =
+    "what must protect the lists; `all` also prints a table of the six (docs/policies.md)";
   const artifact = "what --markdown calls the HTML report: the name of an artifact or an address";
   races
     .option("--coverage", coverage)
+    .addOption(choice("--policy <policy>", policy, ["P1", "P0", "P2", "P3", "P4", "P5", "all"]))
     .option("--details", "print the details of every finding, not only of the first")
     .option(
       "--stacks",

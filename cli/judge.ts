@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type AnalysisResult, analyze } from "#analyzer";
+import { type AnalysisResult, analyze, byPolicy, POLICY_IDS, type PolicyId } from "#analyzer";
 import {
   collectMaterial,
   type RunFacts,
@@ -31,12 +31,17 @@ export interface Judged {
 export interface JudgeOptions {
   /** Compute the digest, which pages and SARIF show. */
   readonly digest: boolean;
+  /** The policy to judge by, or "all": by P1, and beside that by each of them. By default P1. */
+  readonly policy?: PolicyChoice;
   /** Call stacks from replay: always, never, or where that takes about a second at most; default never. */
   readonly stacks?: "always" | "quick" | "never";
   readonly onProgress?: (what: string) => void;
   /** Sentences for the user, e.g. that the trace is replayed first. */
   readonly onRemark?: (sentence: string) => void;
 }
+
+/** What --policy says. */
+export type PolicyChoice = PolicyId | "all";
 
 /** Thrown when an inputs trace cannot be replayed to a full one. */
 export class ReplayDiverged extends Error {
@@ -130,7 +135,13 @@ function judgeFull(
 ): Judged {
   const { strings, header } = reader;
   options.onProgress?.(`Analysing ${path}`);
-  const result = analyze({ batches: reader.batches(), sites: header.sites, strings });
+  const { policy = "P1" } = options;
+  const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
+  const ordinary = analyze(
+    { batches: reader.batches(), sites: header.sites, strings },
+    { policies },
+  );
+  const result = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const incomplete = incompleteness(path, reader);
   const { material, digest } = lookAgain(path, reader, result, options);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };

@@ -8,6 +8,7 @@ import {
   findingsBody,
   githubAnnotations,
   jsonReport,
+  policiesText,
   type Report,
   standingOf,
   summaryText,
@@ -15,7 +16,7 @@ import {
 } from "#analyzer/reports";
 import { QuiesceError } from "#core/base";
 import { ExitCode, endingOf } from "./exit-codes.ts";
-import { type Judged, judge, ReplayDiverged } from "./judge.ts";
+import { type Judged, judge, type PolicyChoice, ReplayDiverged } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { readTriage, type TriageOptions } from "./races-triage.ts";
@@ -25,6 +26,7 @@ import { quiesceVersion } from "./version.ts";
 
 export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
+  readonly policy?: PolicyChoice;
   readonly details?: boolean;
   readonly json?: boolean;
   /** Call stacks from replay: true for always, false for never; by default where that is quick. */
@@ -93,6 +95,7 @@ async function judgeAll(
       const { html, sarif, stacks } = options;
       judged.push(
         await judge(path, {
+          ...(options.policy === undefined ? {} : { policy: options.policy }),
           digest: html !== undefined || sarif !== undefined,
           stacks: stacks === undefined ? "quick" : stacks ? "always" : "never",
           onProgress: (what) => progress.showNow(what),
@@ -142,6 +145,10 @@ function asText(report: Report, options: RacesOptions, { stdout }: Terminal): st
     if (body !== "") parts.push(body);
     if (options.coverage === true)
       parts.push(`${paint("title", "Coverage")}\n\n${coverageText(trace.result.coverage, look)}`);
+    if (options.policy === "all")
+      parts.push(
+        `${paint("title", "Findings by policy")}\n\n${policiesText(trace.result.policies ?? [], look)}`,
+      );
   }
   if (options.annotations === "github") parts.push(githubAnnotations(report));
   parts.push(triageText(report, look));

@@ -59,6 +59,11 @@ export class Operations {
     return this.#open.get(this.activity(ctx))?.serials[0] ?? 0;
   }
 
+  /** Whether the run `serial` of the outermost operation of `activity` is not over. */
+  isUnderWay(activity: number, serial: number): boolean {
+    return this.#open.get(activity)?.serials[0] === serial;
+  }
+
   /**
    * Whether `section` was opened by the operation that runs in the main context: by the same call stack, within the outermost
    * operation that is under way, or by its caller before that.

@@ -21,6 +21,22 @@ const TABLE: readonly {
       ~lock l1; remove children n1 e1 @editor; unlock l1 |`,
   },
   {
+    kind: "lock",
+    what: "a reader releases the graph lock and a writer takes it",
+    drawing: `
+      main                         | io1
+                                   | rdlock; r1: begin; read children n1 @reader; rdunlock
+      ~wrlock; remove children n1 e1 @editor; wrunlock |`,
+  },
+  {
+    kind: "lock",
+    what: "a writer releases the graph lock and a reader takes it",
+    drawing: `
+      main                         | io1
+      wrlock; remove children n1 e1 @editor; wrunlock |
+                                   | ~rdlock; r1: begin; read children n1 @reader; rdunlock`,
+  },
+  {
     kind: "bh",
     what: "a bottom half is scheduled and runs",
     drawing: `

@@ -15,6 +15,8 @@ const LABEL_CO = labelOf("coroutine");
 const LABEL_WAKE = labelOf("wake");
 const LABEL_TIMER = labelOf("timer");
 const LABEL_WAIT = labelOf("wait");
+/** Locks are numbered from 1: 0 is the graph lock, of which there is one. */
+const LABEL_GRAPH_LOCK = labelOf("lock", 0);
 
 /** A coroutine: where it yielded (or was made), and who woke or scheduled it. */
 class CoPoints {
@@ -31,6 +33,9 @@ export class Accidents {
   readonly #coroutines = new IdMap<CoPoints>();
   /** Kicks, by the context that kicked: they are many, and who waits takes them all. */
   readonly #kicks: SyncPoint[] = [];
+  /** The graph lock: where writers released it, and where readers did. */
+  readonly #graphWritten = new SyncPoint();
+  readonly #graphRead = new SyncPoint();
   readonly #pool: SyncPoint[] = [];
   readonly #coPool: CoPoints[] = [];
   readonly #bh: boolean;
@@ -122,6 +127,18 @@ export class Accidents {
       this.#locks.set(lock, point);
     }
     this.#full.releaseAlone(point, this.#now.ctx);
+  }
+
+  /** The graph lock was taken: a reader comes after the writers, a writer after all. */
+  graphLock(write: boolean): void {
+    if (!this.#lock) return;
+    this.#full.acquire(this.#graphWritten, this.#now.ctx, LABEL_GRAPH_LOCK);
+    if (write) this.#full.acquire(this.#graphRead, this.#now.ctx, LABEL_GRAPH_LOCK);
+  }
+
+  graphUnlock(write: boolean): void {
+    if (!this.#lock) return;
+    this.#full.release(write ? this.#graphWritten : this.#graphRead, this.#now.ctx);
   }
 
   #co(co: number): CoPoints {

@@ -13,6 +13,7 @@ export { type JsonExtras, jsonReport } from "./json-report.ts";
 export { type JunitExtras, junitReport } from "./junit-report.ts";
 export { type MarkdownExtras, markdownReport } from "./markdown-report.ts";
 export type { FindingMaterial, GraphPicture, LaneWindow } from "./material.ts";
+export { policiesMarkdown, policiesText } from "./policy-report.ts";
 export { REPORT_SCHEMA_VERSION, type Report, type RunFacts, type TraceReport } from "./report.ts";
 export { type SarifExtras, sarifReport } from "./sarif-report.ts";
 export { frameText, type StackFrame, type Stacks, stackEvents } from "./stacks.ts";

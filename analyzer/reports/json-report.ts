@@ -4,7 +4,8 @@
 // belong to, and `traces` has what differs between them. `seconds` is how long the analysis took: the one value that is not
 // the same for the same traces, and it comes from the caller.
 
-import type { Access, CoverageRow } from "../findings.ts";
+import type { Access, CoverageRow, PolicyJudgement } from "../findings.ts";
+import { POLICIES } from "../policies/policy.ts";
 import { RULES } from "../rules.ts";
 import { pathTo } from "./graph-path.ts";
 import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
@@ -66,6 +67,16 @@ function jsonRow({ facts }: TraceReport, row: CoverageRow) {
 }
 
 function jsonTrace({ facts, result }: TraceReport) {
-  const { events, complete, runStatus, notes, findings } = result;
-  return { ...facts, events, complete, runStatus, notes, findings: findings.length };
+  const { events, complete, runStatus, notes, findings, policies = [] } = result;
+  const judgements = policies.length === 0 ? {} : { policies: policies.map(jsonJudgement) };
+  return { ...facts, events, complete, runStatus, notes, findings: findings.length, ...judgements };
+}
+
+/** What a policy that was asked for says: `counts` has every rule that is in force by it. */
+function jsonJudgement({ policy, silence, rules, findings }: PolicyJudgement) {
+  const { title, demands } = POLICIES[policy];
+  const counts = Object.fromEntries(
+    rules.map((rule) => [rule, findings.filter((finding) => finding.rule === rule).length]),
+  );
+  return { policy, title, demands, judged: silence === "", silence, counts, findings };
 }

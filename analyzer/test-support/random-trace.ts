@@ -397,6 +397,11 @@ export class RandomTrace {
   }
 
   #lock(): void {
+    if (this.#prng.chance(1, 3)) {
+      const kinds = [Ev.graph_rdlock, Ev.graph_rdunlock, Ev.graph_wrlock, Ev.graph_wrunlock];
+      this.#emit(this.#prng.pick(kinds), this.#site());
+      return;
+    }
     const lock = this.#prng.below(this.#locks.length);
     const holder = this.#locks[lock];
     if (holder === null || holder === undefined) {

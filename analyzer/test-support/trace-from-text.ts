@@ -284,6 +284,10 @@ const VERBS = {
     const klass = { n: Klass.child_of_bds, b: Klass.child_root, j: Klass.child_job };
     s.emit(Ev.edge_new, s.id(0), kindOf(klass, s.letter(1)), s.id(1), s.string(2));
   },
+  /** `home n1 io1`: node (or b) 1 moves there from main. */
+  home: (s) => s.emit(s.letter(0) === "n" ? Ev.bs_ctx : Ev.blk_ctx, s.id(0), 0, s.context(1)),
+  /** `level e1 2`: the edge's count of quiesce levels is 2. */
+  level: (s) => s.emit(Ev.edge_quiesce, s.id(0), Number(s.word(1))),
   free: (s) =>
     s.emit(
       s.letter(0) === "n" ? Ev.bs_free : s.letter(0) === "b" ? Ev.blk_free : Ev.edge_free,
@@ -302,6 +306,10 @@ const VERBS = {
   "lock-new": (s) => s.emit(Ev.lock_new, s.id(0), 1, s.string(1)),
   lock: (s) => s.emit(Ev.lock_acquire, s.id(0), 1, 1),
   unlock: (s) => s.emit(Ev.lock_release, s.id(0), 1, 0),
+  rdlock: (s) => s.emit(Ev.graph_rdlock, s.site),
+  rdunlock: (s) => s.emit(Ev.graph_rdunlock, s.site),
+  wrlock: (s) => s.emit(Ev.graph_wrlock, s.site),
+  wrunlock: (s) => s.emit(Ev.graph_wrunlock, s.site),
   schedule: plain(Ev.bh_schedule),
   bh: plain(Ev.bh_run),
   "bh-done": plain(Ev.bh_done),

@@ -2,6 +2,7 @@
 
 import { analyze } from "../analysis.ts";
 import type { AnalyzeOptions } from "../input.ts";
+import type { PolicyId } from "../policies/policy.ts";
 import { type DrawingOptions, traceFromText } from "./trace-from-text.ts";
 
 /**
@@ -28,4 +29,12 @@ export function verdictOf(
 /** The rules of the findings of a drawing, one word each. */
 export function rulesOf(text: string, drawing: DrawingOptions = {}): string[] {
   return analyze(traceFromText(text, drawing)).findings.map((finding) => finding.rule);
+}
+
+/** What a policy says of a drawing: the rules of its findings, or why it cannot judge. */
+export function judgedBy(policy: PolicyId, text: string, drawing: DrawingOptions = {}): string[] {
+  const { policies = [] } = analyze(traceFromText(text, drawing), { policies: [policy] });
+  return policies.flatMap(({ silence, findings }) =>
+    silence === "" ? findings.map(({ rule }) => rule) : [silence],
+  );
 }

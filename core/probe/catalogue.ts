@@ -252,6 +252,14 @@ export const CATALOGUE = {
   /** The I/O limits of a BlockBackend or node (`owner`) make the request that runs in `co` wait, and let it go on. */
   throttle_wait: observation(72, { owner: "owner", id: "id", co: "co", write: "bool" }),
   throttle_resumed: observation(73, { owner: "owner", id: "id", co: "co", write: "bool" }),
+  /**
+   * The graph lock of QEMU 8.0 and later, taken (after any wait) and released by the running coroutine or handler. `core/` is 7.2
+   * and has none; foreign and drawn traces do.
+   */
+  graph_rdlock: observation(74, { site: "site" }),
+  graph_rdunlock: observation(75, { site: "site" }),
+  graph_wrlock: observation(76, { site: "site" }),
+  graph_wrunlock: observation(77, { site: "site" }),
 
   // ---- Graph: life of nodes, edges, backends ------------------------------------------------------------------------
   bs_new: observation(80, { node: "node", name: "string", driver: "string" }),

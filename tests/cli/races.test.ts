@@ -70,6 +70,38 @@ describe("quiesce races", () => {
     expect(json.coverage.reduce((sum, { uncovered }) => sum + uncovered, 0)).toBeGreaterThan(0);
   });
 
+  it("--policy all adds a table of the six policies, and JSON has what each says", async () => {
+    const { code, stdout } = await quiesce(["races", unsafe, "--policy", "all"]);
+    expect(code).toBe(1);
+    const [, table = ""] = stdout.split("Findings by policy");
+    expect(table).toMatch(/^ +P0 +P1 +P2 +P3 +P4 +P5$/m);
+    expect(table).toMatch(/^race +– +[1-9]\d* /m);
+    expect(table).toMatch(/^P4 {2}graph lock: not judged\./m);
+    const { traces } = await racesJson(unsafe, "--policy", "all");
+    const { policies } = traces[0] as unknown as {
+      policies: { policy: string; judged: boolean; counts: Record<string, number> }[];
+    };
+    expect(policies.map(({ policy, judged }) => `${policy} ${judged}`)).toEqual([
+      "P0 false",
+      "P1 true",
+      "P2 true",
+      "P3 true",
+      "P4 false",
+      "P5 false",
+    ]);
+    expect(policies[1]?.counts.race).toBeGreaterThan(0);
+    expect(policies[3]?.counts.race).toBeUndefined();
+  });
+
+  it("--policy P4 judges by that policy alone, and says in one sentence that it cannot", async () => {
+    const { code, stdout } = await quiesce(["races", unsafe, "--policy", "P4"]);
+    expect(code).toBe(0);
+    expect(stdout.replace(/\s+/g, " ")).toContain(
+      "note: Not judged by P4, graph lock. The trace never takes the graph lock",
+    );
+    expect(stdout).toContain("no findings");
+  });
+
   it("replays an inputs trace first, says so, and finds the same", async () => {
     const { code, stdout, stderr } = await quiesce(["races", inputs, "--json"]);
     expect(code).toBe(1);

@@ -1,0 +1,105 @@
+// What a judge has found: one draft for each place that broke the policy, however often. Reads are many, so their drafts are
+// looked up by number.
+
+import { Ev, List } from "#core/probe";
+import { editAccess, subject } from "../conflicts/pairs.ts";
+import { cellKey, type EditRecord, LISTS_MAX, type Variable } from "../conflicts/variable.ts";
+import { Drafts, type FindingDraft, type Told } from "../drafts.ts";
+import type { PassContext } from "../passes/pass.ts";
+import type { RuleId } from "../rules.ts";
+
+export class Offences {
+  readonly drafts = new Drafts();
+  readonly #context: PassContext;
+  readonly #reads = new Map<number, FindingDraft>();
+
+  constructor(context: PassContext) {
+    this.#context = context;
+  }
+
+  /** The read of `list` of `owner` at `site` that happens now broke the policy's one rule about reads. */
+  read(rule: RuleId, list: number, owner: number, site: number, tell: () => Told): void {
+    const { now, operations } = this.#context;
+    const key = cellKey(site, now.ctx, operations.chain(now.ctx)) * LISTS_MAX + list;
+    let draft = this.#reads.get(key);
+    if (draft === undefined) {
+      const told = tell();
+      draft = this.drafts.note(`${rule} ${key}`, now.index, 0, () =>
+        this.#readDraft(rule, list, owner, site, told),
+      );
+      this.#reads.set(key, draft);
+    }
+    draft.count++;
+    draft.last = now.index;
+  }
+
+  #readDraft(
+    rule: RuleId,
+    list: number,
+    owner: number,
+    site: number,
+    told: Told,
+  ): Omit<FindingDraft, "count" | "first" | "last"> {
+    const { now, graph, operations } = this.#context;
+    return {
+      rule,
+      list,
+      owner,
+      node: graph.guard(list, owner),
+      edge: list === List.edge_bs ? graph.edge(owner) : null,
+      accesses: [
+        {
+          what: "read",
+          index: now.index,
+          ctx: now.ctx,
+          task: now.taskId,
+          request: now.task === null ? null : now.task.request,
+          site,
+          chain: operations.chain(now.ctx),
+          kind: Ev.list_read,
+          value: 0,
+          edge: null,
+          sections: [],
+        },
+      ],
+      why: { code: "told", told },
+      advice: null,
+      luck: null,
+    };
+  }
+
+  /** An edit broke the policy; `earlier` is what it met, if it met something. */
+  edit(
+    rule: RuleId,
+    variable: Variable,
+    edit: EditRecord,
+    told: Told,
+    earlier: EditRecord | null = null,
+  ): void {
+    const sides = earlier === null ? [edit] : [earlier, edit];
+    const key = sides.map((side) => `${side.site} ${side.chain} ${side.ctx}`).join(" ");
+    this.drafts.note(`${rule} ${variable.list} ${key}`, edit.index, 1, () => ({
+      rule,
+      ...subject(this.#context.graph, variable),
+      accesses: sides.map(editAccess),
+      why: { code: "told", told },
+      advice: null,
+      luck: null,
+    }));
+  }
+
+  /** Something else than an access broke the policy, at `site`. */
+  other(rule: RuleId, site: number, told: Told): void {
+    this.drafts.note(`${rule} ${site}`, this.#context.now.index, 1, () => ({
+      rule,
+      list: 0,
+      owner: 0,
+      node: null,
+      edge: null,
+      accesses: [],
+      why: { code: "told", told },
+      advice: null,
+      luck: null,
+    }));
+  }
+}
