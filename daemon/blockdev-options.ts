@@ -34,6 +34,16 @@ export type BlockdevOptions = Common &
         readonly driver: "raw";
         readonly file: BlockdevRef;
       }
+    | {
+        readonly driver: "qcow2";
+        readonly file: BlockdevRef;
+        /** Null: none, whatever the image says; absent: what the image says. */
+        readonly backing?: BlockdevRef | null;
+        readonly "data-file"?: BlockdevRef;
+        readonly "lazy-refcounts"?: boolean;
+        readonly "l2-cache-size"?: number;
+        readonly "refcount-cache-size"?: number;
+      }
     | NullOptions<"null-co">
     | NullOptions<"null-aio">
     | {
@@ -73,6 +83,14 @@ const NULL_MEMBERS = {
 const DRIVERS = {
   file: { filename: str },
   raw: { file: blockdevRef },
+  qcow2: {
+    file: blockdevRef,
+    backing: optional(alternate(jsonNull, blockdevRef)),
+    "data-file": optional(blockdevRef),
+    "lazy-refcounts": optional(bool),
+    "l2-cache-size": optional(size),
+    "refcount-cache-size": optional(size),
+  },
   "null-co": NULL_MEMBERS,
   "null-aio": NULL_MEMBERS,
   throttle: { "throttle-group": str, file: blockdevRef },

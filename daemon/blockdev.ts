@@ -1,11 +1,15 @@
 // From the options of a block device to its node: what blockdev-add does.
 
-import { EINVAL, unreachable } from "#core/base";
+import { EINVAL, must, unreachable } from "#core/base";
 import {
+  bdrvOpenPath,
   fileOpen,
   nullAioDriver,
   nullCoDriver,
   nullOpen,
+  pathCombine,
+  type Qcow2OpenOptions,
+  qcow2Open,
   quorumOpen,
   rawOpen,
   throttleOpen,
@@ -15,6 +19,7 @@ import {
   BlockError,
   bdrvFindNode,
   bdrvRef,
+  bdrvSetBackingHd,
   bdrvUnref,
   settle,
 } from "#core/graph";
@@ -33,6 +38,8 @@ export function* blockdevOpen(
       return yield* fileOpen({ nodeName, path: options.filename, readOnly });
     case "raw":
       return yield* rawOpen(nodeName, yield* openRef(options.file, readOnly), readOnly);
+    case "qcow2":
+      return yield* openQcow2(nodeName, options, readOnly);
     case "null-co":
       return yield* nullOpen(nullCoDriver, nullOptions(nodeName, options));
     case "null-aio":
@@ -72,6 +79,81 @@ function nullOptions(nodeName: string, options: NullBlockdev): Parameters<typeof
   };
 }
 
+type Qcow2Blockdev = Extract<BlockdevOptions, { readonly driver: "qcow2" }>;
+
+/** qcow2_open with its children: those that the options name, else those that the image does. Polls. */
+function* openQcow2(
+  nodeName: string,
+  options: Qcow2Blockdev,
+  readOnly: boolean,
+): Polls<BlockDriverState> {
+  const opened: BlockDriverState[] = [];
+  const refs = [options.file, options["data-file"], options.backing ?? undefined];
+  const [file, dataFile, backing] = yield* openAll(refs, readOnly, opened);
+  const bs = yield* qcow2Open({
+    nodeName,
+    readOnly,
+    file: must(file, "the image is in a file"),
+    ...(dataFile === undefined ? {} : { dataFile }),
+    ...(backing === undefined ? {} : { backing }),
+    ...cachesOf(options),
+    openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly }),
+  });
+  if (options.backing !== undefined || bs.backingFile === "") return bs;
+  const backed = yield* settle(() => openBackingFile(bs, must(opened[0], "the file is first")));
+  if (backed.ok) return bs;
+  yield* bdrvUnref(bs);
+  throw new BlockError(backed.error.errno, `Could not open backing file: ${backed.error.message}`);
+}
+
+function cachesOf(options: Qcow2Blockdev): Partial<Qcow2OpenOptions> {
+  const { "l2-cache-size": l2CacheBytes, "refcount-cache-size": refcountCacheBytes } = options;
+  const { "lazy-refcounts": lazyRefcounts } = options;
+  return {
+    ...(l2CacheBytes === undefined ? {} : { l2CacheBytes }),
+    ...(refcountCacheBytes === undefined ? {} : { refcountCacheBytes }),
+    ...(lazyRefcounts === undefined ? {} : { lazyRefcounts }),
+  };
+}
+
+/** Nodes for `refs`, where there is one; when one is refused, the others are given back. Polls. */
+function* openAll(
+  refs: readonly (BlockdevRef | undefined)[],
+  readOnly: boolean,
+  opened: BlockDriverState[],
+): Polls<readonly (BlockDriverState | undefined)[]> {
+  const nodes: (BlockDriverState | undefined)[] = [];
+  for (const ref of refs) {
+    const one = yield* settle(function* (): Polls<BlockDriverState | undefined> {
+      return ref === undefined ? undefined : yield* openRef(ref, readOnly);
+    });
+    if (!one.ok) {
+      for (const bs of opened) yield* bdrvUnref(bs);
+      throw one.error;
+    }
+    nodes.push(one.value);
+    if (one.value !== undefined) opened.push(one.value);
+  }
+  return nodes;
+}
+
+/** bdrv_open_backing_file: what the image names, relative to where it is. Polls. */
+function* openBackingFile(bs: BlockDriverState, file: BlockDriverState): Polls<void> {
+  const { filename } = file.options;
+  const format = bs.backingFormat;
+  if (format !== "" && format !== "raw" && format !== "qcow2")
+    throw new BlockError(EINVAL, `Unknown driver '${format}'`);
+  const path = pathCombine(typeof filename === "string" ? filename : "", bs.backingFile);
+  const backing = yield* bdrvOpenPath({
+    path,
+    readOnly: true,
+    ...(format === "" ? {} : { format }),
+  });
+  const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
+  yield* bdrvUnref(backing);
+  if (!set.ok) throw set.error;
+}
+
 type QuorumBlockdev = Extract<BlockdevOptions, { readonly driver: "quorum" }>;
 
 /** quorum_open: reads come from the first child that works; there is no vote yet, so none may be asked for. Polls. */
@@ -88,13 +170,6 @@ function* openQuorum(
   if (options["vote-threshold"] > options.children.length)
     throw new BlockError(EINVAL, "threshold may not exceed children count");
   const children: BlockDriverState[] = [];
-  for (const ref of options.children) {
-    const opened = yield* settle(() => openRef(ref, readOnly));
-    if (opened.ok) children.push(opened.value);
-    else {
-      for (const child of children) yield* bdrvUnref(child);
-      throw opened.error;
-    }
-  }
+  yield* openAll(options.children, readOnly, children);
   return yield* quorumOpen(nodeName, children);
 }

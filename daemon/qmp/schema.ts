@@ -178,7 +178,9 @@ export const any: QapiType<JsonValue> = {
 /** A member that may be left out. */
 export function optional<T>(type: QapiType<T>): QapiType<T | undefined> {
   return {
-    jsonTypes: type.jsonTypes,
+    get jsonTypes() {
+      return type.jsonTypes;
+    },
     read: (value, name, kind) => (value === undefined ? undefined : type.read(value, name, kind)),
   };
 }

@@ -77,6 +77,29 @@ describe("quiesce daemon", () => {
     await expectSound(daemon.trace());
   });
 
+  it.skipIf(!haveTools("qemu-img", "nbdcopy"))("serves qcow2 above its backing file", async () => {
+    const path = (name: string) => join(folder, name);
+    writeFileSync(path("base.img"), new Uint8Array(1024 * 1024).fill(1));
+    const create = ["create", "-q", "-f", "qcow2", "-b", "base.img", "-F", "raw"];
+    await tool("qemu-img", ...create, path("top.qcow2"));
+    const daemon = await startDaemon(folder, [
+      ...["--object", "iothread,id=io0"],
+      ...["--blockdev", "qcow2,node-name=top,file.driver=file,file.filename=top.qcow2"],
+      ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock"],
+      ...["--export", "nbd,id=e0,node-name=top,iothread=io0,writable=on"],
+    ]);
+    const uri = `nbd+unix:///top?socket=${path("nbd.sock")}`;
+    const io = ["-c", "write -P 2 64k 64k", "-c", "read -P 1 0 64k", "-c", "read -P 2 64k 64k"];
+    expect((await tool("qemu-io", "-f", "raw", uri, ...io)).stdout).toContain("wrote 65536/65536");
+    await tool("nbdcopy", uri, path("copy.img"));
+    daemon.process.kill("SIGTERM");
+    expect(await daemon.ended).toBe(0);
+    expect(await tool("qemu-img", "check", path("top.qcow2"))).toMatchObject({ status: 0 });
+    const same = await tool("qemu-img", "compare", path("copy.img"), path("top.qcow2"));
+    expect(same).toMatchObject({ status: 0 });
+    await expectSound(daemon.trace());
+  });
+
   it("ends on SIGTERM as on quit, with everything recorded", async () => {
     const daemon = await startDaemon(folder, SERVED);
     daemon.process.kill("SIGTERM");
