@@ -58,6 +58,26 @@ export const RULES = {
     title: "Use of a freed object",
     help: "A node, an edge or a BlockBackend was used after it had been freed. Hold a reference for as long as the pointer is kept, or drain whoever may hold one before the last reference goes.",
   },
+  "interleaved-operations": {
+    severity: "error",
+    title: "Two operations on the graph interleave",
+    help: "An operation on the graph, or the completion of a job, polled, and another one ran inside the poll that changed what the first had looked at, or looked at what it had half changed: the outcome is one that neither order of the two has. Drain before the operation begins, check again after every poll what was checked before it, or let operations wait for one another.",
+  },
+  "stale-pointer": {
+    severity: "error",
+    title: "Stale pointer across a poll or yield",
+    help: "A node or edge was fetched from the graph, the code polled or yielded, and used it afterwards although it had been taken out of where it came from. Fetch it after the poll, or drain first and fetch then.",
+  },
+  "lost-wakeup": {
+    severity: "error",
+    title: "Lost wake-up",
+    help: "Main waits for a condition that another context makes true without a kick behind it: main may sleep for ever. Call aio_wait_kick after the store, always.",
+  },
+  "poll-not-allowed": {
+    severity: "error",
+    title: "Poll where none is allowed",
+    help: "An event loop ran in a coroutine, while a transaction was undone, or between two levels of one drain. Move the poll out of the callback: drain before, or leave the rest to a bottom half.",
+  },
   "edit-in-iteration": {
     severity: "error",
     title: "Edit in the middle of an iteration",

@@ -3,11 +3,19 @@
 
 import type { EventBatch } from "#core/probe";
 import { type Event, eventsOf } from "../oracle.ts";
+import { interleavedOperations } from "./interleaved-operations.ts";
+import { lostWakeup } from "./lost-wakeup.ts";
+import { pollNotAllowed } from "./poll-not-allowed.ts";
+import { stalePointer } from "./stale-pointer.ts";
 import { useAfterFree } from "./use-after-free.ts";
 import { linesOf, type Violation } from "./violation.ts";
 
 const ORACLES: Readonly<Record<string, (events: readonly Event[]) => Violation[]>> = {
   "use-after-free": useAfterFree,
+  "interleaved-operations": interleavedOperations,
+  "stale-pointer": stalePointer,
+  "lost-wakeup": lostWakeup,
+  "poll-not-allowed": pollNotAllowed,
 };
 
 /** Rules that have an oracle here. */

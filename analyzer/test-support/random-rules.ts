@@ -23,6 +23,8 @@ export class RandomRules {
   /** What a coroutine does when it is entered next. */
   readonly #scripts = new Map<number, (() => void)[]>();
   readonly #running = new Set<number>();
+  /** Bottom halves that have been scheduled. */
+  readonly #posted: number[] = [];
   #ids = { section: 0, bh: 0, wait: 0 };
   #depth = 0;
   #ctx = 0;
@@ -67,9 +69,12 @@ export class RandomRules {
       () => this.#around(Ev.graph_op_begin, Ev.graph_op_end, this.#site()),
       () => this.#around(Ev.graph_op_begin, Ev.graph_op_end, this.#site()),
       () => this.#around(Ev.tran_action_begin, Ev.tran_action_end, 1, prng.below(4)),
+      () => this.#around(Ev.completion_begin, Ev.completion_end, 1, this.#site()),
       () => this.#iterate(),
       () => this.#wait(),
       () => this.#wait(),
+      () => this.#interleave(),
+      () => this.#goStale(),
       () => this.#drain(),
       () => this.#life(),
       () => this.#count(),
@@ -85,10 +90,48 @@ export class RandomRules {
     this.#depth--;
   }
 
-  #around(begin: number, end: number, a: number, b = 0): void {
+  #around(begin: number, end: number, a: number, b = 0, body = () => this.#some()): void {
     this.#emit(begin, a, b);
-    this.#some();
+    body();
     this.#emit(end, a, b);
+  }
+
+  /** An operation that polls between two accesses, with another one inside the poll. */
+  #interleave(): void {
+    if (this.#depth >= DEPTH_MAX) return;
+    const prng = this.#prng;
+    const variables = [this.#variable(), this.#variable()];
+    const accesses = (): void => {
+      for (let left = 1 + prng.below(3); left > 0; left--) this.#accessTo(prng.pick(variables));
+    };
+    this.#around(Ev.graph_op_begin, Ev.graph_op_end, this.#site(), 0, () => {
+      accesses();
+      this.#emit(Ev.poll_begin, this.#depth + 2, 1);
+      this.#handler(() => {
+        this.#around(Ev.graph_op_begin, Ev.graph_op_end, this.#site(), 0, accesses);
+      });
+      this.#emit(Ev.poll_end, this.#depth + 2, 1);
+      accesses();
+    });
+  }
+
+  /** A node is fetched from an edge; the edge moves, perhaps; the node is used, perhaps after another look. */
+  #goStale(): void {
+    if (this.#depth >= DEPTH_MAX) return;
+    const prng = this.#prng;
+    const edge = 1 + prng.below(EDGES);
+    const node = 1 + prng.below(NODES);
+    const move = (to: number): void =>
+      this.#emit(Ev.list_set, List.edge_bs, edge, to, this.#site());
+    move(node);
+    this.#around(Ev.graph_op_begin, Ev.graph_op_end, this.#site(), 0, () => {
+      this.#emit(Ev.list_read, List.edge_bs, edge, this.#site());
+      this.#emit(Ev.poll_begin, this.#depth + 2, 1);
+      this.#handler(() => move(prng.below(NODES + 1)));
+      this.#emit(Ev.poll_end, this.#depth + 2, 1);
+      if (prng.chance(1, 3)) this.#accessTo([List.edge_bs, 1 + prng.below(EDGES)]);
+      this.#accessTo([prng.pick([List.children, List.parents]), node]);
+    });
   }
 
   #variable(): [list: number, owner: number] {
@@ -99,8 +142,11 @@ export class RandomRules {
   }
 
   #access(): void {
+    this.#accessTo(this.#variable());
+  }
+
+  #accessTo([list, owner]: readonly [list: number, owner: number]): void {
     const prng = this.#prng;
-    const [list, owner] = this.#variable();
     if (prng.chance(2, 3)) this.#emit(Ev.list_read, list, owner, this.#site());
     else if (list === List.children || list === List.parents) {
       const kind = prng.pick([Ev.list_insert, Ev.list_remove]);
@@ -145,15 +191,15 @@ export class RandomRules {
     this.#emit(Ev.poll_end, this.#depth + 2, 1);
   }
 
-  #handler(): void {
+  #handler(body = () => this.#some()): void {
     if (this.#prng.chance(1, 3)) {
       this.#coroutine();
       return;
     }
-    const bh = ++this.#ids.bh;
+    const bh = this.#posted.pop() ?? ++this.#ids.bh;
     this.#in(0, 0, () => {
       this.#emit(Ev.bh_run, bh);
-      this.#some();
+      body();
       this.#emit(Ev.bh_done, bh);
     });
   }
@@ -254,6 +300,12 @@ export class RandomRules {
       case 3:
         this.#emit(Ev.bs_ref, id, 2);
         break;
+      case 4: {
+        const bh = ++this.#ids.bh;
+        this.#posted.push(bh);
+        this.#emit(Ev.bh_schedule, bh, 0);
+        break;
+      }
       default:
         this.#coroutine();
     }

@@ -8,7 +8,7 @@
 //
 // A cell holds statements with `;` between them; `r1:` says which request task runs the rest of the cell. Objects are a
 // letter and their number: n node, b BlockBackend, j job, e edge, s section, r task, c coroutine, h bottom half or fd
-// handler, t timer, o operation, l lock. Contexts are called as in the first row. `@name` is a site. A statement with `~` in
+// handler, t timer, o operation, l lock, w wait. Contexts are called as in the first row. `@name` is a site. A statement with `~` in
 // front is what a test is about: `traceFromText(text, { marked: false })` leaves it out. The vocabulary is VERBS below.
 
 import { assert, must } from "#core/base";
@@ -319,6 +319,13 @@ const VERBS = {
   fire: plain(Ev.timer_run),
   kick: (s) => s.emit(Ev.kick, 1),
   "wait-end": (s) => s.emit(Ev.wait_end, 1, 1),
+  /** `wait w1 @f`, `look w1 busy`, `wait-over w1`: AIO_WAIT_WHILE step by step. */
+  wait: (s) => s.emit(Ev.wait_begin, s.id(0), 0, s.site),
+  look: (s) => s.emit(Ev.wait_check, s.id(0), s.has("busy") ? 1 : 0),
+  "wait-over": (s) => s.emit(Ev.wait_end, s.id(0), 1),
+  "wait-lost": (s) => s.emit(Ev.wait_lost, s.context(0), s.site),
+  poll: (s) => s.emit(Ev.poll_begin, 2, 1),
+  polled: (s) => s.emit(Ev.poll_end, 2, 1),
   "co-create": plain(Ev.co_create),
   enter: plain(Ev.co_enter),
   yield: plain(Ev.co_yield),
@@ -331,6 +338,8 @@ const VERBS = {
   // Jobs.
   "job-gate": (s) => s.emit(Ev.job_gate_read, s.id(0), s.has("paused") ? 1 : 0),
   idle: (s) => s.emit(Ev.job_busy, s.id(0), 0),
+  completion: (s) => s.emit(Ev.completion_begin, s.id(0), s.site),
+  completed: (s) => s.emit(Ev.completion_end, s.id(0), s.site),
   sleep: plain(Ev.job_sleep),
   /** `slept j1 500`: its sleep ends 500 ns early; with a third word, because it is cancelled. */
   slept: (s) =>

@@ -9,12 +9,13 @@
 // inside, the end of another job included. Drains do not stop a job whose completion has begun.
 
 import { assert, ECANCELED, strerror } from "../base/index.ts";
-import { site } from "../probe/index.ts";
+import { Ev, site } from "../probe/index.ts";
 import {
   aioContextAcquire,
   aioContextRelease,
   globalStateCode,
   ioCode,
+  machine,
   modelAssert,
   type Polls,
 } from "../sched/index.ts";
@@ -54,7 +55,9 @@ export function* jobExit(job: Job): Polls<void> {
     // The lie: what follows drains nodes, and those drains must not wait for this job.
     setBusy(job, false);
     notifierListNotify(job.onIdle, job);
+    machine.probe.emit(Ev.completion_begin, job.id, SITE_EXIT);
     yield* jobCompletedLocked(job);
+    machine.probe.emit(Ev.completion_end, job.id, SITE_EXIT);
     yield* jobUnrefLocked(job);
   });
 }

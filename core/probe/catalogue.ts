@@ -187,6 +187,12 @@ export const CATALOGUE = {
   wait_end: observation(29, { wait: "wait", waited: "bool" }),
   /** aio_wait_kick; `waiters` is the num_waiters that it read. */
   kick: observation(30, { waiters: "count" }),
+  /** In a deadlock: what context `id` waits for at `site` has come true, and nobody woke it. */
+  wait_lost: observation(31, { id: "ctx", site: "site" }),
+
+  /** A job's completion begins in the main context, and is through: prepare, commit or abort, clean, and its callback. */
+  completion_begin: observation(33, { job: "job", site: "site" }),
+  completion_end: observation(34, { job: "job", site: "site" }),
 
   // ---- Coroutines --------------------------------------------------------------------------------------------------
   co_create: observation(35, { co: "co" }),

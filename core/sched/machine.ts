@@ -60,8 +60,6 @@ export type Domain = "GS" | "I/O" | "I/O or GS";
 /** Told that the function of `site` was entered; `home` is the context that it was checked against, null for none. */
 export type AtEntry = (domain: Domain, site: SiteId, home: AioContext | null) => void;
 
-const LOST_WAKE_UP = "lost wake-up: the wait's condition is false, but nobody woke its thread";
-
 /** Version of the default scheduling policy, in every trace's header. */
 export const SCHEDULER_POLICY = 1;
 
@@ -249,7 +247,7 @@ export class Machine {
       }
       const innermost = ctx.waitFrames.at(-1);
       if (innermost !== undefined && isLost(innermost)) {
-        this.probe.emit(Ev.model_assert, innermost.site, this.probe.intern(LOST_WAKE_UP));
+        this.probe.emit(Ev.wait_lost, ctx.id, innermost.site);
       }
     }
     this.currentContext = null;

@@ -43,7 +43,10 @@ import patch12 from "./patch-12.ts";
 import qcow2Chain from "./qcow2-chain.ts";
 import setBacking from "./set-backing.ts";
 import setBackingAbort from "./set-backing-abort.ts";
+import wrongCompletions from "./wrong-completions.ts";
+import wrongKick from "./wrong-kick.ts";
 import wrongPointer from "./wrong-pointer.ts";
+import wrongPoll from "./wrong-poll.ts";
 
 export const SCENARIOS: readonly Scenario[] = [
   demo,
@@ -88,5 +91,8 @@ export const SCENARIOS: readonly Scenario[] = [
   qcow2Chain,
   setBacking,
   setBackingAbort,
+  wrongCompletions,
+  wrongKick,
   wrongPointer,
+  wrongPoll,
 ];
