@@ -4,6 +4,7 @@ import { aio } from "./aio.ts";
 import { aioEvents } from "./aio-events.ts";
 import { aioMultithread } from "./aio-multithread.ts";
 import { bdrvDrainBlockjob } from "./bdrv-drain-blockjob.ts";
+import { bdrvDrainCommit } from "./bdrv-drain-commit.ts";
 import { bdrvDrainContext } from "./bdrv-drain-context.ts";
 import { bdrvDrainCounters } from "./bdrv-drain-counters.ts";
 import { bdrvDrainDetach } from "./bdrv-drain-detach.ts";
@@ -11,6 +12,7 @@ import { bdrvDrainDetachIndirect } from "./bdrv-drain-detach-indirect.ts";
 import { bdrvDrainGraph } from "./bdrv-drain-graph.ts";
 import { bdrvDrainGraphChange } from "./bdrv-drain-graph-change.ts";
 import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
+import { bdrvDrainParallel } from "./bdrv-drain-parallel.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
 import { blockIothreadContext } from "./block-iothread-context.ts";
@@ -27,6 +29,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   aio,
   aioEvents,
   aioMultithread,
+  bdrvDrainCommit,
   bdrvDrainContext,
   bdrvDrainCounters,
   bdrvDrainDetach,
@@ -34,6 +37,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainGraph,
   bdrvDrainGraphChange,
   bdrvDrainIothread,
+  bdrvDrainParallel,
   bdrvDrainReplace,
   bdrvGraphMod,
   blockBackend,
