@@ -15,6 +15,7 @@ import { bdrvDrainIothread } from "./bdrv-drain-iothread.ts";
 import { bdrvDrainParallel } from "./bdrv-drain-parallel.ts";
 import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
+import { blockIothreadBlockjob } from "./block-iothread-blockjob.ts";
 import { blockIothreadContext } from "./block-iothread-context.ts";
 import { blockIothreadSyncOp } from "./block-iothread-sync-op.ts";
 import { blockjob } from "./blockjob.ts";
@@ -41,6 +42,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   bdrvDrainReplace,
   bdrvGraphMod,
   blockBackend,
+  blockIothreadBlockjob,
   blockIothreadContext,
   blockIothreadSyncOp,
   throttle,
