@@ -62,6 +62,8 @@ export {
   jobRefLocked,
   jobUnrefLocked,
 } from "./life.ts";
+export { type MirrorOptions, mirrorStart } from "./mirror/mirror.ts";
+export type { MirrorSyncMode } from "./mirror/state.ts";
 export { type Notifier, NotifierList, notifierListAdd, notifierRemove } from "./notifier.ts";
 export {
   jobPause,

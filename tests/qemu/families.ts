@@ -17,6 +17,7 @@ import { bdrvDrainReplace } from "./bdrv-drain-replace.ts";
 import { blockBackend } from "./block-backend.ts";
 import { blockIothreadBlockjob } from "./block-iothread-blockjob.ts";
 import { blockIothreadContext } from "./block-iothread-context.ts";
+import { blockIothreadMirror } from "./block-iothread-mirror.ts";
 import { blockIothreadSyncOp } from "./block-iothread-sync-op.ts";
 import { blockjob } from "./blockjob.ts";
 import { blockjobTxn } from "./blockjob-txn.ts";
@@ -44,6 +45,7 @@ export const FAMILIES: readonly QemuFamily[] = [
   blockBackend,
   blockIothreadBlockjob,
   blockIothreadContext,
+  blockIothreadMirror,
   blockIothreadSyncOp,
   throttle,
   blockjob,
