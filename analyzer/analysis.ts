@@ -12,6 +12,7 @@ import {
   WORDS_PER_EVENT,
   WORLD_CTX,
 } from "#core/probe";
+import { refuseMore } from "./bounds.ts";
 import { Conflicts } from "./conflicts/conflicts.ts";
 import { Pairs } from "./conflicts/pairs.ts";
 import { Tally } from "./conflicts/tally.ts";
@@ -20,7 +21,12 @@ import { Drafts } from "./drafts.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
-import { ANALYZER_LIMITS, type AnalyzerLimits, CONTEXT_MAX } from "./limits.ts";
+import {
+  ANALYZER_LIMITS,
+  type AnalyzerLimits,
+  CLOCK_COMPONENTS_MAX,
+  CONTEXT_MAX,
+} from "./limits.ts";
 import { Listeners, USE_NONE, USE_REQUEST, USE_RULES } from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
@@ -184,6 +190,7 @@ export class Analysis {
         "The trace has more events than the analyzer can number (2,147,483,646).",
       );
     this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
+    this.#checkClocks();
     // Hot loop: some 30 ns an event.
     for (let i = 0, at = 0; i < count; i++, at += WORDS_PER_EVENT) {
       const head = ints[at] as number;
@@ -215,6 +222,17 @@ export class Analysis {
         this.#listeners.tell(kind, a, b, c, ints[at + 5] as number);
       }
     }
+  }
+
+  /** Everything that releases keeps a clock of the full order, perhaps one that nobody else has. */
+  #checkClocks(): void {
+    const { full, tasks } = this.#orders;
+    if (full === null || this.#accidents === null) return;
+    const { nodes, blks, jobs } = this.#graph;
+    const channels = 2 * (nodes.size + blks.size + jobs.size) + this.#edges.channels;
+    const holders = full.size + tasks.size + channels + this.#accidents.points;
+    if (holders * full.size > CLOCK_COMPONENTS_MAX)
+      refuseMore(CLOCK_COMPONENTS_MAX, "components of clocks in its full order");
   }
 
   /** Where no request task runs: the coroutine that a drainer started and waits for is one as a whole, if it runs in `ctx`. */

@@ -1,6 +1,8 @@
 // Findings as they are noted while the events go by: numbers and objects of the model. describe.ts makes sentences of them
 // at the end, when the string table is complete. Only what would be lost later is copied.
 
+import { refuseMore } from "./bounds.ts";
+import { FINDINGS_MAX } from "./limits.ts";
 import type { EdgeInfo, Holdable } from "./model/graph.ts";
 import type { Section } from "./model/sections.ts";
 import type { Names } from "./names.ts";
@@ -121,6 +123,7 @@ export class Drafts {
   ): FindingDraft {
     let draft = this.#byKey.get(key);
     if (draft === undefined) {
+      if (this.#byKey.size >= FINDINGS_MAX) refuseMore(FINDINGS_MAX, "different findings");
       draft = { ...make(), count: 0, first: index, last: index };
       this.#byKey.set(key, draft);
     }

@@ -10,6 +10,34 @@ import { WORLD_CTX } from "#core/probe";
  */
 export const CONTEXT_MAX = 4095;
 
+/** Things of one kind that are there at a time: nodes, edges, coroutines, bottom halves, timers, drained sections. */
+export const OBJECTS_MAX = 1 << 18;
+/** Requests in flight at a time. */
+export const TASKS_MAX = 1 << 16;
+/** Drained sections that are open at a time, that hold one node, and coroutines that a drainer waits for: they nest a few deep. */
+export const SECTIONS_OPEN_MAX = 1024;
+/** Edges in one list. */
+export const EDGES_OF_A_LIST_MAX = 4096;
+/** Handlers and coroutines entered inside one another in a context. */
+export const NESTING_MAX = 1 << 16;
+/** Operations on the graph inside one another: each finding names all that it was inside of. */
+export const OPERATIONS_NESTING_MAX = 256;
+/** Readers of all lists together that are told apart: by site, context and operation. */
+export const CELLS_MAX = 1 << 18;
+/** Of one reader's reads, those that are told apart by what was released after them. */
+export const GROUPS_MAX = 4096;
+/** What a task's log still tells apart when it was folded. */
+export const LOG_FOLDED_MAX = 1 << 14;
+/** Channels that a task learned from by itself, without main. */
+export const CHANNELS_KNOWN_MAX = 4096;
+/** Moments of tasks that edit or drain off the main context, with what each released since, of one task. */
+export const MARKS_MAX = 1 << 16;
+/** Findings that are told apart, and rows of the coverage table. */
+export const FINDINGS_MAX = 1 << 16;
+export const ROWS_MAX = 1 << 18;
+/** Components of all clocks that the full order may hold: 8 bytes each. */
+export const CLOCK_COMPONENTS_MAX = 1 << 27;
+
 export interface AnalyzerLimits {
   /** Entries of a task's log before it is folded: far above a request's twenty, small enough to stay in the cache. */
   readonly logEntriesMax: number;

@@ -2,4 +2,5 @@
 
 export { type CompareOptions, compareWithOracle } from "./test-support/compare.ts";
 export { compareRules } from "./test-support/compare-rules.ts";
+export { answerTo, mutatedRun, WITHOUT_END, withoutEnd } from "./test-support/hostile.ts";
 export { traceFromText } from "./test-support/trace-from-text.ts";

@@ -22,7 +22,8 @@ import type { TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 import { foldLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
-import { type Cell, type EditRecord, type Group, LISTS_MAX, Variable } from "./variable.ts";
+import { type Cell, type EditRecord, type Group, LOGGERS_MAX, Variable } from "./variable.ts";
+import { Variables } from "./variables.ts";
 
 export class Conflicts {
   readonly #now: Now;
@@ -30,7 +31,7 @@ export class Conflicts {
   readonly #orders: Orders;
   readonly #operations: Operations;
   readonly #pairs: Pairs;
-  readonly #variables: (Variable | undefined)[][] = Array.from({ length: LISTS_MAX }, () => []);
+  readonly #variables = new Variables();
   /** Called when a list is read at `site` whose owner has been freed. */
   readOfGone: ((list: number, gone: GoneObject, site: number) => void) | null = null;
   /** What was edited last. */
@@ -83,9 +84,10 @@ export class Conflicts {
 
   /** `site` is that of a read, 0 for an edit. */
   #variable(list: number, owner: number, site: number): Variable {
-    const table = this.#variables[list] as (Variable | undefined)[];
-    const found = table[owner];
-    if (found !== undefined) return found;
+    return this.#variables.get(list, owner) ?? this.#addVariable(list, owner, site);
+  }
+
+  #addVariable(list: number, owner: number, site: number): Variable {
     const gone = this.#graph.gone.ownerOf(list, owner);
     const variable = new Variable(list, owner, this.#graph.guard(list, owner));
     if (gone !== undefined) {
@@ -93,12 +95,13 @@ export class Conflicts {
       if (site !== 0) this.readOfGone?.(list, gone, site);
       return variable;
     }
-    for (let i = table.length; i < owner; i++) table.push(undefined);
-    table[owner] = variable;
+    this.#variables.add(variable, this.#now.index);
     return variable;
   }
 
   #addCell(variable: Variable, site: number, ctx: number, chain: number): Cell {
+    if (this.#variables.get(variable.list, variable.owner) === variable)
+      this.#variables.countCell(site, this.#now.index);
     if (ctx !== 0) this.#graph.publishOwner(variable.list, variable.owner);
     return variable.addCell(site, ctx, chain);
   }
@@ -170,14 +173,18 @@ export class Conflicts {
 
   /** Reads of tasks that are not over: after a drain there are none. */
   #logsBeforeEdit(variable: Variable, edit: EditRecord): void {
-    this.#orders.tasks.forEach((task) => {
+    const { tasks } = this.#orders;
+    const take = (task: TaskState): void => {
+      if (tasks.get(task.id) !== task) return;
       // The log holds reads off the main context only.
       const own = edit.ctx !== 0 && edit.actor === task.id;
       takeFromLog(this.#orders, task, variable, (cell, group) => {
         if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
       });
-    });
-    variable.logged = 0;
+    };
+    if (variable.loggers.length < LOGGERS_MAX) for (const task of variable.loggers) take(task);
+    else tasks.forEach(take);
+    variable.forgetLogs();
   }
 
   /** A section of the operation under way that held the guard, and let it go since that operation began. */
@@ -303,21 +310,19 @@ export class Conflicts {
 
   /** The owner of `list` is gone. */
   drop(list: number, owner: number): void {
-    const table = this.#variables[list] as (Variable | undefined)[];
-    const variable = table[owner];
+    const variable = this.#variables.get(list, owner);
     if (variable === undefined) return;
     if (variable.edit !== null) this.#flush(variable, variable.edit);
     for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
     variable.dead = true;
-    table[owner] = undefined;
+    this.#variables.remove(variable);
   }
 
   /** The trace is over. */
   finish(): void {
-    for (const table of this.#variables) {
-      for (const variable of table)
-        if (variable !== undefined && variable.edit !== null) this.#flush(variable, variable.edit);
-    }
+    this.#variables.forEach((variable) => {
+      if (variable.edit !== null) this.#flush(variable, variable.edit);
+    });
   }
 
   /** Put what was counted since `edit` into the table. */

@@ -1,7 +1,9 @@
 // A task's log walked backwards: each read gets the signature of the releases behind it, and is then counted in the group of
 // that signature. Three walks: at the task's end, at an edit (for the reads of one list), and to shorten a long log.
 
-import { type Channel, Gen, Sig } from "../order/knowledge.ts";
+import { refuseMore } from "../bounds.ts";
+import { GROUPS_MAX, LOG_FOLDED_MAX } from "../limits.ts";
+import { type Channel, Gen, Sig, SigWalk } from "../order/knowledge.ts";
 import type { Orders } from "../order/orders.ts";
 import { FOLDED, RELEASE, type TaskState } from "../order/task.ts";
 import { type Cell, Folded, Group, type Variable } from "./variable.ts";
@@ -23,18 +25,18 @@ export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
 /** The task is over: count all its reads. Hot. */
 export function settleLog(orders: Orders, task: TaskState): void {
   const { refs, ints } = task;
-  let sig = baseOf(orders, task);
+  const walk = new SigWalk(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
     const index = ints[i * 2] as number;
-    if (index === RELEASE) sig = sig.with(ref as Gen);
+    if (index === RELEASE) walk.add(ref as Gen);
     else if (ref === null || ref === undefined) continue;
-    else if (index === FOLDED) settleFolded(orders, ref as Folded, sig);
+    else if (index === FOLDED) settleFolded(orders, ref as Folded, walk.sig);
     else {
       const cell = ref as Cell;
       cell.variable.logged--;
       if (cell.variable.dead) continue;
-      groupFor(orders, cell, sig).add(index, ints[i * 2 + 1] as number, task);
+      groupFor(orders, cell, walk.sig).add(index, ints[i * 2 + 1] as number, task);
     }
   }
 }
@@ -53,17 +55,17 @@ export function takeFromLog(
 ): void {
   const { refs, ints } = task;
   if (!mentions(task, variable)) return;
-  let sig = baseOf(orders, task);
+  const walk = new SigWalk(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
     const index = ints[i * 2] as number;
-    if (index === RELEASE) sig = sig.with(ref as Gen);
+    if (index === RELEASE) walk.add(ref as Gen);
     else if (ref === null || ref === undefined) continue;
     else {
       const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
       if (cell.variable !== variable) continue;
       refs[i] = null;
-      const group = new Group(sig, orders.full !== null);
+      const group = new Group(walk.sig, orders.full !== null);
       if (index === FOLDED) group.addAll((ref as Folded).group);
       else group.add(index, ints[i * 2 + 1] as number, task);
       take(cell, group);
@@ -88,24 +90,24 @@ export function foldLog(orders: Orders, task: TaskState): void {
   const { refs, ints } = task;
   const kept: (Folded | Gen)[] = [];
   const bySig = new Map<Sig, Map<Cell, Folded>>();
-  let sig = baseOf(orders, task);
+  const walk = new SigWalk(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
     const index = ints[i * 2] as number;
     if (index === RELEASE) {
-      const next = sig.with(ref as Gen);
-      if (next !== sig) kept.push(ref as Gen);
-      sig = next;
+      if (walk.add(ref as Gen)) kept.push(ref as Gen);
     } else if (ref !== null && ref !== undefined) {
       const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
       cell.variable.logged--;
       if (cell.variable.dead) continue;
-      const { group } = foldedOf(orders, bySig, sig, cell, kept);
+      const { group } = foldedOf(orders, bySig, walk.sig, cell, kept);
       if (index === FOLDED) group.addAll((ref as Folded).group);
       else group.add(index, ints[i * 2 + 1] as number, task);
       if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
     }
   }
+  if (kept.length > LOG_FOLDED_MAX)
+    refuseMore(LOG_FOLDED_MAX, "different reads and releases of one request");
   task.replaceLog(kept.reverse());
 }
 
@@ -152,6 +154,8 @@ function mergeGroups(orders: Orders, cell: Cell): void {
     if (into.times?.isFull === true) into.times.compact(orders.mainKnows(cell.ctx));
   }
   cell.groups = [...main, ...merged.values()];
+  if (cell.groups.length > GROUPS_MAX)
+    refuseMore(GROUPS_MAX, "ways in which the reads of one site are released");
   cell.mergeAt = cell.groups.length * 2;
 }
 
@@ -172,12 +176,12 @@ function representative(orders: Orders, sig: Sig, known: Map<number, Sig>): Sig 
 
 /** The same channels at their newest generations: main learns all of a channel at once. */
 function promoted(orders: Orders, sig: Sig): Sig {
-  let result = orders.nothing;
+  const walk = new SigWalk(orders.nothing);
   for (let at: Sig | null = sig; at !== null; at = at.parent) {
     const channel: Channel | null = at.gen === null ? null : at.gen.channel;
     const newest =
       channel === null ? at.gen : (channel.unacquired[channel.unacquired.length - 1] ?? at.gen);
-    if (newest !== null) result = result.with(newest);
+    if (newest !== null) walk.add(newest);
   }
-  return result;
+  return walk.sig;
 }

@@ -1,6 +1,8 @@
 // The coverage table: for each list, reader and editor, how many pairs came out how. Rows are found by number while the
 // events go by and get their names at the end (describe.ts).
 
+import { refuseMore } from "../bounds.ts";
+import { ROWS_MAX } from "../limits.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
 
@@ -57,6 +59,7 @@ export class Tally {
     const key = `${list} ${reader} ${readerIsEdit ? 1 : 0} ${editor} ${chain}`;
     let row = this.#rows.get(key);
     if (row === undefined) {
+      if (this.#rows.size >= ROWS_MAX) refuseMore(ROWS_MAX, "pairs of readers and editors");
       row = new RowDraft(list, reader, readerIsEdit, editor, chain);
       this.#rows.set(key, row);
     }

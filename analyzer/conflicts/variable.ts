@@ -11,8 +11,8 @@ import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
 import { type RequestText, requestText, type TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 
-/** Packs site, chain of operations, and context into the key of a cell. */
-export const SITES_MAX = 4096;
+/** Packs site, chain of operations, and context into the key of a cell: a small integer where the chain is 0. */
+export const SITES_MAX = 1 << 16;
 
 /** The key of a cell; context and site first, as the chain is nearly always 0. */
 export function cellKey(site: number, ctx: number, chain: number): number {
@@ -187,6 +187,11 @@ export interface EditRecord {
   readonly holders: readonly Section[];
 }
 
+/** Tasks whose logs an edit looks at one by one; when there are more it looks at all that are in flight. */
+export const LOGGERS_MAX = 64;
+/** Cells that are looked through one after the other. */
+const CELLS_IN_A_ROW = 24;
+
 /** One list or alias of one owner. */
 export class Variable {
   readonly list: number;
@@ -195,6 +200,8 @@ export class Variable {
   guard: Holdable | null;
   readonly keys: number[] = [];
   readonly cells: Cell[] = [];
+  /** Cells by key, once they are many. */
+  #byKey: Map<number, Cell> | null = null;
   edit: EditRecord | null = null;
   /** Whoever knows main up to here was let in after a section around the last edit had ended. */
   coveredFrom = NEVER;
@@ -202,8 +209,9 @@ export class Variable {
   sanctionedFrom = NEVER;
   coveredBy: Section | null = null;
   dead = false;
-  /** Entries about it in the logs of tasks that are not over. */
+  /** Entries about it in the logs of tasks that are not over, or more; and whose logs, up to LOGGERS_MAX. */
   logged = 0;
+  readonly loggers: TaskState[] = [];
 
   constructor(list: number, owner: number, guard: Holdable | null) {
     this.list = list;
@@ -211,9 +219,24 @@ export class Variable {
     this.guard = guard;
   }
 
+  /** The log of `task` mentions it. */
+  loggedBy(task: TaskState): void {
+    const { loggers } = this;
+    if (this.logged === 0) loggers.length = 0;
+    this.logged++;
+    if (loggers.length < LOGGERS_MAX && loggers[loggers.length - 1] !== task) loggers.push(task);
+  }
+
+  /** No log mentions it. */
+  forgetLogs(): void {
+    this.logged = 0;
+    this.loggers.length = 0;
+  }
+
   cell(site: number, ctx: number, chain: number): Cell | null {
     const key = cellKey(site, ctx, chain);
     const { keys } = this;
+    if (this.#byKey !== null) return this.#byKey.get(key) ?? null;
     for (let i = 0; i < keys.length; i++) if (keys[i] === key) return this.cells[i] as Cell;
     return null;
   }
@@ -222,6 +245,9 @@ export class Variable {
     const cell = new Cell(this, site, ctx, chain);
     this.keys.push(cell.key);
     this.cells.push(cell);
+    if (this.#byKey !== null) this.#byKey.set(cell.key, cell);
+    else if (this.cells.length === CELLS_IN_A_ROW)
+      this.#byKey = new Map(this.cells.map((each) => [each.key, each]));
     return cell;
   }
 }

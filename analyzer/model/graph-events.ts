@@ -3,7 +3,7 @@
 import { Ev, List } from "#core/probe";
 import type { PassContext } from "../passes/pass.ts";
 import type { GoneKind } from "./gone.ts";
-import type { EdgeInfo, Holdable } from "./graph.ts";
+import { type EdgeInfo, type Holdable, remember } from "./graph.ts";
 
 const NODE_LISTS = [List.children, List.parents, List.file, List.backing] as const;
 
@@ -87,8 +87,8 @@ export class GraphEvents {
 
   #names(kind: number, a: number, b: number, c: number): boolean {
     const { graph } = this.#context;
-    if (kind === Ev.ctx_new) graph.ctxNames.set(a, b);
-    else if (kind === Ev.lock_new) graph.lockNames.set(a, { kind: b, name: c });
+    if (kind === Ev.ctx_new) remember(graph.ctxNames, a, b);
+    else if (kind === Ev.lock_new) remember(graph.lockNames, a, { kind: b, name: c });
     else return false;
     return true;
   }

@@ -7,6 +7,8 @@
 // order must show. Objects that the trace did not see being made (a ring's tail) are never private.
 
 import { Klass, List } from "#core/probe";
+import { refuseMore } from "../bounds.ts";
+import { EDGES_OF_A_LIST_MAX, OBJECTS_MAX, SECTIONS_OPEN_MAX } from "../limits.ts";
 import { IdMap } from "../order/id-map.ts";
 import { Channel } from "../order/knowledge.ts";
 import { Gone } from "./gone.ts";
@@ -70,6 +72,8 @@ export class Holdable {
       hold.count++;
       return;
     }
+    if (this.holds.length >= SECTIONS_OPEN_MAX)
+      refuseMore(SECTIONS_OPEN_MAX, "drained sections that hold one node");
     this.holds.push({ section, count: 1, since: index });
   }
 
@@ -102,11 +106,22 @@ export class EdgeInfo {
   }
 }
 
+/** A name is kept when its object is gone, for reports; of very many the oldest are forgotten. */
+export function remember<T>(names: Map<number, T>, id: number, name: T): void {
+  names.delete(id);
+  names.set(id, name);
+  if (names.size <= OBJECTS_MAX) return;
+  for (const oldest of names.keys()) {
+    names.delete(oldest);
+    break;
+  }
+}
+
 export class Graph {
-  readonly nodes = new IdMap<Holdable>();
-  readonly blks = new IdMap<Holdable>();
-  readonly jobs = new IdMap<Holdable>();
-  readonly edges = new IdMap<EdgeInfo>();
+  readonly nodes = new IdMap<Holdable>("nodes at a time");
+  readonly blks = new IdMap<Holdable>("BlockBackends at a time");
+  readonly jobs = new IdMap<Holdable>("jobs at a time");
+  readonly edges = new IdMap<EdgeInfo>("edges at a time");
   readonly gone = new Gone();
   /** Names of contexts, BlockBackends (those that are gone too) and locks, as indices into the string table. */
   readonly blkNames = new Map<number, number>();
@@ -138,7 +153,7 @@ export class Graph {
   born(object: Holdable, name: number): void {
     object.name = name;
     object.isPrivate = true;
-    if (object.kind === "blk") this.blkNames.set(object.id, name);
+    if (object.kind === "blk") remember(this.blkNames, object.id, name);
   }
 
   edgeBorn(edge: EdgeInfo, klass: number, parent: number, name: number): void {
@@ -180,8 +195,10 @@ export class Graph {
 
   #link(edges: EdgeInfo[], edge: EdgeInfo, inserted: boolean): void {
     const at = edges.indexOf(edge);
-    if (inserted && at < 0) edges.push(edge);
-    else if (!inserted && at >= 0) edges.splice(at, 1);
+    if (inserted && at < 0) {
+      if (edges.length >= EDGES_OF_A_LIST_MAX) refuseMore(EDGES_OF_A_LIST_MAX, "edges in one list");
+      edges.push(edge);
+    } else if (!inserted && at >= 0) edges.splice(at, 1);
   }
 
   /** Others can reach `object` from now on, and all below it. */
@@ -191,10 +208,16 @@ export class Graph {
     this.#publishBelow(object);
   }
 
-  #publishBelow(object: Holdable): void {
-    for (const edge of object.below) {
-      edge.isPrivate = false;
-      if (edge.child !== null) this.publish(edge.child);
+  #publishBelow(top: Holdable): void {
+    // No recursion: a chain may be as long as a trace says.
+    const published = [top];
+    for (let object = published.pop(); object !== undefined; object = published.pop()) {
+      for (const edge of object.below) {
+        edge.isPrivate = false;
+        if (edge.child?.isPrivate !== true) continue;
+        edge.child.isPrivate = false;
+        published.push(edge.child);
+      }
     }
   }
 

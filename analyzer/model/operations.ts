@@ -9,7 +9,8 @@
 // stack of frames is interned as a *chain*, a small number that reports turn into names.
 
 import { assert } from "#core/base";
-import { CONTEXT_MAX } from "../limits.ts";
+import { refuseMore } from "../bounds.ts";
+import { CONTEXT_MAX, NESTING_MAX, OBJECTS_MAX, OPERATIONS_NESTING_MAX } from "../limits.ts";
 
 /** Chains fit the key of a cell; what is nested deeper or more variously than this shares the chain 0, "no operation". */
 export const CHAINS_MAX = 8192;
@@ -113,10 +114,14 @@ export class Operations {
     const activity = this.activity(ctx);
     let frames = this.#open.get(activity);
     if (frames === undefined) {
+      if (this.#open.size >= OBJECTS_MAX)
+        refuseMore(OBJECTS_MAX, "operations on the graph at a time");
       frames = { chain: 0, serials: [], since: index };
       this.#open.set(activity, frames);
     }
     frames.chain = this.#extend(frames.chain, ref, phase);
+    if (frames.serials.length >= OPERATIONS_NESTING_MAX)
+      refuseMore(OPERATIONS_NESTING_MAX, "operations on the graph inside one another");
     frames.serials.push(++this.#serials);
     this.#chains[ctx] = frames.chain;
   }
@@ -162,6 +167,8 @@ export class Operations {
       }
       stack = this.#stacks[ctx] as number[];
     }
+    if (stack.length >= NESTING_MAX)
+      refuseMore(NESTING_MAX, "handlers and coroutines inside one another");
     stack.push(activity);
     this.#chains[ctx] = this.#open.size === 0 ? 0 : (this.#open.get(activity)?.chain ?? 0);
   }

@@ -1,5 +1,7 @@
 // Drained sections: from drained_begin to drained_end, whose levels they hold, and who opened them.
 
+import { refuseMore } from "../bounds.ts";
+import { SECTIONS_OPEN_MAX } from "../limits.ts";
 import { IdMap } from "../order/id-map.ts";
 import { type Knowledge, type Mark, NEVER } from "../order/knowledge.ts";
 import type { Holdable } from "./graph.ts";
@@ -52,7 +54,7 @@ export class Section {
 
 /** Sections that are open, or still hold something. */
 export class Sections {
-  readonly #byId = new IdMap<Section>();
+  readonly #byId = new IdMap<Section>("drained sections at a time");
   /** Open ones, oldest first. */
   readonly open: Section[] = [];
 
@@ -68,6 +70,8 @@ export class Sections {
   /** drained_begin of section `id` was entered. */
   begin(id: number): Section {
     const section = this.get(id);
+    if (this.open.length >= SECTIONS_OPEN_MAX)
+      refuseMore(SECTIONS_OPEN_MAX, "drained sections open at a time");
     this.open.push(section);
     return section;
   }

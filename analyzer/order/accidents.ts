@@ -8,7 +8,7 @@ import type { EdgeKind } from "../edge-kinds.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, labelOf } from "./full.ts";
 import { IdMap } from "./id-map.ts";
-import { SyncPoint } from "./sync-point.ts";
+import { type Snapshot, SyncPoint } from "./sync-point.ts";
 
 const LABEL_BH = labelOf("bh");
 const LABEL_CO = labelOf("coroutine");
@@ -27,15 +27,19 @@ class CoPoints {
 export class Accidents {
   readonly #now: Now;
   readonly #full: FullOrder;
-  readonly #bhs = new IdMap<SyncPoint>();
-  readonly #timers = new IdMap<SyncPoint>();
-  readonly #locks = new IdMap<SyncPoint>();
-  readonly #coroutines = new IdMap<CoPoints>();
+  readonly #bhs = new IdMap<SyncPoint>("bottom halves that are scheduled at a time");
+  readonly #timers = new IdMap<SyncPoint>("timers that are armed at a time");
+  readonly #locks = new IdMap<SyncPoint>("locks");
+  readonly #coroutines = new IdMap<CoPoints>("coroutines at a time");
   /** Kicks, by the context that kicked: they are many, and who waits takes them all. */
   readonly #kicks: SyncPoint[] = [];
   /** The graph lock: where writers released it, and where readers did. */
   readonly #graphWritten = new SyncPoint();
   readonly #graphRead = new SyncPoint();
+  /** Contexts that kicked since anybody waited, and all kicks before. */
+  readonly #kickers: number[] = [];
+  readonly #hasKicked: boolean[] = [];
+  #kicked: Snapshot | null = null;
   readonly #pool: SyncPoint[] = [];
   readonly #coPool: CoPoints[] = [];
   readonly #bh: boolean;
@@ -54,6 +58,12 @@ export class Accidents {
     this.#timer = !disabled.has("timer");
     this.#wait = !disabled.has("wait");
     this.#lock = !disabled.has("lock");
+  }
+
+  /** Places where releases wait to be acquired. */
+  get points(): number {
+    const others = this.#bhs.size + this.#timers.size + this.#locks.size + this.#kicks.length;
+    return others + 2 * this.#coroutines.size;
   }
 
   bhSchedule(bh: number): void {
@@ -106,11 +116,20 @@ export class Accidents {
     const { ctx } = this.#now;
     for (let i = this.#kicks.length; i <= ctx; i++) this.#kicks.push(new SyncPoint());
     this.#full.release(this.#kicks[ctx] as SyncPoint, ctx);
+    if (this.#hasKicked[ctx] === true) return;
+    this.#hasKicked[ctx] = true;
+    this.#kickers.push(ctx);
   }
 
   waitEnd(waited: number): void {
     if (waited === 0) return;
-    for (const kicks of this.#kicks) this.#full.acquire(kicks, this.#now.ctx, LABEL_WAIT);
+    // Each kick is taken into the sum once, and the sum once by each who waits: not all kicks by all waits.
+    for (const ctx of this.#kickers) {
+      this.#kicked = this.#full.gather(this.#kicked, this.#kicks[ctx] as SyncPoint);
+      this.#hasKicked[ctx] = false;
+    }
+    this.#kickers.length = 0;
+    if (this.#kicked !== null) this.#full.acquireAll(this.#kicked, this.#now.ctx, LABEL_WAIT);
   }
 
   lockAcquire(lock: number, depth: number): void {

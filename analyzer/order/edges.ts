@@ -13,6 +13,7 @@
 // is how a request that passes no BlockBackend is let in again after a drain.
 
 import type { EdgeKind } from "../edge-kinds.ts";
+import { SECTIONS_OPEN_MAX } from "../limits.ts";
 import type { Holdable } from "../model/graph.ts";
 import type { Section, Sections } from "../model/sections.ts";
 import type { Now } from "../now.ts";
@@ -48,8 +49,8 @@ export class Edges {
   readonly #nodeCounter: boolean;
   readonly #blkCounter: boolean;
   readonly #gate: boolean;
-  readonly #wakes = new IdMap<Channel>();
-  readonly #wrappers = new IdMap<Wrapper>();
+  readonly #wakes = new IdMap<Channel>("requests that are woken at a time");
+  readonly #wrappers = new IdMap<Wrapper>("coroutines that a drainer waits for", SECTIONS_OPEN_MAX);
   readonly #external: Channel[] = [];
   readonly #starts: SyncPoint[] = [];
   readonly #stopped = new Set<number>();
@@ -198,6 +199,11 @@ export class Edges {
   taskEnd(co: number): void {
     const wrapper = this.#wrappers.size === 0 ? undefined : this.#wrappers.get(co);
     if (wrapper !== undefined && !this.#off.has("wrapper-end")) this.#orders.release(wrapper.end);
+  }
+
+  /** Channels that belong to no object of the graph. */
+  get channels(): number {
+    return this.#wakes.size + 2 * this.#wrappers.size + this.#external.length + this.#starts.length;
   }
 
   /** Whether a drainer waits, inside its section, for a coroutine that it started. */

@@ -55,6 +55,11 @@ export class FullOrder {
   readonly #contexts: ContextClock[] = [];
   #size = 0;
 
+  /** Components of a clock: contexts, and room for more. */
+  get size(): number {
+    return this.#size;
+  }
+
   /** Time of the access that happens now in `ctx`: what another context must know to be after it. */
   epochNow(ctx: number): number {
     const clock = this.#clock(ctx);
@@ -112,6 +117,25 @@ export class FullOrder {
     this.#join(clock, point.snapshot as Snapshot, label);
   }
 
+  /** The sum of what was released into some points, `point` now among them; `sum` is the sum of the others, and may change. */
+  gather(sum: Snapshot | null, point: SyncPoint): Snapshot {
+    let into = sum ?? new Snapshot(this.#size);
+    if (into.epochs.length < this.#size) {
+      into = new Snapshot(this.#size);
+      if (sum !== null) raiseAll(into, sum);
+    }
+    if (point.more !== null) raiseAll(into, point.more);
+    if (point.ctx < 0 || (into.epochs[point.ctx] as number) >= point.epoch) return into;
+    raiseAll(into, point.snapshot as Snapshot);
+    raise(into, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
+    return into;
+  }
+
+  /** `ctx` acquires a sum of points, through an edge called `label`. */
+  acquireAll(sum: Snapshot, ctx: number, label: Label): void {
+    this.#join(this.#clock(ctx), sum, label);
+  }
+
   #join(clock: ContextClock, from: Snapshot, label: Label): void {
     const own = clock.id;
     const { epochs, labels } = from;
@@ -148,7 +172,8 @@ export class FullOrder {
   }
 
   #addContext(id: number): ContextClock {
-    this.#size = Math.max(this.#size, id + 1);
+    // Doubled, since every clock is copied.
+    while (this.#size <= id) this.#size = Math.max(4, this.#size * 2);
     for (const clock of this.#contexts) {
       if (clock.epochs.length >= this.#size) continue;
       clock.epochs = enlarged(clock.epochs, this.#size);

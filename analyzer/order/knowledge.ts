@@ -31,6 +31,8 @@ export class Gen {
   /** Signatures that end with this generation, and those that they extend. Kept here so that they die together. */
   readonly bases: Sig[] = [];
   readonly extended: Sig[] = [];
+  /** The walk (SigWalk) whose signature has it. */
+  walk = 0;
 
   constructor(channel: Channel | null, ordinal: number) {
     this.channel = channel;
@@ -61,11 +63,11 @@ export class Sig {
     return best;
   }
 
-  /** The signature with `gen` added: the same object for the same set built in the same order. */
-  with(gen: Gen): Sig {
+  /** The signature with `gen`, which it lacks, added: the same object for the same set built in the same order. */
+  extend(gen: Gen): Sig {
     const { bases, extended } = gen;
     for (let i = bases.length - 1; i >= 0; i--) if (bases[i] === this) return extended[i] as Sig;
-    const result = this.has(gen) ? this : new Sig(this, gen);
+    const result = new Sig(this, gen);
     if (bases.length === BASES_MAX) {
       // A counter that main never looks at meets ever new generations of others: forget the oldest.
       bases.splice(0, BASES_MAX / 2);
@@ -76,12 +78,6 @@ export class Sig {
     return result;
   }
 
-  has(gen: Gen): boolean {
-    for (let sig: Sig | null = this; sig !== null; sig = sig.parent)
-      if (sig.gen === gen) return true;
-    return false;
-  }
-
   /** The channels, latest release first. */
   channels(): Channel[] {
     const found: Channel[] = [];
@@ -89,6 +85,27 @@ export class Sig {
       if (sig.gen !== null && sig.gen.channel !== null) found.push(sig.gen.channel);
     }
     return found;
+  }
+}
+
+/** A signature that grows along a walk: a generation that it has already is known by its stamp, however many there are. */
+export class SigWalk {
+  static #walks = 0;
+  readonly #walk = ++SigWalk.#walks;
+  sig: Sig;
+
+  constructor(start: Sig) {
+    this.sig = start;
+    for (let at: Sig | null = start; at !== null; at = at.parent)
+      if (at.gen !== null) at.gen.walk = this.#walk;
+  }
+
+  /** Adds `gen`; returns whether the signature lacked it. */
+  add(gen: Gen): boolean {
+    if (gen.walk === this.#walk) return false;
+    gen.walk = this.#walk;
+    this.sig = this.sig.extend(gen);
+    return true;
   }
 }
 

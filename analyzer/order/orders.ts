@@ -6,7 +6,8 @@
 // handler, the gate that let that handler run.
 
 import { WORLD_CTX } from "#core/probe";
-import type { AnalyzerLimits } from "../limits.ts";
+import { refuseMore } from "../bounds.ts";
+import { type AnalyzerLimits, CHANNELS_KNOWN_MAX, MARKS_MAX, TASKS_MAX } from "../limits.ts";
 import type { Sections } from "../model/sections.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, KEEP, type Label } from "./full.ts";
@@ -46,7 +47,7 @@ export interface OrdersOptions {
 export class Orders {
   readonly now: Now;
   readonly full: FullOrder | null;
-  readonly tasks = new IdMap<TaskState>();
+  readonly tasks = new IdMap<TaskState>("requests in flight at a time", TASKS_MAX);
   /** The signature of what nobody will ever hear of. */
   readonly nothing = new Sig(null, null);
   readonly limits: AnalyzerLimits;
@@ -201,6 +202,7 @@ export class Orders {
     const mark: Mark = { gens: base === null ? [] : [base] };
     if (task !== null) {
       task.marks ??= [];
+      if (task.marks.length >= MARKS_MAX) refuseMore(MARKS_MAX, "edits and drains of one request");
       task.marks.push(mark);
     }
     return mark;
@@ -237,6 +239,8 @@ export class Orders {
     if (channel.ordinal === 0 && channel.extra === null) return;
     learn(who, channel);
     who.extra ??= new Map();
+    if (who.extra.size >= CHANNELS_KNOWN_MAX && !(who instanceof Channel))
+      refuseMore(CHANNELS_KNOWN_MAX, "counters and gates that one request has read");
     who.extra.set(channel, channel.ordinal);
     channel.closeForOthers();
   }

@@ -4,7 +4,9 @@
 // signature of the releases behind it (conflicts/). A request's log is some twenty entries; a job's task may live for
 // millions of events, so a log that grows long is folded: reads with equal signatures become one entry.
 
+import { refuseMore } from "../bounds.ts";
 import type { Cell, Folded } from "../conflicts/variable.ts";
+import { MARKS_MAX } from "../limits.ts";
 import { type Extra, Gen, type Knowledge, type Mark, NEVER } from "./knowledge.ts";
 import { SyncPoint } from "./sync-point.ts";
 
@@ -68,6 +70,7 @@ export class TaskState implements Knowledge {
   readonly sync = new SyncPoint();
   /** Moments of this task that may be asked about later (edits and section ends off the main context). */
   marks: Mark[] | null = null;
+  #marked = 0;
 
   reset(id: number, foldAt: number): void {
     this.id = id;
@@ -84,6 +87,7 @@ export class TaskState implements Knowledge {
     this.requestType = -1;
     this.sync.clear();
     this.marks = null;
+    this.#marked = 0;
   }
 
   /** What its request is; null until it says so. */
@@ -99,15 +103,26 @@ export class TaskState implements Knowledge {
   }
 
   logRead(cell: Cell, index: number, epoch: number): void {
-    cell.variable.logged++;
+    cell.variable.loggedBy(this);
     this.#push(cell, index, epoch);
   }
 
   logRelease(gen: Gen): void {
-    if (this.marks !== null) for (const mark of this.marks) mark.gens.push(gen);
+    if (this.marks !== null) this.#releaseMarks(this.marks, gen);
     // A release without a read since the one before it changes no signature.
     if (this.length === 0 || this.refs[this.length - 1] === gen) return;
     this.#push(gen, RELEASE, 0);
+  }
+
+  /** Each moment that may be asked about later was before this release. */
+  #releaseMarks(marks: readonly Mark[], gen: Gen): void {
+    for (const { gens } of marks) {
+      if (gens[gens.length - 1] === gen) continue;
+      gens.push(gen);
+      this.#marked++;
+    }
+    if (this.#marked > MARKS_MAX)
+      refuseMore(MARKS_MAX, "releases after edits and drains of one request");
   }
 
   /** Start the log anew, with what folding left of it. */
