@@ -25,6 +25,7 @@ export async function parseAndRun(argv: readonly string[], terminal: Terminal): 
   addDump(program, run, terminal);
   addInfo(program, run, terminal);
   addDaemon(program, run, terminal);
+  addExport(program, run, terminal);
   await program.parseAsync(argv, { from: "user" });
   return code;
 }
@@ -93,12 +94,27 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
     "quiesce races demo.trace --policy all",
     "quiesce races demo.trace --html report.html --sarif report.sarif",
     "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
+    "quiesce races --from std published.std --order hb --json",
   ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
   addRacesOutput(races);
   addRacesTriage(races);
+  addRacesForeign(races);
   races.action((files, options) =>
-    run(async () => (await import("./races.ts")).races(files, options, terminal)),
+    run(async () =>
+      options.from === "quiesce"
+        ? (await import("./races.ts")).races(files, options, terminal)
+        : (await import("./races-foreign.ts")).racesForeign(files, options, terminal),
+    ),
   );
+}
+
+function addRacesForeign(races: Command): void {
+  const from =
+    "what the trace is: quiesce's, or RAPID's text or binary form; docs/foreign-traces.md";
+  const order = "of a foreign trace: happens-before, or schedulable happens-before (the default)";
+  races
+    .addOption(choice("--from <form>", from, ["quiesce", "std", "rapidbin"]))
+    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]));
 }
 
 function addRacesOutput(races: Command): void {
@@ -189,6 +205,22 @@ function addDaemon(program: Command, run: Run, terminal: Terminal): void {
     .addOption(choice("--level <level>", "of the recording", ["inputs", "full"]))
     .action((parsed) =>
       run(async () => (await import("./daemon.ts")).daemon({ ...parsed, given }, terminal)),
+    );
+}
+
+function addExport(program: Command, run: Run, terminal: Terminal): void {
+  const to = "RAPID's text form, or its binary twin; docs/foreign-traces.md";
+  verb(program, "export", "write a trace in the form that another program reads", [
+    "quiesce export demo.trace --to std -o demo.std",
+    "quiesce export big.std --from std --to rapidbin -o big.bin",
+  ])
+    .argument("<file>", "a full trace")
+    .addOption(choice("--from <form>", "what the trace is", ["quiesce", "std", "rapidbin"]))
+    .addOption(choice("--to <form>", to, ["std", "rapidbin"]))
+    .requiredOption("-o, --output <file>", "the file to write")
+    .option("--names <file>", "also write, as JSON, which function and line each location is")
+    .action((file, options) =>
+      run(async () => (await import("./export.ts")).exportTrace(file, options, terminal)),
     );
 }
 

@@ -33,6 +33,8 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly stacks?: boolean;
   readonly annotations?: "github";
   readonly failOn: FailOn;
+  /** Only of a foreign trace. */
+  readonly order?: string;
 }
 
 export async function races(
@@ -67,6 +69,8 @@ export async function races(
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
   const { baseline, suppress = [], failOn, json, annotations } = options;
+  if (options.order !== undefined)
+    throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
   refuseOutputs(options, { traces: paths, judgedBy });
   if (failOn === "new" && baseline === undefined)
