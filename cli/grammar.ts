@@ -100,11 +100,17 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
   addRacesTriage(races);
   addRacesForeign(races);
   races.action((files, options) =>
-    run(async () =>
-      options.from === "quiesce"
-        ? (await import("./races.ts")).races(files, options, terminal)
-        : (await import("./races-foreign.ts")).racesForeign(files, options, terminal),
-    ),
+    run(async () => {
+      if (options.from === "quiesce")
+        return (await import("./races.ts")).races(files, options, terminal);
+      const isGiven = (name: string) => races.getOptionValueSource(name) === "cli";
+      const given = Object.keys(options).filter(isGiven);
+      return (await import("./races-foreign.ts")).racesForeign(
+        files,
+        { ...options, given },
+        terminal,
+      );
+    }),
   );
 }
 

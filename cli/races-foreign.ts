@@ -24,10 +24,12 @@ export interface RacesForeignOptions {
   readonly order?: FlatOrder;
   readonly json?: boolean;
   readonly failOn: string;
+  /** The options that were given, as opposed to those that have their default. */
+  readonly given: readonly string[];
 }
 
 /** Options that mean something for a foreign trace. */
-const APPLICABLE: ReadonlySet<string> = new Set(["from", "order", "json", "failOn", "today"]);
+const APPLICABLE: ReadonlySet<string> = new Set(["from", "order", "json", "failOn"]);
 
 export async function racesForeign(
   paths: readonly string[],
@@ -64,7 +66,7 @@ function onlyPath(paths: readonly string[], options: RacesForeignOptions): strin
       "usage",
       `--fail-on new is for quiesce's own traces, which have baselines.`,
     );
-  for (const name of Object.keys(options)) {
+  for (const name of options.given) {
     if (APPLICABLE.has(name)) continue;
     const flag = name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
     throw new QuiesceError(
