@@ -259,10 +259,24 @@ export class Analysis {
     this.#orders.endTask(task.id);
   }
 
+  /** How many findings there are so far; `soFar` has something new when this has grown. */
+  get noted(): number {
+    return this.#drafts.size;
+  }
+
+  /** The findings so far. What only the end of the run can show is not among them. */
+  soFar(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
+    return this.#described(sites, strings);
+  }
+
   /** The end of the trace. */
   finish(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
     this.#conflicts.finish();
     for (const pass of this.#passes) pass.finish(this.#complete);
+    return this.#described(sites, strings);
+  }
+
+  #described(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
     return describeResult({
       events: this.#events,
       complete: this.#complete,

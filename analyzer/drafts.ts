@@ -132,6 +132,10 @@ export class Drafts {
     return draft;
   }
 
+  get size(): number {
+    return this.#byKey.size;
+  }
+
   /** Keys with their drafts, in order of first sight. */
   entries(): IterableIterator<[string, FindingDraft]> {
     return this.#byKey.entries();

@@ -8,6 +8,8 @@ import { columnsOf, type Terminal } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
 const PATCHES = 12;
+/** A day: whoever waits longer does not mean to end by it. */
+const SECONDS_MAX = 86_400;
 const SEED_MAX = 0xffff_ffff;
 
 /** Parses `argv`, runs the verb, and returns its exit code; throws a CommanderError when there was nothing to run. */
@@ -93,9 +95,17 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
     "quiesce races demo.trace --coverage",
     "quiesce races demo.trace --policy all",
     "quiesce races demo.trace --html report.html --sarif report.sarif",
+    "quiesce races --online run.trace",
     "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
     "quiesce races --from std published.std --order hb --json",
   ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
+  races
+    .option("--online", "follow a trace that is still being written, until its run ends")
+    .option(
+      "--idle <seconds>",
+      "with --online: end when the file has not grown for so long",
+      seconds,
+    );
   addRacesOutput(races);
   addRacesTriage(races);
   addRacesForeign(races);
@@ -288,6 +298,12 @@ function seedNumber(text: string): number {
   const seed = Number(text);
   if (/^\d+$/.test(text) && seed <= SEED_MAX) return seed;
   throw new InvalidArgumentError(`A seed is a whole number from 0 to ${SEED_MAX}.`);
+}
+
+function seconds(text: string): number {
+  const number = Number(text);
+  if (text.trim() !== "" && number >= 0 && number <= SECONDS_MAX) return number;
+  throw new InvalidArgumentError(`This is a number of seconds, from 0 to ${SECONDS_MAX}.`);
 }
 
 function collected(value: string, before: readonly string[] = []): string[] {

@@ -181,7 +181,13 @@ function* digesting(
   }
 }
 
-function factsOf(path: string, { header }: TraceReader, level: string, digest: string): RunFacts {
+/** What the header of the trace at `path` says of its run. */
+export function factsOf(
+  path: string,
+  { header }: TraceReader,
+  level: string,
+  digest: string,
+): RunFacts {
   const { scenario, seed, host, lock } = header;
   return {
     trace: path,

@@ -5,12 +5,15 @@ import {
   coverageText,
   type FailOn,
   fails,
+  findingHead,
   findingsBody,
   githubAnnotations,
+  isNew,
   jsonReport,
   policiesText,
   type Report,
   standingOf,
+  stood,
   summaryText,
   triageText,
 } from "#analyzer/reports";
@@ -18,8 +21,9 @@ import { QuiesceError } from "#core/base";
 import { ExitCode, endingOf } from "./exit-codes.ts";
 import { type Judged, judge, type PolicyChoice, ReplayDiverged } from "./judge.ts";
 import { Progress } from "./progress.ts";
+import { followTrace } from "./races-online.ts";
 import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
-import { readTriage, type TriageOptions } from "./races-triage.ts";
+import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
 import { columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
@@ -32,6 +36,9 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   /** Call stacks from replay: true for always, false for never; by default where that is quick. */
   readonly stacks?: boolean;
   readonly annotations?: "github";
+  /** Follow a trace that is still being written. */
+  readonly online?: boolean;
+  readonly idle?: number;
   readonly failOn: FailOn;
   /** Only of a foreign trace. */
   readonly order?: string;
@@ -46,7 +53,10 @@ export async function races(
   const triage = readTriage(options);
   for (const problem of triage.problems) terminal.stderr.write(`quiesce: ${problem}\n`);
   const started = process.hrtime.bigint();
-  const { judged, code: failed } = await judgeAll(paths, options, terminal);
+  const { judged, code: failed } =
+    options.online === true
+      ? await judgeOnline(paths, options, triage, terminal)
+      : await judgeAll(paths, options, terminal);
   const report = triage.apply({
     tool: { name: "quiesce", version: quiesceVersion() },
     traces: judged.map((one) => one.report),
@@ -73,6 +83,8 @@ function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
     throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
   refuseOutputs(options, { traces: paths, judgedBy });
+  if (options.online === true && paths.length !== 1)
+    throw new QuiesceError("usage", "--online follows one trace at a time.");
   if (failOn === "new" && baseline === undefined)
     throw new QuiesceError(
       "usage",
@@ -121,6 +133,50 @@ async function judgeAll(
   return { judged, code };
 }
 
+/** Follows the trace, and prints each new finding once; a first signal ends that, and what was seen is summed up. */
+async function judgeOnline(
+  [path = ""]: readonly string[],
+  options: RacesOptions,
+  triage: ReadTriage,
+  terminal: Terminal,
+): Promise<{ judged: Judged[]; code: number }> {
+  const progress = new Progress(terminal);
+  const printed = new Set<string>();
+  const look = { columns: columnsOf(terminal.stdout), paint: painterFor(terminal.stdout) };
+  const tool = { name: "quiesce", version: quiesceVersion() } as const;
+  let stopped = false;
+  const stop = () => {
+    stopped = true;
+  };
+  for (const signal of STOPPING) process.once(signal, stop);
+  try {
+    const judged = await followTrace(path, {
+      stopped: () => stopped,
+      onProgress: (events) => progress.show(`Following ${path}: ${counted(events, "event")}`),
+      onFindings: ({ report }, isOver) => {
+        if (options.json === true) return;
+        for (const trace of triage.apply({ tool, traces: [report] }).traces) {
+          for (const { finding, standing } of stood(trace)) {
+            if (!isNew(standing) || printed.has(finding.fingerprint)) continue;
+            // What luck covers now may still race, and is that finding then.
+            if (finding.rule === "covered-by-luck" && !isOver) continue;
+            printed.add(finding.fingerprint);
+            progress.clear();
+            terminal.stdout.write(`${findingHead(finding, trace, look)}\n`);
+          }
+        }
+      },
+      ...(options.idle === undefined ? {} : { idleSeconds: options.idle }),
+    });
+    return { judged: [judged], code: ExitCode.ok };
+  } finally {
+    progress.clear();
+    for (const signal of STOPPING) process.removeListener(signal, stop);
+  }
+}
+
+const STOPPING = ["SIGINT", "SIGTERM"] as const;
+
 function say(sentence: string, progress: Progress, terminal: Terminal): void {
   progress.clear();
   terminal.stderr.write(`quiesce: ${sentence}\n`);
@@ -145,7 +201,8 @@ function asText(report: Report, options: RacesOptions, { stdout }: Terminal): st
   for (const trace of report.traces) {
     if (report.traces.length > 1)
       parts.push(`${paint("title", `── ${trace.facts.trace}: ${trace.facts.label}`)}\n`);
-    const body = findingsBody(trace, look);
+    // Online they were printed as they came.
+    const body = options.online === true ? "" : findingsBody(trace, look);
     if (body !== "") parts.push(body);
     if (options.coverage === true)
       parts.push(`${paint("title", "Coverage")}\n\n${coverageText(trace.result.coverage, look)}`);

@@ -22,6 +22,17 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
   };
 }
 
+/** The bytes of the open file `fd`, which somebody is still writing: its size is asked for anew each time. */
+export function growingFdSource(fd: number): ByteSource {
+  const { read } = fdSource(fd);
+  return {
+    get size() {
+      return reading(() => fstatSync(fd).size);
+    },
+    read,
+  };
+}
+
 /** The bytes of the open file `fd`, which the caller closes. Throws QuiesceError("input") when it cannot be read. */
 export function fdSource(fd: number): ByteSource {
   return {

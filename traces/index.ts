@@ -1,6 +1,6 @@
 // The trace file: reader, writer, text form. docs/trace-format.md describes the format.
 
-export { type ByteSource, bytesSource, fdSource } from "./byte-source.ts";
+export { type ByteSource, bytesSource, fdSource, growingFdSource } from "./byte-source.ts";
 export { type ClockStamps, EVENTS_PER_STAMP } from "./clock.ts";
 export { CODECS, type Codec } from "./compression.ts";
 export { TraceDigest, traceDigest } from "./digest.ts";

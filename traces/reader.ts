@@ -104,6 +104,19 @@ export class TraceReader {
    * for.
    */
   *batches(): Generator<EventBatch, void, undefined> {
+    // What does not wait yields batches alone.
+    for (const batch of this.#chunks(false)) if (batch !== null) yield batch;
+  }
+
+  /**
+   * The events of a file that is still being written: null where its next record is not there in full yet. Whoever reads
+   * waits then, and asks again; when the writer is gone for good, they stop. The source's `size` must grow with the file.
+   */
+  follow(): Generator<EventBatch | null, void, undefined> {
+    return this.#chunks(true);
+  }
+
+  *#chunks(isGrowing: boolean): Generator<EventBatch | null, void, undefined> {
     this.#rewind();
     const decoder = new ChunkDecoder(this.kinds);
     const records = new RecordCursor(this.#source, this.#firstChunk);
@@ -122,6 +135,12 @@ export class TraceReader {
         this.#decode(decoder, header, batch);
       } catch (error) {
         if (!isDamage(error)) throw error;
+        if (isGrowing && error instanceof CutShort) {
+          records.offset = offset;
+          chunk--;
+          yield null;
+          continue;
+        }
         this.#damage = this.#describe(error, chunk, offset);
         return;
       }

@@ -17,7 +17,7 @@ export { policiesMarkdown, policiesText } from "./policy-report.ts";
 export { REPORT_SCHEMA_VERSION, type Report, type RunFacts, type TraceReport } from "./report.ts";
 export { type SarifExtras, sarifReport } from "./sarif-report.ts";
 export { frameText, type StackFrame, type Stacks, stackEvents } from "./stacks.ts";
-export { isNew, type Standing, standingOf } from "./standing.ts";
+export { isNew, type Standing, standingOf, stood } from "./standing.ts";
 export {
   isDay,
   type ParsedSuppressions,
@@ -26,6 +26,7 @@ export {
   type SuppressionUse,
 } from "./suppressions.ts";
 export {
+  findingHead,
   findingsBody,
   findingsText,
   groupText,

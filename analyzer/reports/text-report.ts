@@ -161,6 +161,13 @@ export function groupText(group: FindingGroup, trace: TraceReport, options: Text
   return `${lines.join("\n")}\n`;
 }
 
+/** The head of a finding, and why: what is printed as soon as it is found. */
+export function findingHead(finding: Finding, trace: TraceReport, options: TextOptions): string {
+  const lines = groupFindings([finding]).flatMap((group) => headLines(group, trace, options));
+  if (finding.why !== "") lines.push(wrap("    why   ", finding.why, options.columns));
+  return `${lines.join("\n")}\n`;
+}
+
 /** What, which list and how often, both sides, and the cure: five lines where the terminal is wide enough. */
 function headLines(group: FindingGroup, trace: TraceReport, options: TextOptions): string[] {
   const { paint, columns } = options;
