@@ -40,13 +40,14 @@ import { FullOrder } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
 import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
-import { DrainRules } from "./passes/drain-rules.ts";
-import { EditRules } from "./passes/edit-rules.ts";
+import { drainRules } from "./passes/drain-rules.ts";
+import { editRules } from "./passes/edit-rules.ts";
 import { interleavingRules } from "./passes/interleaving-rules.ts";
 import { IterationRule } from "./passes/iteration-rule.ts";
 import { JobSleepRule } from "./passes/job-sleep.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
+import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
 import { judgesOf } from "./policies/index.ts";
 import type { PolicyJudge } from "./policies/policy.ts";
@@ -113,7 +114,7 @@ export class Analysis {
   readonly #graphEvents: GraphEvents;
   readonly #drainEvents: DrainEvents;
   readonly #verdicts: VerdictRules;
-  readonly #drainRules: DrainRules;
+  readonly #unbalanced: UnbalancedCounter;
   readonly #requestRule: RequestRule;
   readonly #passes: readonly Pass[];
   readonly #judges: readonly PolicyJudge[];
@@ -157,14 +158,15 @@ export class Analysis {
     this.#graphEvents = new GraphEvents(context);
     this.#drainEvents = new DrainEvents(context);
     this.#verdicts = new VerdictRules(context);
-    this.#drainRules = new DrainRules(context);
+    this.#unbalanced = new UnbalancedCounter(context);
     this.#requestRule = new RequestRule(context);
     this.#judges = judgesOf(options.policies ?? [], context);
     this.#passes = [
-      new EditRules(context),
+      ...editRules(context),
       new IterationRule(context),
       new JobSleepRule(context),
-      this.#drainRules,
+      ...drainRules(context),
+      this.#unbalanced,
       this.#verdicts,
       ...interleavingRules(context),
       ...this.#judges,
@@ -303,7 +305,7 @@ export class Analysis {
         break;
       case 60: // bs_in_flight_dec
         this.#edges.bsInFlightDec(this.#graph.node(a));
-        if (b < 0) this.#drainRules.belowZero("in-flight", this.#graph.node(a));
+        if (b < 0) this.#unbalanced.belowZero("in-flight", this.#graph.node(a));
         break;
       case 59: // bs_in_flight_inc
         this.#bsInFlightInc(a);
@@ -311,7 +313,7 @@ export class Analysis {
       case 62: // blk_in_flight_dec
         this.#edges.blkInFlightDec(this.#graph.blk(a));
         this.#now.task?.hold(a, -1);
-        if (b < 0) this.#drainRules.belowZero("in-flight", this.#graph.blk(a));
+        if (b < 0) this.#unbalanced.belowZero("in-flight", this.#graph.blk(a));
         break;
       case 61: // blk_in_flight_inc
         this.#now.task?.hold(a, 1);

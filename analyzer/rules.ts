@@ -30,18 +30,43 @@ export const RULES = {
   },
   "unfinished-drain": {
     severity: "error",
-    title: "Drained section out of balance",
-    help: "A drained section never ended, ended twice, or left a quiesce level behind: the nodes that it holds never serve requests again, or serve them too early. Pair every drained_begin with its drained_end.",
+    title: "Drained section never ended",
+    help: "A drained section was begun and never ended, in a run that came to its end: what it holds never serves requests again. Pair every drained_begin with its drained_end, on every path.",
+  },
+  "end-without-begin": {
+    severity: "error",
+    title: "Drain ended without having begun",
+    help: "A drained section was ended that had not begun, or had ended before: somebody else's level is lowered, and requests come back too early. Pair every drained_end with its drained_begin.",
+  },
+  "leaked-level": {
+    severity: "error",
+    title: "Quiesce level left behind by a drain",
+    help: "A drained section ended, but quiesce levels that it had raised were never lowered: what they hold never serves requests again. An edge moved while the section was under way; whoever moves it must give or take the levels of the sections on both sides.",
   },
   "unbalanced-counter": {
     severity: "error",
     title: "Counter out of balance",
     help: "An in-flight or quiesce counter went below zero, or a request ended while it still held a counter. Every raise needs exactly one decrement.",
   },
+  "edit-off-main": {
+    severity: "error",
+    title: "Edit off the main context",
+    help: "A list of the graph was edited in an iothread; only the main context may do that, and no drain helps. Move the operation to a bottom half of the main context.",
+  },
+  "edit-in-io-completion": {
+    severity: "error",
+    title: "Graph change from a request's completion",
+    help: "A request changed the graph in its own completion callback, while it still holds its in-flight counters: the drain around the change waits for the request, and the request for the drain. Schedule a bottom half that makes the change.",
+  },
   "wrong-thread": {
     severity: "error",
-    title: "Code in a thread that may not run it",
-    help: "Code that only the main context may run (a graph edit, or a function that begins with GLOBAL_STATE_CODE) ran in an iothread, or I/O code of a node ran in a thread that is not the node's and has no right to it. Move the call to a bottom half of the context that the finding names.",
+    title: "Global-state code in an iothread",
+    help: "Code that only the main context may run (a function that begins with GLOBAL_STATE_CODE) ran in an iothread, over lists that main may be editing. Move the call to a bottom half of the main context.",
+  },
+  "wrong-home": {
+    severity: "error",
+    title: "I/O code in a thread that has no right to it",
+    help: "I/O code of a node ran in a thread that is neither the node's own nor holds the lock of its context, or polled for it elsewhere than at home or in main. Move the call to a bottom half of the context that the finding names, or take that context's lock.",
   },
   "modelled-assertion": {
     severity: "error",

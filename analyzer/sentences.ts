@@ -44,10 +44,6 @@ function titleWithoutList(draft: FindingDraft, names: Names): string {
   if (why.code === "thread" || why.code === "home")
     return `${names.site(why.site).name} ran in ${names.ctx(why.ctx)}.`;
   if (why.code === "stuck") return "Nothing can ever run again.";
-  const first = draft.accesses[0];
-  if (draft.rule === "wrong-thread" && first !== undefined) {
-    return `${names.site(first.site).name} edits ${names.listText(draft.list, draft.node, draft.edge)} in ${names.ctx(first.ctx)}.`;
-  }
   return `A counter${what} is out of balance.`;
 }
 

@@ -178,7 +178,63 @@ describe("an edit off the main context", () => {
     const text = `
       main | io1
            | insert parents n1 e1 @editor`;
-    expect(rulesOf(text)).toEqual(["wrong-thread"]);
-    expect(find(text, "wrong-thread").title).toBe("editor edits parents of node 1 in context 1.");
+    expect(rulesOf(text)).toEqual(["edit-off-main"]);
+    expect(find(text, "edit-off-main").title).toBe("editor edits parents of node 1 in context 1.");
+  });
+});
+
+describe("a change of the graph from a request's completion", () => {
+  /** Request 1 of main does `what` in its callback, or, without the mark, when it is over. */
+  const completion = (what: string): string => `
+      main
+      node n1 new; r1: begin c1; request b1; r1: inc b1; ~schedule h1; ${what}; dec b1; end c1`;
+
+  it("an operation that begins there", () => {
+    const text = completion("op @bdrv_set_backing_hd; op @bdrv_append; op-end; op-end");
+    const findings = analyze(traceFromText(text)).findings;
+    expect(findings.map(({ rule, title }) => [rule, title])).toEqual([
+      [
+        "edit-in-io-completion",
+        "bdrv_set_backing_hd changes the graph from the completion of a request.",
+      ],
+    ]);
+  });
+
+  it("an edit outside of any operation", () => {
+    expect(rulesOf(completion("set blk_root b2 e1 @blk_remove_bs"))).toEqual([
+      "edit-in-io-completion",
+    ]);
+  });
+
+  it("and in a callback that runs between the end of the work and that of the request", () => {
+    const text = `
+      main
+      bh h1; r1: begin c1; request b1; inc b1; request-end b1
+      op @bdrv_set_backing_hd; op-end
+      r1: dec b1; end c1; bh-done h1`;
+    expect(rulesOf(text)).toEqual(["edit-in-io-completion"]);
+    expect(rulesOf(text.replace("op @bdrv_set_backing_hd; op-end", ""))).toEqual([]);
+  });
+
+  it("not from what a poll inside the callback runs, nor when the request is over", () => {
+    const inside = `
+      main
+      bh h1; r1: begin c1; request b1; inc b1; request-end b1
+      bh h2; op @bdrv_set_backing_hd; op-end; bh-done h2
+      r1: dec b1; end c1; bh-done h1`;
+    const after = `
+      main
+      bh h1; r1: begin c1; request b1; inc b1; request-end b1; dec b1; end c1
+      op @bdrv_set_backing_hd; op-end; bh-done h1`;
+    expect(rulesOf(inside)).toEqual([]);
+    expect(rulesOf(after)).toEqual([]);
+  });
+
+  it("not from a bottom half that it has scheduled", () => {
+    const text = `
+      main
+      r1: begin c1; request b1; inc b1; schedule h1; dec b1; end c1
+      bh h1; op @bdrv_set_backing_hd; op-end; bh-done h1`;
+    expect(rulesOf(text)).toEqual([]);
   });
 });

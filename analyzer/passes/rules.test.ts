@@ -20,7 +20,8 @@ describe("unfinished drains", () => {
       main
       context main; drained s1 n1 @forgetful; run-end ok`;
     expect(linesOf(text)).toEqual([
-      "unfinished-drain: The drain of node 1 by forgetful is out of balance. It was begun and never ended.",
+      "unfinished-drain: The drain of node 1 by forgetful is out of balance. It was begun and never ended. " +
+        "forgetful, in main at event 1, owes its end; it holds node 1 (1 level).",
     ]);
   });
 
@@ -35,7 +36,10 @@ describe("unfinished drains", () => {
     const text = `
       main
       context main; ~undrain s1 @f; undrained s1; run-end ok`;
-    expect(linesOf(text)).toHaveLength(1);
+    expect(linesOf(text)).toEqual([
+      "end-without-begin: A drained section is out of balance. It was ended without having begun, or twice. " +
+        "The end too many is that of f, in main at event 1.",
+    ]);
     expect(linesOf(text.replace("context main; ", ""))).toEqual([]);
   });
 
@@ -44,7 +48,7 @@ describe("unfinished drains", () => {
       main
       context main; drain s1 n1 @f; up n1 s1; up b1 s1; waited s1; undrain s1; down n1 s1; undrained s1; run-end ok`;
     expect(linesOf(text)).toEqual([
-      "unfinished-drain: The drain of node 1 by f is out of balance. It has ended, but levels that it had raised were never lowered.",
+      "leaked-level: The drain of node 1 by f is out of balance. It has ended, but levels that it had raised were never lowered: BlockBackend 1 (1 level).",
     ]);
   });
 
@@ -83,7 +87,7 @@ describe("verdicts of the run", () => {
                    | wrong-home io2 @bdrv_co_flush            |
                    | wrong-home io2 polls @bdrv_drained_begin |`;
     const lines = linesOf(text);
-    expect(lines[0]).toContain("wrong-thread: bdrv_co_flush ran in context 1.");
+    expect(lines[0]).toContain("wrong-home: bdrv_co_flush ran in context 1.");
     expect(lines[0]).toContain("at home in context 2");
     expect(lines[1]).toContain("because it polls");
   });

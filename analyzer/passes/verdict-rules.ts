@@ -1,5 +1,4 @@
-// What the run itself says: an assertion of QEMU's that failed, code in the wrong thread, and a run in which nothing can ever
-// run again.
+// What the run itself says: an assertion of QEMU's that failed, and a run in which nothing can ever run again.
 
 import { Ev, RUN_STATUSES } from "#core/probe";
 import type { Why } from "../drafts.ts";
@@ -14,7 +13,7 @@ export interface StuckFrame {
 }
 
 export class VerdictRules implements Pass {
-  readonly kinds = [Ev.model_assert, Ev.wrong_thread, Ev.wrong_home, Ev.stuck, Ev.run_end] as const;
+  readonly kinds = [Ev.model_assert, Ev.stuck, Ev.run_end] as const;
   readonly #context: PassContext;
   readonly #stuck: StuckFrame[] = [];
   /** How the run ended; null before its last event. */
@@ -28,20 +27,6 @@ export class VerdictRules implements Pass {
     if (kind === Ev.stuck) this.#stuck.push({ ctx: a, depth: b, site: c });
     else if (kind === Ev.model_assert)
       this.#note("modelled-assertion", `${a} ${b}`, { code: "assertion", site: a, text: b });
-    else if (kind === Ev.wrong_thread)
-      this.#note("wrong-thread", `site ${a}`, {
-        code: "thread",
-        site: a,
-        ctx: this.#context.now.ctx,
-      });
-    else if (kind === Ev.wrong_home)
-      this.#note("wrong-thread", `site ${a} home ${b}`, {
-        code: "home",
-        site: a,
-        ctx: this.#context.now.ctx,
-        home: b,
-        polls: c !== 0,
-      });
     else {
       const word = RUN_STATUSES[a];
       this.status = word === undefined || word === "none" ? null : word;

@@ -94,6 +94,7 @@ const MANY: Readonly<Partial<Record<RuleId, string>>> = {
   "edit-outside-drain": "edits outside a drain",
   "edit-before-poll-end": "edits before the drain has waited",
   "unfinished-drain": "unfinished drains",
+  "leaked-level": "leaked levels",
   "unbalanced-counter": "unbalanced counters",
   "modelled-assertion": "modelled assertions",
   deadlock: "deadlocks",

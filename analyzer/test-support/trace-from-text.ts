@@ -12,7 +12,7 @@
 // front is what a test is about: `traceFromText(text, { marked: false })` leaves it out. The vocabulary is VERBS below.
 
 import { assert, must } from "#core/base";
-import { Drain, Ev, Klass, List, Owner, Phase, type Site, Status } from "#core/probe";
+import { Drain, Ev, Klass, List, Owner, Phase, Request, type Site, Status } from "#core/probe";
 import type { TraceInput } from "../input.ts";
 import { BatchWriter } from "./batches.ts";
 
@@ -224,6 +224,9 @@ const VERBS = {
   // Tasks, counters, gates.
   begin: (s) => s.emit(Ev.task_begin, s.task, s.id(0)),
   end: (s) => s.emit(Ev.task_end, s.task, s.id(0)),
+  /** `request b1`: the running task is a write at it. */
+  request: (s) => s.emit(Ev.req_begin, s.id(0), Request.write, 512),
+  "request-end": (s) => s.emit(Ev.req_end, s.id(0), Request.write),
   inc: (s) => s.emit(s.letter(0) === "n" ? Ev.bs_in_flight_inc : Ev.blk_in_flight_inc, s.id(0), 1),
   dec: (s) => s.emit(s.letter(0) === "n" ? Ev.bs_in_flight_dec : Ev.blk_in_flight_dec, s.id(0), 0),
   zero: (s) => s.emit(kindOf(COUNTER_READ, s.letter(0)), s.id(0), 0, s.find("s")),

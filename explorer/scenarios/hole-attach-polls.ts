@@ -57,7 +57,7 @@ const holeAttachPolls: Scenario = {
     "A drain ends in an iothread while main, attaching an edge, polls: a level is left behind.",
   params: { drain: "ends" },
   expected: [
-    { finds: [{ rule: "unfinished-drain", node: "base" }, ...LUCKY] },
+    { finds: [{ rule: "leaked-level", node: "base" }, ...LUCKY] },
     { without: [4], finds: LUCKY },
   ],
   main,

@@ -30,7 +30,14 @@ const REQUEST_BYTES = 512;
 const patch06: Scenario = {
   name: "patch-06",
   title: "The callback of a request changes the graph (patch 6).",
-  expected: [{ finds: [] }, { without: [6], outcome: "deadlock", finds: [{ rule: "deadlock" }] }],
+  expected: [
+    { finds: [] },
+    {
+      without: [6],
+      outcome: "deadlock",
+      finds: [{ rule: "edit-in-io-completion" }, { rule: "deadlock" }],
+    },
+  ],
   main,
 };
 

@@ -22,7 +22,7 @@ checks the first alone; here all three that can be broken are checked (\`core/sc
 | I/O | at home; elsewhere with the lock of the home context; without such locks (\`--lock none\`) in main, too | I/O, Common | event \`wrong_home\`; the run goes on, as QEMU's would |
 | Common | anywhere | Common | nothing to check |
 
-The analyzer reports both events under the rule \`wrong-thread\`.
+The analyzer reports the two under the rules \`wrong-thread\` and \`wrong-home\`.
 
 Why a check that passes leaves no event: each event carries the context that ran, and \`bs_ctx\` and \`blk_ctx\` say where nodes and
 BlockBackends are at home, so a pass follows from the trace. An event a call would repeat that at every level of a request.

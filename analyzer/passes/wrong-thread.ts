@@ -1,0 +1,32 @@
+// Global-state code (a function that begins with GLOBAL_STATE_CODE) that ran outside the main context. The core says so itself,
+// as an event; with patch 12 its assertion stops the run right after.
+
+import { Ev } from "#core/probe";
+import type { Pass, PassContext } from "./pass.ts";
+
+export class WrongThread implements Pass {
+  readonly kinds = [Ev.wrong_thread] as const;
+  readonly #context: PassContext;
+
+  constructor(context: PassContext) {
+    this.#context = context;
+  }
+
+  on(_kind: number, site: number): void {
+    const { drafts, now } = this.#context;
+    const { ctx } = now;
+    drafts.note(`wrong-thread ${site}`, now.index, 1, () => ({
+      rule: "wrong-thread",
+      list: 0,
+      owner: 0,
+      node: null,
+      edge: null,
+      accesses: [],
+      why: { code: "thread", site, ctx },
+      advice: null,
+      luck: null,
+    }));
+  }
+
+  finish(): void {}
+}
