@@ -2,12 +2,11 @@
 
 import { EINVAL, must, unreachable } from "#core/base";
 import {
-  bdrvOpenPath,
+  bdrvOpenBackingFile,
   fileOpen,
   nullAioDriver,
   nullCoDriver,
   nullOpen,
-  pathCombine,
   type Qcow2OpenOptions,
   qcow2Open,
   quorumOpen,
@@ -19,7 +18,6 @@ import {
   BlockError,
   bdrvFindNode,
   bdrvRef,
-  bdrvSetBackingHd,
   bdrvUnref,
   settle,
 } from "#core/graph";
@@ -99,11 +97,11 @@ function* openQcow2(
     ...cachesOf(options),
     openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly }),
   });
-  if (options.backing !== undefined || bs.backingFile === "") return bs;
-  const backed = yield* settle(() => openBackingFile(bs, must(opened[0], "the file is first")));
+  if (options.backing !== undefined) return bs;
+  const backed = yield* settle(() => bdrvOpenBackingFile(bs));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
-  throw new BlockError(backed.error.errno, `Could not open backing file: ${backed.error.message}`);
+  throw backed.error;
 }
 
 function cachesOf(options: Qcow2Blockdev): Partial<Qcow2OpenOptions> {
@@ -135,23 +133,6 @@ function* openAll(
     if (one.value !== undefined) opened.push(one.value);
   }
   return nodes;
-}
-
-/** bdrv_open_backing_file: what the image names, relative to where it is. Polls. */
-function* openBackingFile(bs: BlockDriverState, file: BlockDriverState): Polls<void> {
-  const { filename } = file.options;
-  const format = bs.backingFormat;
-  if (format !== "" && format !== "raw" && format !== "qcow2")
-    throw new BlockError(EINVAL, `Unknown driver '${format}'`);
-  const path = pathCombine(typeof filename === "string" ? filename : "", bs.backingFile);
-  const backing = yield* bdrvOpenPath({
-    path,
-    readOnly: true,
-    ...(format === "" ? {} : { format }),
-  });
-  const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
-  yield* bdrvUnref(backing);
-  if (!set.ok) throw set.error;
 }
 
 type QuorumBlockdev = Extract<BlockdevOptions, { readonly driver: "quorum" }>;

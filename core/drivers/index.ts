@@ -9,7 +9,12 @@ export {
 export { nullAioDriver } from "./null-aio.ts";
 export { nullCoDriver } from "./null-co.ts";
 export { type NullOptions, nullOpen } from "./null-state.ts";
-export { bdrvOpenPath, type OpenPathOptions, pathCombine } from "./open-path.ts";
+export {
+  bdrvOpenBackingFile,
+  bdrvOpenPath,
+  type OpenPathOptions,
+  pathCombine,
+} from "./open-path.ts";
 export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
 export * from "./qcow2/index.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";

@@ -6,8 +6,10 @@
 
 import { blkNewWithBs, blkPreadv, blkUnref } from "../backend/index.ts";
 import { assert, EINVAL, ENOTSUP } from "../base/index.ts";
+import { edgeBs } from "../graph/access.ts";
 import { bdrvSetBackingHd } from "../graph/backing.ts";
 import { BlockError, settle } from "../graph/block-error.ts";
+import { bdrvPrimaryChild } from "../graph/chain.ts";
 import { bdrvRef, bdrvUnref } from "../graph/node-life.ts";
 import { BLK_PERM_CONSISTENT_READ } from "../graph/permission-bits.ts";
 import type { BlockDriverState } from "../graph/state.ts";
@@ -27,6 +29,7 @@ import type { Qcow2Options } from "./qcow2/state.ts";
 import { rawOpen } from "./raw.ts";
 
 const SITE_OPEN = site("bdrv_open_inherit");
+const SITE_BACKING = site("bdrv_open_backing_file");
 const SITE_PROBE = site("find_image_format");
 
 /** Images in a chain of backing files at most: a longer one is a circle, as good as certainly. */
@@ -65,32 +68,46 @@ function* openLink(options: OpenPathOptions, depth: number): Polls<BlockDriverSt
     file,
     openDataFile: (name) => fileOpen({ nodeName: "", path: name, readOnly, ...where }),
   });
-  if (bs.backingFile === "" || options.noBacking === true) return bs;
-  const backed = yield* settle(() => openBacking(bs, options, depth));
+  if (options.noBacking === true) return bs;
+  const backed = yield* settle(() => openBacking(bs, depth));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
-  const { errno, message } = backed.error;
+  throw backed.error;
+}
+
+/** bdrv_open_backing_file (block.c:3461): open what the image of `bs` names, if anything, and put it below. BlockError. Polls. */
+export function* bdrvOpenBackingFile(bs: BlockDriverState): Polls<void> {
+  globalStateCode(SITE_BACKING);
+  assert(!bs.closed, "the image is open");
+  yield* openBacking(bs, 0);
+}
+
+function* openBacking(bs: BlockDriverState, depth: number): Polls<void> {
+  const { backingFile, backingFormat: format, aioContext } = bs;
+  if (backingFile === "") return;
+  const opened = yield* settle(function* (): Polls<void> {
+    if (format !== "" && format !== "raw" && format !== "qcow2")
+      throw new BlockError(EINVAL, `Unknown driver '${format}'`);
+    const path = pathCombine(filenameOf(bs), backingFile);
+    const named: Pick<OpenPathOptions, "format"> = format === "" ? {} : { format };
+    const backing = yield* openLink({ path, readOnly: true, ctx: aioContext, ...named }, depth + 1);
+    const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
+    yield* bdrvUnref(backing);
+    if (!set.ok) throw set.error;
+  });
+  if (opened.ok) return;
+  const { errno, message } = opened.error;
   throw new BlockError(errno, `Could not open backing file: ${message}`);
 }
 
-/** bdrv_open_backing_file. */
-function* openBacking(bs: BlockDriverState, options: OpenPathOptions, depth: number): Polls<void> {
-  const { ctx } = options;
-  const format = bs.backingFormat;
-  if (format !== "" && format !== "raw" && format !== "qcow2")
-    throw new BlockError(EINVAL, `Unknown driver '${format}'`);
-  const backing = yield* openLink(
-    {
-      path: pathCombine(options.path, bs.backingFile),
-      readOnly: true,
-      ...(ctx === undefined ? {} : { ctx }),
-      ...(format === "" ? {} : { format }),
-    },
-    depth + 1,
-  );
-  const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
-  yield* bdrvUnref(backing);
-  if (!set.ok) throw set.error;
+/** C: bs->exact_filename: of the file that holds the image. */
+function filenameOf(bs: BlockDriverState): string {
+  let node: BlockDriverState | null = bs;
+  while (node !== null && node.options.filename === undefined) {
+    const child = bdrvPrimaryChild(node);
+    node = child === null ? null : edgeBs(child, SITE_BACKING);
+  }
+  return String(node?.options.filename ?? "");
 }
 
 /** path_combine (block.c:353): `name` as it is meant in a file at `base`. Common. */

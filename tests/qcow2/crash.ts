@@ -57,6 +57,9 @@ interface GuestOperation {
   readonly value: number;
   readonly began: number;
   ended: number;
+  /** The same in an order in which no two things are at once, since guests do much between two entries. */
+  readonly beganAt: number;
+  endedAt: number;
 }
 
 /** A run, as its disk and its guests saw it. */
@@ -67,6 +70,8 @@ export class CrashRun {
   readonly operations: GuestOperation[] = [];
   readonly guestFlushes: GuestOperation[] = [];
 
+  /** Counts what guests begin and end. */
+  now = 0;
   /** Entries before this one were written before any guest came. */
   start = 0;
 
@@ -84,12 +89,12 @@ export class CrashRun {
   /** For each byte of the guest's disk the values that it may have after a cut at entry `cut`, as a check of one byte. */
   expectation(cut: number): (at: number, value: number) => boolean {
     const flush = this.guestFlushes.findLast(({ ended }) => ended <= cut);
-    const since = flush?.began ?? this.start;
+    const since = flush?.beganAt ?? 0;
     const base = new Uint8Array(DISK_BYTES);
     const later: GuestOperation[] = [];
     for (const operation of this.operations) {
-      const { offset, bytes, value, began, ended } = operation;
-      if (ended <= since) base.fill(value, offset, offset + bytes);
+      const { offset, bytes, value, began, endedAt } = operation;
+      if (endedAt < since) base.fill(value, offset, offset + bytes);
       else if (began <= cut) later.push(operation);
     }
     return (at, value) =>
@@ -202,11 +207,14 @@ function* work(
       value,
       began: run.log.length,
       ended: Number.POSITIVE_INFINITY,
+      beganAt: run.now++,
+      endedAt: Number.POSITIVE_INFINITY,
     };
     if (kind === 9) {
       const flush = { ...operation };
       assert((yield* blkCoFlush(blk)) === 0, "the flush is good");
       flush.ended = run.log.length;
+      flush.endedAt = run.now++;
       run.guestFlushes.push(flush);
       continue;
     }
@@ -222,6 +230,7 @@ function* work(
       "the operation is good",
     );
     operation.ended = run.log.length;
+    operation.endedAt = run.now++;
   }
 }
 

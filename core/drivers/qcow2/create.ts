@@ -1,6 +1,7 @@
 // Making an image: the smallest that there is, a header and the tables of an empty disk, which is then opened and made as long
 // as it shall be, so that there is one place that lays out tables.
 
+import { blkNewWithBs, blkTruncate, blkUnref } from "../../backend/index.ts";
 import { assert, EINVAL } from "../../base/index.ts";
 import { BlockError } from "../../graph/block-error.ts";
 import { bdrvRef, bdrvUnref } from "../../graph/node-life.ts";
@@ -13,7 +14,6 @@ import * as format from "./format.ts";
 import { headerBytesOf, put64, type Qcow2Header } from "./header.ts";
 import { imageFile, writeMetadata } from "./metadata-io.ts";
 import { qcow2Open } from "./open.ts";
-import { qcow2CoTruncate } from "./truncate.ts";
 
 const SITE_CREATE = site("qcow2_co_create");
 
@@ -53,7 +53,10 @@ export function* qcow2Create(options: Qcow2CreateOptions): Polls<void> {
     file,
     ...(dataFile === undefined ? {} : { dataFile }),
   });
-  const ret = yield* runInCoroutine(bs.aioContext, () => qcow2CoTruncate(bs, size), SITE_CREATE);
+  // By a BlockBackend, since a data file is resized for nobody who has not asked to.
+  const blk = yield* blkNewWithBs(bs);
+  const ret = yield* blkTruncate(blk, size);
+  yield* blkUnref(blk);
   yield* bdrvUnref(bs);
   if (ret < 0) throw new BlockError(-ret, "Could not resize image");
 }

@@ -40,7 +40,9 @@ export const qcow2Driver: BlockDriver = {
 
 /** qcow2_co_flush_to_os: what the tables say is written; the block layer then flushes the file. */
 function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {
-  const state = stateOf(bs);
+  // An image that could not be opened has no state.
+  if (!(bs.opaque instanceof Qcow2State)) return 0;
+  const state = bs.opaque;
   if (state.corrupt) return -EIO;
   yield* qemuCoMutexLock(state.lock);
   const ret = yield* writeCaches(bs);
@@ -50,7 +52,6 @@ function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {
 
 /** qcow2_close. Nothing is in flight. Polls. */
 function* qcow2Close(bs: BlockDriverState): Polls<void> {
-  // An image that could not be opened has no state.
   if (!(bs.opaque instanceof Qcow2State) || bs.readOnly || bs.opaque.corrupt) return;
   yield* runInCoroutine(bs.aioContext, () => inactivate(bs), SITE_CLOSE);
 }
