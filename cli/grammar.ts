@@ -73,6 +73,11 @@ function addRecord(program: Command, run: Run, terminal: Terminal): void {
       patchNumbers,
     )
     .addOption(choice("--lock <regime>", lock, ["none", "aio"]))
+    .option("--param <name=value>", "set a parameter of the scenario; may be repeated", parameters)
+    .option(
+      "--check",
+      "check after every step what must hold of a graph, and stop when it does not",
+    )
     .action((name, options) =>
       run(async () => (await import("./record.ts")).record(name, options, terminal)),
     );
@@ -308,6 +313,15 @@ function seconds(text: string): number {
 
 function collected(value: string, before: readonly string[] = []): string[] {
   return [...before, value];
+}
+
+function parameters(
+  text: string,
+  before: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const at = text.indexOf("=");
+  if (at < 1) throw new InvalidArgumentError("A parameter is given as NAME=VALUE.");
+  return { ...before, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 function patchNumbers(text: string, before: readonly number[] = []): number[] {

@@ -18,6 +18,8 @@ export interface RecordOptions {
   readonly level: "inputs" | "full";
   readonly withoutPatch?: readonly PatchNumber[];
   readonly lock: "none" | "aio";
+  readonly param?: Readonly<Record<string, string>>;
+  readonly check?: boolean;
 }
 
 export async function record(
@@ -32,7 +34,7 @@ export async function record(
   // A signal ends the process without coming back here.
   process.once("exit", removeImages);
   try {
-    const { seed, host, level, lock, output, withoutPatch } = options;
+    const { seed, host, level, lock, output, withoutPatch, param, check } = options;
     const recorded = await recordRun({
       found,
       seed,
@@ -42,6 +44,8 @@ export async function record(
       output,
       imagesDir,
       without: withoutPatch ?? [],
+      params: param ?? {},
+      check: check === true,
       onProgress: (events) =>
         progress.show(`Recording ${found.scenario.name}: ${counted(events, "event")}`),
     });

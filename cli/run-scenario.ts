@@ -17,6 +17,9 @@ import { RunFailure, refusal } from "./run-failure.ts";
 import { shellWord } from "./trace-file.ts";
 import { quiesceVersion } from "./version.ts";
 
+/** Errors that tell of a mistake in quiesce, even below a scenario of the user's. */
+const OF_OURS: ReadonlySet<string> = new Set(["AssertionError", "InvariantViolation"]);
+
 /** What to record, and where to. */
 export interface RecordRequest {
   readonly found: FoundScenario;
@@ -25,6 +28,10 @@ export interface RecordRequest {
   readonly level: "inputs" | "full";
   readonly without: readonly PatchNumber[];
   readonly lock: "none" | "aio";
+  /** Parameters that differ from the scenario's defaults. */
+  readonly params?: Readonly<Record<string, string>>;
+  /** Whether what must hold of a graph is checked after every step. */
+  readonly check?: boolean;
   /** The trace to write. */
   readonly output: string;
   /** Folder of the images of a live run; it is made when there is none. */
@@ -49,6 +56,8 @@ export async function recordRun(request: RecordRequest): Promise<Recorded> {
     without: request.without,
     lock: request.lock,
     imagesDir: request.imagesDir,
+    params: request.params ?? {},
+    checkInvariants: request.check === true,
   };
   const { scenario, file, digest } = request.found;
   const header = headerOf(scenario, options, {
@@ -131,7 +140,7 @@ async function finish(
     const refused = refusal(error);
     if (refused !== null) throw new QuiesceError("input", refused);
     const { file } = request.found;
-    if (file !== undefined && error instanceof Error && error.name !== "AssertionError") {
+    if (file !== undefined && error instanceof Error && !OF_OURS.has(error.name)) {
       throw new QuiesceError(
         "usage",
         `${file} threw after ${recorder.events} events, which ${request.output} holds: ${error.message.split("\n")[0]}`,
@@ -182,10 +191,13 @@ function closeQuietly(recorder: Recorder): void {
 }
 
 /** The command that records the same simulated run again. */
-function commandOf({ found, seed, level, without, lock, output }: RecordRequest): string {
+function commandOf(request: RecordRequest): string {
+  const { found, seed, level, without, lock, output, params = {}, check } = request;
   const words = ["quiesce", "record", found.argument, "-o", output, "--seed", String(seed)];
   if (level !== "full") words.push("--level", level);
   if (without.length > 0) words.push("--without-patch", without.join(","));
   if (lock !== "none") words.push("--lock", lock);
+  for (const [name, value] of Object.entries(params)) words.push("--param", `${name}=${value}`);
+  if (check === true) words.push("--check");
   return words.map(shellWord).join(" ");
 }

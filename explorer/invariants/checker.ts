@@ -25,7 +25,7 @@ export interface Holders {
   readonly referencesTo?: (bs: BlockDriverState) => number;
 }
 
-/** A violated invariant, with the step after which it was seen. */
+/** A violated invariant, with the step after which it was seen and the schedule that led there. */
 export class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
@@ -44,29 +44,36 @@ export class InvariantChecker {
   /** Throws InvariantViolation when something does not hold. Reads state, emits nothing. */
   check(machine: Machine): void {
     try {
-      this.#checkAlways();
+      this.#checkAlways(machine);
       if (this.probe.moving > 0) return;
       this.restingSteps++;
       if (this.probe.changed) this.#checkAtRest();
       this.probe.changed = false;
     } catch (error) {
       if (!(error instanceof AssertionError)) throw error;
-      throw new InvariantViolation(`after step ${machine.steps}: ${error.message}`, {
-        cause: error,
-      });
+      throw new InvariantViolation(
+        `after step ${machine.steps}: ${error.message}\n${scheduleText(this.probe, machine)}`,
+        { cause: error },
+      );
     }
   }
 
-  #checkAlways(): void {
+  #checkAlways(machine: Machine): void {
     const ledger = this.probe;
     const intruder = ledger.intruders[0];
     if (intruder !== undefined) throw new AssertionError(intruder);
     for (const bs of bdrvAllStates()) {
       equal(ledger.nodeLevels.get(bs.id) ?? 0, bs.quiesceCounter, bs, "quiesce_counter");
       equal(ledger.nodeInFlight.get(bs.id) ?? 0, bs.inFlight, bs, "in_flight");
+      const recursive = ledger.recursiveLevels.get(bs.id) ?? 0;
+      equal(recursive, bs.recursiveQuiesceCounter, bs, "recursive_quiesce_counter");
       if (ledger.references.has(bs.id))
         equal(ledger.references.get(bs.id) ?? 0, bs.refcnt, bs, "refcnt");
       this.#checkEdges(bs);
+    }
+    for (const ctx of machine.contexts) {
+      const disabled = ledger.external.get(ctx.id) ?? 0;
+      expect(disabled, ctx.externalDisableCount, `context ${ctx.name}`, "external_disable_cnt");
     }
     for (const blk of blkAll()) {
       const what = `BlockBackend ${blk.id}`;
@@ -83,6 +90,9 @@ export class InvariantChecker {
       if (edge.rawBs?.rawParents.has(edge) !== true) fail(edge, "is not among its node's parents");
     }
     for (const edge of bs.rawParents.snapshot()) {
+      const levels = this.probe.edgeLevels.get(edge.id) ?? 0;
+      if (levels !== edge.parentQuiesceCounter)
+        fail(edge, `has quiesced its parent ${edge.parentQuiesceCounter} times, not ${levels}`);
       if (this.probe.edgesInMotion.has(edge.id)) continue;
       if (edge.rawBs !== bs) fail(edge, "is among the parents of a node that it does not point at");
       if (!(edge.opaque instanceof BlockDriverState)) continue;
@@ -109,6 +119,13 @@ export class InvariantChecker {
       equal(bs.rawParents.length + elsewhere, bs.refcnt, bs, "refcnt as edges and holders say");
     }
   }
+}
+
+/** How the run came here: what the schedule chose that the default policy would not have. */
+function scheduleText({ choices, choiceCount }: Ledger, { contexts }: Machine): string {
+  if (choiceCount === 0) return "The schedule is the default one.";
+  const last = choices.map(({ ctx, steps }) => `${contexts[ctx]?.name ?? ctx} after ${steps}`);
+  return `The schedule differs from the default one ${choiceCount} times, the last of them: ${last.join(", ")} steps.`;
 }
 
 function equal(expected: number, actual: number, bs: BlockDriverState, what: string): void {

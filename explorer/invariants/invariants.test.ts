@@ -1,12 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { SectionId } from "#core/base";
 import { must } from "#core/base";
-import { type BlockDriverState, bdrvAllStates, bdrvFindNode } from "#core/graph";
-import type { Polls } from "#core/sched";
+import { BLK_PERM_WRITE, type BlockDriverState, bdrvAllStates, bdrvFindNode } from "#core/graph";
+import { Drain, Ev, NullProbe } from "#core/probe";
+import { type Co, type Polls, qemuCoSleepNs } from "#core/sched";
 import { recordScenario } from "../record-scenario.ts";
 import type { Scenario } from "../scenario.ts";
 import { closeChain, openChain, PAUSE_NS } from "../scenarios/hole-chain.ts";
 import { SCENARIOS } from "../scenarios/index.ts";
+
+import { Ledger } from "./ledger.ts";
 
 /** The holes of QEMU's protocol that break an invariant, and how. All others are races that break none. */
 const BREAKS: Readonly<Record<string, RegExp>> = {
@@ -50,6 +53,29 @@ describe("what the checker sees", () => {
       /node 'top': in_flight is 1, and should be 0/,
       (top) => top.inFlight++,
     ],
+    [
+      "a subtree level that no begin raised",
+      /node 'top': recursive_quiesce_counter is 1, and should be 0/,
+      (top) => top.recursiveQuiescedFor.push(77 as SectionId),
+    ],
+    [
+      "an edge that quiesces its parent for nobody",
+      /edge \d+ 'root' has quiesced its parent 1 times, not 0/,
+      (top) =>
+        must(top.rawParents.first, "the overlay has a parent").quiescedFor.push(77 as SectionId),
+    ],
+    [
+      "external events that nobody disabled",
+      /context io0: external_disable_cnt is 1, and should be 0/,
+      (top) => top.aioContext.externalDisableCount++,
+    ],
+    [
+      "a permission that no parent's needs give",
+      /permissions|perm/,
+      (top) => {
+        must(top.rawBacking, "the overlay has a backing file").perm ^= BLK_PERM_WRITE;
+      },
+    ],
     ["a reference that nobody took", /node 'top': refcnt is 3/, (top) => top.refcnt++],
     [
       "an edge that only its parent knows",
@@ -75,6 +101,37 @@ describe("what the checker sees", () => {
       expect(() => recordScenario(scenario, { seed: 1, checkInvariants: true })).toThrow(text);
     });
   }
+
+  it("a request that is in flight where a drain has finished waiting", () => {
+    const ledger = new Ledger(new NullProbe());
+    ledger.emit(Ev.drain_begin, 1, 2, Drain.single, 0);
+    ledger.emit(Ev.bs_quiesce, 2, 1, 1, 0);
+    ledger.emit(Ev.bs_in_flight_inc, 2, 1);
+    expect(ledger.intruders).toEqual([]);
+    ledger.emit(Ev.drain_poll_end, 1);
+    expect(ledger.intruders).toEqual([
+      "section 1 has finished waiting, and node 2 has 1 requests in flight",
+    ]);
+  });
+
+  it("and tells the step and the schedule that led there", () => {
+    const scenario: Scenario = {
+      ...chainThat(() => undefined),
+      *main(world): Polls<void> {
+        const { ctx, top } = yield* openChain(world);
+        world.guest(ctx, function* (): Co<void> {
+          for (let nap = 0; nap < 50; nap++) yield* qemuCoSleepNs(1);
+          top.refcnt++;
+        });
+        for (let nap = 0; nap < 50; nap++) yield* world.sleep(1);
+        yield* world.joinGuests();
+      },
+    };
+    const broken = (): unknown => recordScenario(scenario, { seed: 1, checkInvariants: true });
+    expect(broken).toThrow(
+      /^after step \d+: .*\nThe schedule differs from the default one \d+ times, the last of them: (io0|main) after \d+(, (io0|main) after \d+)* steps\.$/,
+    );
+  });
 
   it("a reference that the holders do not account for", () => {
     const scenario: Scenario = {

@@ -7,6 +7,8 @@ import { AssertionError, type StringId } from "#core/base";
 import { Drain, Ev, Owner, ProbeBase } from "#core/probe";
 
 const MAIN_CTX = 0;
+/** So many of the schedule's choices are told when something does not hold. */
+const CHOICES_MAX = 12;
 
 /** A drained section as its events tell it. */
 export interface LedgerSection {
@@ -26,6 +28,12 @@ export class Ledger extends ProbeBase {
   readonly nodeInFlight = new Map<number, number>();
   readonly blkLevels = new Map<number, number>();
   readonly blkInFlight = new Map<number, number>();
+  /** recursive_quiesce_counter of nodes, and parent_quiesce_counter of edges. */
+  readonly recursiveLevels = new Map<number, number>();
+  readonly edgeLevels = new Map<number, number>();
+  readonly jobPauses = new Map<number, number>();
+  /** external_disable_cnt of contexts. */
+  readonly external = new Map<number, number>();
   readonly references = new Map<number, number>();
   readonly sections = new Map<number, LedgerSection>();
   /** Operations on the graph, transactions, and drains that are beginning or ending, by how many are open. */
@@ -34,6 +42,9 @@ export class Ledger extends ProbeBase {
   readonly edgesInMotion = new Set<number>();
   /** Requests that started where a drain had made everything quiet. */
   intruders: string[] = [];
+  /** The latest choices that the default schedule would not have made, and how many there were. */
+  readonly choices: { readonly ctx: number; readonly steps: number }[] = [];
+  choiceCount = 0;
   /** Something has changed since `settled` was last called. */
   changed = true;
   /** Coroutines that a drainer started itself and waits for, and the tasks that they run for. */
@@ -139,6 +150,36 @@ export class Ledger extends ProbeBase {
       case Ev.blk_in_flight_dec:
         step(this.blkInFlight, a, -1, b, "in_flight of BlockBackend");
         break;
+      case Ev.recursive_quiesce:
+        stepEither(this.recursiveLevels, a, b, "recursive_quiesce_counter of node");
+        break;
+      case Ev.edge_quiesce:
+        stepEither(this.edgeLevels, a, b, "parent_quiesce_counter of edge");
+        break;
+      case Ev.job_pause:
+        step(this.jobPauses, a, 1, b, "pause_count of job");
+        break;
+      case Ev.job_resume:
+        step(this.jobPauses, a, -1, b, "pause_count of job");
+        break;
+      case Ev.external_disable:
+        step(this.external, a, 1, b, "external_disable_cnt of context");
+        break;
+      case Ev.external_enable:
+        step(this.external, a, -1, b, "external_disable_cnt of context");
+        break;
+      default:
+        this.#countLives(kind, a, b);
+    }
+  }
+
+  /** References and requests, and the choices of the schedule. */
+  #countLives(kind: number, a: number, b: number): void {
+    switch (kind) {
+      case Ev.sched_choice:
+        this.choiceCount++;
+        if (this.choices.push({ ctx: a, steps: b }) > CHOICES_MAX) this.choices.shift();
+        break;
       case Ev.bs_new:
         this.references.set(a, 1);
         break;
@@ -178,6 +219,13 @@ export class Ledger extends ProbeBase {
     if (section === undefined || section.polled) return;
     section.polled = true;
     this.#pollEnds.set(id, this.#clock);
+    for (const node of section.levels.keys()) {
+      const inFlight = this.nodeInFlight.get(node) ?? 0;
+      if (inFlight > 0)
+        this.intruders.push(
+          `section ${id} has finished waiting, and node ${node} has ${inFlight} requests in flight`,
+        );
+    }
   }
 
   /** A level that node `id` had for section `from` is now for `to`. */
@@ -223,6 +271,11 @@ export class Ledger extends ProbeBase {
     }
     return levels;
   }
+}
+
+/** As step, where one kind of event tells of both directions. */
+function stepEither(counts: Map<number, number>, id: number, now: number, what: string): void {
+  step(counts, id, now > (counts.get(id) ?? 0) ? 1 : -1, now, what);
 }
 
 function step(

@@ -1,0 +1,57 @@
+// What quiesce record does with --check and --param.
+
+import { writeFileSync } from "node:fs";
+import { afterAll, expect, it } from "vitest";
+import { quiesce, temporaryFolder } from "./test-support.ts";
+
+const { path, remove } = temporaryFolder();
+afterAll(remove);
+
+it("stops at the first invariant that does not hold with --check, and says with which seed and schedule", async () => {
+  const scenario = path("unsound.ts");
+  writeFileSync(scenario, UNSOUND);
+  const output = path("unsound.trace");
+  const words = ["record", scenario, "--seed", "5", "--param", "by=3", "-o", output];
+  expect((await quiesce(words)).code).toBe(0);
+  const { code, stdout, stderr } = await quiesce([...words, "--check"]);
+  expect([code, stdout]).toEqual([70, ""]);
+  expect(stderr).toMatch(
+    /InvariantViolation: after step \d+: node 'disk': in_flight is 3, and should be 0$/m,
+  );
+  expect(stderr).toMatch(
+    /^The schedule (is the default one|differs from the default one \d+ times)/m,
+  );
+  expect(stderr).toMatch(/seed {6}5$/m);
+  expect(stderr).toContain(
+    `again     quiesce record ${scenario} -o ${output} --seed 5 --param by=3 --check`,
+  );
+  expect(stderr).toMatch(/note text="from here on it is wrong"$/m);
+  expect((await quiesce(["info", output])).stdout).toContain("incomplete");
+});
+
+it("refuses a parameter that is none", async () => {
+  const output = path("none.trace");
+  const { code, stderr } = await quiesce(["record", "demo", "-o", output, "--param", "requests"]);
+  expect([code, stderr.includes("A parameter is given as NAME=VALUE.")]).toEqual([2, true]);
+  const unknown = await quiesce(["record", "demo", "-o", output, "--param", "speed=1"]);
+  expect(unknown.code).toBe(2);
+  expect(unknown.stderr).toBe(
+    'quiesce: The scenario demo has no parameter "speed"; it has: rounds, requests.\n',
+  );
+});
+
+const UNSOUND = `
+import { nullCoDriver, nullOpen } from "#core/drivers";
+export default {
+  name: "unsound",
+  title: "Raises a counter for no request.",
+  params: { by: "0" },
+  *main(world) {
+    const disk = yield* nullOpen(nullCoDriver, { nodeName: "disk", size: 4096 });
+    world.note("from here on it is wrong");
+    disk.inFlight += world.number("by");
+    yield* world.sleep(1000);
+    disk.inFlight = 0;
+  },
+};
+`;
