@@ -1,6 +1,7 @@
 // The built-in scenarios, in the order in which they are listed.
 
 import type { Scenario } from "../scenario.ts";
+import { storm } from "../storm/storm.ts";
 import demo from "./demo.ts";
 import drainInstant from "./drain-instant.ts";
 import drainNotWaited from "./drain-not-waited.ts";
@@ -93,6 +94,7 @@ export const SCENARIOS: readonly Scenario[] = [
   setBackingAbort,
   wrongCompletions,
   wrongKick,
+  storm(),
   wrongPointer,
   wrongPoll,
 ];

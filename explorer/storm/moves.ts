@@ -52,8 +52,11 @@ import {
   bdrvSubtreeDrainedEnd,
 } from "#core/io";
 import { site } from "#core/probe";
-import { type Polls, patchOn } from "#core/sched";
+import type { Polls } from "#core/sched";
+import { limitDrive, setBlkContext } from "./blk-moves.ts";
 import { endJob, pauseJob, startJob } from "./job-moves.ts";
+import { blockOperation, reopenBacking } from "./node-moves.ts";
+import { disjoint, fits } from "./shapes.ts";
 import type { StormState } from "./storm-state.ts";
 
 const SITE = site("storm");
@@ -99,6 +102,10 @@ export const MOVES: readonly Move[] = [
   { name: "unfreeze chain", weight: 3, counted: false, carryOut: unfreezeChain },
   { name: "drop intermediate", weight: 3, counted: true, carryOut: dropIntermediate },
   { name: "reopen", weight: 3, counted: true, carryOut: reopen },
+  { name: "reopen with another backing file", weight: 4, counted: true, carryOut: reopenBacking },
+  { name: "block an operation", weight: 3, counted: true, carryOut: blockOperation },
+  { name: "set context of a drive", weight: 2, counted: true, carryOut: setBlkContext },
+  { name: "limit a drive", weight: 3, counted: true, carryOut: limitDrive },
   { name: "start job", weight: 4, counted: true, carryOut: startJob },
   { name: "pause job", weight: 3, counted: true, carryOut: pauseJob },
   { name: "end job", weight: 4, counted: false, carryOut: endJob },
@@ -110,42 +117,6 @@ export const MOVES: readonly Move[] = [
 
 const hasRoom = (storm: StormState, count = 1): boolean =>
   storm.nodes().length + count <= NODES_MAX;
-
-/**
- * Whether `child` may be put below `parents`. With patch 4 no node may be reached from another on two paths: an edge that is
- * attached while its node is drained by way of such a diamond misses the level (docs/known-findings.md, hole-diamond).
- */
-function fits(parents: readonly BlockDriverState[], child: BlockDriverState): boolean {
-  if (!patchOn(4)) return true;
-  const below = reached([child], (bs) => bs.rawChildren.snapshot().map(({ rawBs }) => rawBs));
-  const above = reached(parents, (bs) => bs.rawParents.snapshot().map(({ opaque }) => opaque));
-  const known = reached([...above], (bs) => bs.rawChildren.snapshot().map(({ rawBs }) => rawBs));
-  return ![...below].some((bs) => known.has(bs));
-}
-
-/** Whether a new node may have both as its children. */
-function disjoint(first: BlockDriverState, second: BlockDriverState): boolean {
-  if (!patchOn(4)) return true;
-  const children = (bs: BlockDriverState): unknown[] =>
-    bs.rawChildren.snapshot().map(({ rawBs }) => rawBs);
-  const below = reached([first], children);
-  return ![...reached([second], children)].some((bs) => below.has(bs));
-}
-
-/** The nodes that `next` leads to from `from`, those included. */
-function reached(
-  from: readonly BlockDriverState[],
-  next: (bs: BlockDriverState) => readonly unknown[],
-): Set<BlockDriverState> {
-  const found = new Set<BlockDriverState>();
-  const visit = (bs: unknown): void => {
-    if (!(bs instanceof BlockDriverState) || found.has(bs)) return;
-    found.add(bs);
-    for (const other of next(bs)) visit(other);
-  };
-  for (const bs of from) visit(bs);
-  return found;
-}
 
 function* opened(storm: StormState, open: () => Polls<BlockDriverState>): Polls<void> {
   const openAndHold = function* (): Polls<void> {

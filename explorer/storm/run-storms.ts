@@ -38,9 +38,16 @@ export function runStorms(
   const violations: string[] = [];
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     const wrong = runOne(regime, seed, operations, moves);
-    if (wrong !== null) violations.push(`seed ${seed}: ${wrong}`);
+    if (wrong !== null)
+      violations.push(`seed ${seed}: ${wrong}\nAgain: ${stormCommand(regime, seed, operations)}`);
   }
   return { operations: seeds * operations, moves, violations };
+}
+
+/** The command that runs a storm again, checks it, and records it up to where it goes wrong. */
+export function stormCommand({ without }: StormRegime, seed: number, operations: number): string {
+  const off = without.length === 0 ? "" : ` --without-patch ${without.join(",")}`;
+  return `quiesce record storm --seed ${seed} --param operations=${operations}${off} --check -o storm.trace`;
 }
 
 /** What went wrong, or null. */

@@ -25,7 +25,8 @@ function nodeLine(bs: BlockDriverState): string {
   const aliases = `file ${rawFile?.id ?? "-"} backing ${rawBacking?.id ?? "-"}`;
   const children = edgesOf(bs.rawChildren.snapshot());
   const parents = edgesOf(bs.rawParents.snapshot());
-  return `${nodeName} (${drv.formatName}) ${state} ${aliases}\n  below ${children}\n  above ${parents}`;
+  const blocked = [...bs.opBlockers].map(([op, reasons]) => `${op}:${reasons.length}`).sort();
+  return `${nodeName} (${drv.formatName}) ${state} ${aliases} blocked ${blocked.join(" ")}\n  below ${children}\n  above ${parents}`;
 }
 
 function edgesOf(edges: readonly BdrvChild[]): string {

@@ -2,7 +2,8 @@
 // an operation is tried.
 //
 // An operation is tried with a snapshot before it. When it is refused, by a rule of the block layer or by a failure that the
-// storm injected at one of its transaction's fault points, the snapshot after it must be the same text.
+// storm injected, the snapshot after it must be the same text. One operation in so many is made to fail at its first fault point,
+// then, as nothing has changed, at its second, and so on at every one that its transactions have, until it is through.
 
 import { type BlockBackend, blkAll } from "#core/backend";
 import { AssertionError, EIO, must, type Prng } from "#core/base";
@@ -18,12 +19,13 @@ import {
 import type { AioContext, Polls } from "#core/sched";
 import type { World } from "../world.ts";
 import type { StormJob } from "./job-moves.ts";
+import type { StormBlock } from "./node-moves.ts";
 import { snapshotOfGraph } from "./snapshot.ts";
 
-/** One operation in so many is made to fail. */
-const FAULT_EVERY = 6;
-/** A failure is injected at one of the first so many fault points. */
-const FAULT_POINTS = 8;
+/** One operation in so many is made to fail, at every fault point that it has. */
+const FAULT_EVERY = 24;
+/** No operation has more. */
+const FAULT_POINTS_MAX = 1000;
 
 /** What became of operations: done, refused by a rule of the block layer, or made to fail by the storm. */
 export interface StormTally {
@@ -54,6 +56,7 @@ export class StormState {
   readonly sections: OpenSection[] = [];
   readonly frozen: FrozenChain[] = [];
   readonly jobs: StormJob[] = [];
+  readonly blocks: StormBlock[] = [];
   /** By move. */
   readonly tallies = new Map<string, StormTally>();
   /** References that the storm holds, by node. */
@@ -124,7 +127,7 @@ export class StormState {
 
   /** Whether one of its references is needed until a section ends or a chain is thawed. */
   isInUse(bs: BlockDriverState): boolean {
-    return [...this.sections, ...this.frozen].some((use) => use.bs === bs);
+    return [...this.sections, ...this.frozen, ...this.blocks].some((use) => use.bs === bs);
   }
 
   /** Run `move`, in whose course references are in motion. Polls. */
@@ -144,38 +147,39 @@ export class StormState {
     operation: () => Polls<void>,
     kind: "transaction" | "composite" | "one-way" = "transaction",
   ): Polls<boolean> {
+    if (kind === "one-way" || !this.prng.chance(1, FAULT_EVERY))
+      return (yield* this.#tryOnce(operation, kind, 0)) === "done";
+    for (let point = 1; point < FAULT_POINTS_MAX; point++) {
+      const ending = yield* this.#tryOnce(operation, kind, point);
+      if (ending !== "injected") return ending === "done";
+    }
+    throw new AssertionError(`${this.#move} has more fault points than any operation has`);
+  }
+
+  /** Try it, with a failure at fault point number `point`, if it comes so far; 0: without. Polls. */
+  *#tryOnce(
+    operation: () => Polls<void>,
+    kind: "transaction" | "composite" | "one-way",
+    point: number,
+  ): Polls<Ending> {
     const before = snapshotOfGraph(kind === "transaction");
-    const injected = kind === "one-way" ? { happened: false } : this.#injectFault();
+    const fault = injectFault(point);
     const outcome = yield* settle(operation);
     faultInjector().reached = null;
-    if (outcome.ok) {
-      this.#tally("done");
-      return true;
-    }
-    this.#tally(injected.happened ? "injected" : "refused");
+    const ending = outcome.ok ? "done" : fault.happened ? "injected" : "refused";
+    this.#tally(ending);
+    if (outcome.ok) return ending;
     const after = snapshotOfGraph(kind === "transaction");
     if (after !== before && kind !== "one-way")
       throw new AssertionError(
         `refused with "${outcome.error.message}", but the graph has changed\nbefore:\n${before}\nafter:\n${after}`,
       );
-    return false;
+    return ending;
   }
 
   #tally(ending: Ending): void {
     const tally = this.tallies.get(this.#move) ?? { done: 0, refused: 0, injected: 0 };
     this.tallies.set(this.#move, { ...tally, [ending]: tally[ending] + 1 });
-  }
-
-  #injectFault(): { happened: boolean } {
-    const fault = { happened: false };
-    if (!this.prng.chance(1, FAULT_EVERY)) return fault;
-    let countdown = 1 + this.prng.below(FAULT_POINTS);
-    faultInjector().reached = (where) => {
-      if (--countdown !== 0) return;
-      fault.happened = true;
-      throw new BlockError(EIO, `injected failure in ${where}`);
-    };
-    return fault;
   }
 
   /** Let the checker compare references: only between two moves are all of them accounted for. */
@@ -194,4 +198,17 @@ export class StormState {
       (blk) => alive.includes(blk) && (blk.rawRoot !== null) === hasNode,
     );
   }
+}
+
+/** Let fault point number `point` fail; `happened` says whether it was reached. */
+function injectFault(point: number): { readonly happened: boolean } {
+  const fault = { happened: false };
+  let countdown = point;
+  if (point === 0) return fault;
+  faultInjector().reached = (where) => {
+    if (--countdown !== 0) return;
+    fault.happened = true;
+    throw new BlockError(EIO, `injected failure in ${where}`);
+  };
+  return fault;
 }

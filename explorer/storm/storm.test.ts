@@ -2,6 +2,18 @@ import { describe, expect, it } from "vitest";
 import { MOVES } from "./moves.ts";
 import { runStorms, STORM_REGIMES } from "./run-storms.ts";
 
+it("a storm that goes wrong is told with the command that runs it again", () => {
+  // A storm whose operations no one can count stops before its first.
+  const { violations } = runStorms(
+    { name: "broken", without: [4, 11] },
+    { firstSeed: 7, seeds: 1, operations: -1 },
+  );
+  expect(violations).toEqual([
+    'seed 7: The parameter operations is a whole number, not "-1".\n' +
+      "Again: quiesce record storm --seed 7 --param operations=-1 --without-patch 4,11 --check -o storm.trace",
+  ]);
+});
+
 describe("a storm keeps every invariant", () => {
   for (const regime of STORM_REGIMES) {
     it(regime.name, () => {
