@@ -92,9 +92,9 @@ export const SCENARIOS: readonly Scenario[] = [
   qcow2Chain,
   setBacking,
   setBackingAbort,
+  storm(),
   wrongCompletions,
   wrongKick,
-  storm(),
   wrongPointer,
   wrongPoll,
 ];

@@ -50,7 +50,7 @@ export function storm(
     name: "storm",
     title:
       "Random operations on a graph of up to thirty nodes, under guests, with failures injected.",
-    params: { operations: "200" },
+    params: { operations: "60" },
     // What is found depends on what was drawn, and every hole of QEMU's protocol may be in it.
     expected: [{ finds: [], others: true }],
     *main(world): Polls<void> {
