@@ -57,12 +57,13 @@ function driverOf({ rounds, useTimer, rc }: Plan): BlockJobDriver {
 }
 
 /** test_block_job_start: create it, on a node of its own. Polls. */
-function* testBlockJobStart(plan: Plan, txn: JobTxn): Polls<TestJob> {
+function* testBlockJobStart(t: CaseTest, plan: Plan, txn: JobTxn): Polls<TestJob> {
   const bs = yield* openNullCo(`node-${plan.name}`);
   const told: { test: TestJob | null } = { test: null };
   const cb = (ret: number): undefined => {
     const { test } = told;
-    if (test !== null) test.result = ret === 0 && jobIsCancelled(test.job) ? -ECANCELED : ret;
+    t.check(test !== null && test.result === null, "that the callback runs once");
+    test.result = ret === 0 && jobIsCancelled(test.job) ? -ECANCELED : ret;
   };
   const options = { txn, perm: 0, sharedPerm: BLK_PERM_ALL, cb };
   const { job } = yield* blockJobCreate(plan.name, driverOf(plan), bs, options);
@@ -81,7 +82,7 @@ function testSingleJob(expected: number): (t: CaseTest) => Polls<void> {
   return function* (t): Polls<void> {
     const txn = jobTxnNew();
     const plan = { name: "job0", rounds: 1, useTimer: true, rc: expected };
-    const test = yield* testBlockJobStart(plan, txn);
+    const test = yield* testBlockJobStart(t, plan, txn);
     jobStart(test.job);
     if (expected === -ECANCELED) yield* withJobLockPolls(() => jobCancelLocked(test.job, false));
     yield* untilOver(t, test);
@@ -99,9 +100,9 @@ function* testPairJobs(
 ): Polls<void> {
   const txn = jobTxnNew();
   const plan1 = { name: names[0], rounds: 1, useTimer: true, rc: expected1 };
-  const test1 = yield* testBlockJobStart(plan1, txn);
+  const test1 = yield* testBlockJobStart(t, plan1, txn);
   const plan2 = { name: names[1], rounds: 2, useTimer: true, rc: expected2 };
-  const test2 = yield* testBlockJobStart(plan2, txn);
+  const test2 = yield* testBlockJobStart(t, plan2, txn);
   jobStart(test1.job);
   jobStart(test2.job);
   yield* withJobLockPolls(function* (): Polls<void> {
@@ -138,9 +139,9 @@ function* testPairJobsCancel(t: CaseTest): Polls<void> {
 function* testPairJobsFailCancelRace(t: CaseTest): Polls<void> {
   const txn = jobTxnNew();
   const plan1 = { name: "job0", rounds: 1, useTimer: true, rc: -ECANCELED };
-  const test1 = yield* testBlockJobStart(plan1, txn);
+  const test1 = yield* testBlockJobStart(t, plan1, txn);
   const plan2 = { name: "job1", rounds: 2, useTimer: false, rc: 0 };
-  const test2 = yield* testBlockJobStart(plan2, txn);
+  const test2 = yield* testBlockJobStart(t, plan2, txn);
   jobStart(test1.job);
   jobStart(test2.job);
   yield* withJobLockPolls(() => jobCancelLocked(test1.job, false));
