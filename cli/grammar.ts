@@ -146,6 +146,9 @@ function addRacesOutput(races: Command): void {
   races
     .option("--coverage", coverage)
     .addOption(choice("--policy <policy>", policy, ["P1", "P0", "P2", "P3", "P4", "P5", "all"]))
+    .addOption(
+      choice("--color <when>", "whether the text is coloured", ["auto", "always", "never"]),
+    )
     .option("--details", "print the details of every finding, not only of the first")
     .option(
       "--stacks",

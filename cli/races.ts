@@ -25,13 +25,14 @@ import { followTrace } from "./races-online.ts";
 import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
-import { columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
+import { type ColorMode, columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
 export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
   readonly policy?: PolicyChoice;
   readonly details?: boolean;
+  readonly color: ColorMode;
   readonly json?: boolean;
   /** Call stacks from replay: true for always, false for never; by default where that is quick. */
   readonly stacks?: boolean;
@@ -142,7 +143,10 @@ async function judgeOnline(
 ): Promise<{ judged: Judged[]; code: number }> {
   const progress = new Progress(terminal);
   const printed = new Set<string>();
-  const look = { columns: columnsOf(terminal.stdout), paint: painterFor(terminal.stdout) };
+  const look = {
+    columns: columnsOf(terminal.stdout),
+    paint: painterFor(terminal.stdout, options.color),
+  };
   const tool = { name: "quiesce", version: quiesceVersion() } as const;
   let stopped = false;
   const stop = () => {
@@ -195,7 +199,7 @@ function verdict(report: Report, judged: readonly Judged[], failOn: FailOn): num
 
 /** Findings, coverage, what there is to say of the files; the summary stands last. */
 function asText(report: Report, options: RacesOptions, { stdout }: Terminal): string {
-  const paint = painterFor(stdout);
+  const paint = painterFor(stdout, options.color);
   const look = { columns: columnsOf(stdout), paint, details: options.details === true };
   const parts: string[] = [];
   for (const trace of report.traces) {

@@ -40,11 +40,16 @@ export interface Terminal {
 /** The process's own streams. */
 export const processTerminal: Terminal = { stdout: process.stdout, stderr: process.stderr };
 
+/** When to colour: as the stream and the environment say, or in any case, or never. */
+export type ColorMode = "auto" | "always" | "never";
+
 /** A painter for what is written to `stream`. */
-export function painterFor(stream: TextStream): Painter {
+export function painterFor(stream: TextStream, mode: ColorMode = "auto"): Painter {
+  if (mode === "never") return (_, text) => text;
+  const how = mode === "always" ? { validateStream: false } : { stream };
   // Workaround: one format at a time, because Node 20's styleText does not ask the stream when given a list of them.
   return (style, text) =>
-    STYLES[style].reduce<string>((painted, format) => styleText(format, painted, { stream }), text);
+    STYLES[style].reduce<string>((painted, format) => styleText(format, painted, how), text);
 }
 
 const COLUMNS_DEFAULT = 100;

@@ -9,7 +9,9 @@ const VERBS = {
   record: ["-o, --output", "--seed", "--host", "--level", "--without-patch", "--lock"],
   replay: ["-o, --output", "--json"],
   races: [
-    ..."--coverage --details --json --sarif --html --junit --markdown --artifact".split(" "),
+    ..."--online --idle --coverage --color --details --stacks --no-stacks --json --sarif --html --junit --markdown --artifact".split(
+      " ",
+    ),
     ..."--gitlab --annotations --fail-on --baseline --write-baseline --suppress --today".split(" "),
   ],
   dump: ["--json"],

@@ -48,6 +48,13 @@ it("--annotations github prints workflow commands, and the summary stays last", 
   expect(stdout.trimEnd().split("\n").at(-1)).toMatch(/^.*unsafe\.trace: .* in [\d,]+ events$/);
 });
 
+it("--color says whether text is coloured, on a terminal or not", async () => {
+  const coloured = async (when: string, tty: boolean) =>
+    (await quiesce(["races", trace, "--color", when], { tty })).stdout.includes("\u001b[");
+  expect(await coloured("always", false)).toBe(true);
+  expect(await coloured("never", true)).toBe(false);
+});
+
 describe("the gate on new findings", () => {
   it("passes what the baseline has, as SARIF and JSON know it too", async () => {
     expect(fingerprints().length).toBeGreaterThan(0);

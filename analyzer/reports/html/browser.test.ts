@@ -1,6 +1,6 @@
 // The page in a real browser: skipped, with a line that says so, where there is none.
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -35,9 +35,20 @@ function twoRuns(): Report {
   );
   const [clean] = drawnReport(() => []).traces;
   const trace = must(clean, "a trace");
+  const [raced] = first.traces;
+  const stack = [{ function: "bdrvCoFlush", file: "core/io/flush.ts", line: 61 }];
+  const events = raced?.result.findings[0]?.accesses.map(({ event }) => event) ?? [];
+  const stacks = new Map(events.map((event) => [event, stack]));
+  const standings = [
+    { baseline: "unchanged", suppression: null },
+    { baseline: "new", suppression: null },
+  ] as const;
   return {
     ...first,
-    traces: [...first.traces, { ...trace, facts: { ...trace.facts, label: "all patches on" } }],
+    traces: [
+      ...first.traces.map((one) => ({ ...one, stacks, standings })),
+      { ...trace, facts: { ...trace.facts, label: "all patches on" } },
+    ],
   };
 }
 
@@ -89,6 +100,44 @@ describe.skipIf(!hasBrowser)("the HTML report in a browser", () => {
       expect(await page.locator(".finding:visible svg.lanes .access").count()).toBe(2);
       expect(await page.locator(".finding:visible svg.graph .edge.removed").count()).toBe(1);
       expect(await page.locator(".finding:visible .story .is-access").count()).toBe(2);
+    }));
+
+  it("shows the graph at each access, the ledger of drains, and the stacks when they are unfolded", () =>
+    opened(async (page) => {
+      const shown = page.locator(".finding:visible");
+      expect(await shown.locator("svg.graph").count()).toBe(2);
+      // Between the read and the edit a drain began, so the two pictures differ.
+      expect(await shown.locator(".graph-figure figcaption").allTextContents()).toEqual([
+        expect.stringMatching(/The graph at the read, event [\d,]+\./),
+        expect.stringMatching(/The graph at the edit, event [\d,]+, what it edits marked\./),
+      ]);
+      const rows = shown.locator(".ledger tbody tr");
+      expect(await rows.count()).toBe(1);
+      expect(await rows.first().textContent()).toMatch(
+        /single drain of file0[\s\S]*bdrv_drop_filter[\s\S]*no[\s\S]*waiting[\s\S]*drained/,
+      );
+      expect(await shown.locator("details.stack li:visible").count()).toBe(0);
+      await shown.locator("details.stack summary").first().click();
+      expect(await shown.locator("details.stack li:visible").textContent()).toContain(
+        "bdrvCoFlush core/io/flush.ts:61",
+      );
+      await page.screenshot({ path: join(folder, "finding.png"), fullPage: true });
+      expect(statSync(join(folder, "finding.png")).size).toBeGreaterThan(20_000);
+    }));
+
+  it("tells known findings from new ones, and hides them on request", () =>
+    opened(async (page) => {
+      expect(await page.locator("#run-0 .entry .standing").allTextContents()).toEqual([
+        "known",
+        "new",
+      ]);
+      expect(await page.locator(".run").first().textContent()).toMatch(
+        /1 covered by luck[\s\S]*1 known/,
+      );
+      await page.locator("#run-0 .filter-new").check();
+      expect(await page.locator("#run-0 .entry:visible").count()).toBe(1);
+      expect(await current(page)).toBe("r0-f1");
+      expect(await page.locator("#run-1 .filter-new").count()).toBe(0);
     }));
 
   it("is used with the keyboard alone", () =>

@@ -150,7 +150,7 @@ function graphFigure(
     what === undefined || access === null
       ? html`The graph around event ${grouped(graph.event)}${changes}.`
       : html`<span class="badge-number">${access + 1}</span> The graph at the ${what}, event ${grouped(graph.event)}${changes}.`;
-  return html`<figure class="graph-figure"><figcaption>${head}${left}</figcaption>
+  return html`<figure class="graph-figure"><figcaption><span>${head}${left}</span></figcaption>
 <div class="scroll" tabindex="0" role="region" aria-label="Graph">${graphSvg(finding, graph, id)}</div></figure>`;
 }
 

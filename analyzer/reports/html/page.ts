@@ -6,7 +6,7 @@
 
 import { createHash } from "node:crypto";
 import type { Report, RunFacts, TraceReport } from "../report.ts";
-import { stood } from "../standing.ts";
+import { isNew, standingWord, stood } from "../standing.ts";
 import { counted, grouped, ruleCount, ruleCounts } from "../words.ts";
 import { coverageView } from "./coverage-view.ts";
 import { findingEntry, findingView } from "./finding-view.ts";
@@ -63,14 +63,22 @@ function remarksView({ triage }: Report): Markup | null {
     : html`<div class="remarks">${lines.map((line) => html`<p class="note">${line}</p>`)}</div>`;
 }
 
-function runCard({ facts, result }: TraceReport, index: number): Markup {
-  const counts = [...ruleCounts(result.findings)].map(([rule, count]) => {
-    const severity = result.findings.find((finding) => finding.rule === rule)?.severity ?? "note";
+function runCard(trace: TraceReport, index: number): Markup {
+  const { facts, result } = trace;
+  const all = stood(trace);
+  const fresh = all.filter(({ standing }) => isNew(standing)).map(({ finding }) => finding);
+  const counts = [...ruleCounts(fresh)].map(([rule, count]) => {
+    const severity = fresh.find((finding) => finding.rule === rule)?.severity ?? "note";
     return html`<span class="chip ${severity}">${ruleCount(rule, count)}</span>`;
+  });
+  const none = fresh.length === all.length ? "no findings" : "no new findings";
+  const besides = ["known", "suppressed"].map((word) => {
+    const count = all.filter(({ standing }) => standingWord(standing) === word).length;
+    return count > 0 && html`<span class="chip">${grouped(count)} ${word}</span>`;
   });
   return html`<a class="run" href="#run-${index}" data-run="${index}"><b>${facts.label || facts.trace}</b>
 <span class="meta">${facts.trace} · ${counted(result.events, "event")}</span>
-<span class="chips">${counts.length > 0 ? counts : html`<span class="chip good">no findings</span>`}</span></a>`;
+<span class="chips">${counts.length > 0 ? counts : html`<span class="chip good">${none}</span>`}${besides}</span></a>`;
 }
 
 function runView(trace: TraceReport, run: number): Markup {

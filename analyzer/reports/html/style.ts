@@ -75,6 +75,7 @@ figure { margin: 0 0 14px; min-width: 0; } figcaption { color: var(--soft); font
 .legend { display: inline-flex; flex-wrap: wrap; align-items: center; gap: 2px 5px; } .key { display: inline-block; width: 14px; height: 10px; border-radius: 3px; margin-left: 8px; }
 .scroll { overflow: auto; border: 1px solid var(--line); border-radius: 8px; background: var(--paper); max-height: 620px; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 16px; align-items: start; }
+.pair .story-figure:nth-child(3) { grid-column: 1 / -1; }
 .graph-figure .scroll { display: grid; justify-content: safe center; }
 svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); }
 .lanes text, .lane-names text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; }
