@@ -40,11 +40,13 @@ import { FullOrder } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
 import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
+import { DrainCost } from "./passes/drain-cost.ts";
 import { drainRules } from "./passes/drain-rules.ts";
 import { editRules } from "./passes/edit-rules.ts";
 import { interleavingRules } from "./passes/interleaving-rules.ts";
 import { IterationRule } from "./passes/iteration-rule.ts";
 import { JobSleepRule } from "./passes/job-sleep.ts";
+import { lockRules } from "./passes/lock-rules.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
@@ -118,6 +120,7 @@ export class Analysis {
   readonly #requestRule: RequestRule;
   readonly #passes: readonly Pass[];
   readonly #judges: readonly PolicyJudge[];
+  readonly #drainCost: DrainCost | null;
   readonly #listeners = new Listeners();
   /** Rules that look at main's reads. */
   readonly #mainReaders: readonly Pass[];
@@ -160,16 +163,19 @@ export class Analysis {
     this.#verdicts = new VerdictRules(context);
     this.#unbalanced = new UnbalancedCounter(context);
     this.#requestRule = new RequestRule(context);
+    this.#drainCost = options.drains === true ? new DrainCost(context) : null;
     this.#judges = judgesOf(options.policies ?? [], context);
     this.#passes = [
       ...editRules(context),
       new IterationRule(context),
       new JobSleepRule(context),
       ...drainRules(context),
+      ...lockRules(context),
       this.#unbalanced,
       this.#verdicts,
       ...interleavingRules(context),
       ...this.#judges,
+      ...(this.#drainCost === null ? [] : [this.#drainCost]),
     ];
     this.#mainReaders = this.#passes.filter(({ mainRead }) => mainRead !== undefined);
     const listeners = this.#listeners;
@@ -288,6 +294,7 @@ export class Analysis {
       rows: this.#tally.rows(),
       drafts: this.#drafts,
       judges: this.#judges,
+      drainCost: this.#drainCost,
       sites,
       strings,
     });

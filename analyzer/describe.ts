@@ -16,6 +16,7 @@ import {
 import type { Graph } from "./model/graph.ts";
 import type { Operations } from "./model/operations.ts";
 import { Names } from "./names.ts";
+import type { DrainCost } from "./passes/drain-cost.ts";
 import { type PolicyJudge, rulesOf } from "./policies/policy.ts";
 import { RULE_IDS, RULES, severityRank } from "./rules.ts";
 import { adviceOf, titleOf, whyOf } from "./sentences.ts";
@@ -30,6 +31,7 @@ export interface Gathered {
   readonly rows: readonly RowDraft[];
   readonly drafts: Drafts;
   readonly judges: readonly PolicyJudge[];
+  readonly drainCost: DrainCost | null;
   readonly sites: readonly Site[];
   readonly strings: readonly string[];
 }
@@ -54,6 +56,7 @@ export function describeResult(gathered: Gathered): AnalysisResult {
     complete: gathered.complete,
     runStatus: gathered.status,
     notes,
+    ...(gathered.drainCost === null ? {} : { drains: gathered.drainCost.rows(names) }),
     policies: gathered.judges.map((judge) => judgementOf(judge, chosen, names)),
   };
 }

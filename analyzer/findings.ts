@@ -132,6 +132,26 @@ export interface CoverageRow {
   readonly uncovered: number;
 }
 
+/** What the drained sections that one site began have cost. */
+export interface DrainRow {
+  readonly site: Site;
+  readonly kind: SectionRef["kind"];
+  /** Sections begun there, and those that made nothing quiet and guarded nothing. */
+  readonly count: number;
+  readonly needless: number;
+  /** Times that a condition of theirs found a counter above zero, or a job busy. */
+  readonly busy: number;
+  /** Edits of the graph and moves to another context that main made while they were open. */
+  readonly edits: number;
+  /** BlockBackends and jobs that they stopped, and for how long in all: in events, and by the core's clock readings. */
+  readonly stopped: number;
+  readonly stoppedEvents: number;
+  readonly stoppedNs: number;
+  /** Requests that were queued, and times that a job stopped at a pause point, because of them. */
+  readonly requestsWaited: number;
+  readonly jobsPaused: number;
+}
+
 /** What a policy says of the trace. */
 export interface PolicyJudgement {
   readonly policy: PolicyId;
@@ -156,6 +176,8 @@ export interface AnalysisResult {
   readonly notes: readonly string[];
   /** The policies that were asked for (AnalyzeOptions), in that order. */
   readonly policies?: readonly PolicyJudgement[];
+  /** What the drains cost, dearest site first, when that was asked for (AnalyzeOptions). */
+  readonly drains?: readonly DrainRow[];
 }
 
 /** Site used where there is none. */

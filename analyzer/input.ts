@@ -22,4 +22,6 @@ export interface AnalyzeOptions {
   readonly disableEdges?: ReadonlySet<EdgeKind>;
   /** Policies to judge by as well; the result has a judgement of each. By default none: the findings are those of P1. */
   readonly policies?: readonly PolicyId[];
+  /** Also say what each drain cost (`AnalysisResult.drains`), with a note where one was needless. By default no. */
+  readonly drains?: boolean;
 }

@@ -6,6 +6,7 @@ import {
   Ev,
   LIST_KINDS,
   List,
+  LOCK_KINDS,
   REQUEST_TYPES,
   type Site,
   TRAN_PHASES,
@@ -172,6 +173,15 @@ export class Names {
     if (kind === Ev.list_insert) return `inserts ${what}`;
     if (kind === Ev.list_remove) return `removes ${what}`;
     return value === 0 ? "sets it to null" : "sets it";
+  }
+
+  /** "lock 'iothread0'", "co_mutex 4". */
+  lock(id: number): string {
+    const lock = this.#graph.lockNames.get(id);
+    const name = this.string(lock?.name ?? 0);
+    if (name !== "") return `lock '${name}'`;
+    const kind = lock === undefined || lock.kind === 0 ? undefined : LOCK_KINDS[lock.kind];
+    return `${kind ?? "lock"} ${id}`;
   }
 
   luck(label: Label): LuckyEdge {

@@ -68,6 +68,11 @@ export const RULES = {
     title: "I/O code in a thread that has no right to it",
     help: "I/O code of a node ran in a thread that is neither the node's own nor holds the lock of its context, or polled for it elsewhere than at home or in main. Move the call to a bottom half of the context that the finding names, or take that context's lock.",
   },
+  "wrong-context-lock": {
+    severity: "error",
+    title: "Wrong AioContext lock",
+    help: "In a run that takes AioContext locks, a request ran at a node without the lock of the node's context, or a context released a lock that it did not hold. Take the lock of the node's context around the request (aio_context_acquire), and release it in the thread that took it.",
+  },
   "modelled-assertion": {
     severity: "error",
     title: "Modelled assertion failed",
@@ -77,6 +82,11 @@ export const RULES = {
     severity: "error",
     title: "Nothing can ever run again",
     help: "Every context waits and nothing outstanding can wake one. The frames show what each context waits for.",
+  },
+  "lock-order-cycle": {
+    severity: "warning",
+    title: "Locks taken in a circle",
+    help: "Different threads or coroutines take the same locks in different orders, with no lock in common that would keep them apart: in another schedule each waits for the other for ever. Take them in one order everywhere, or hold one lock around both.",
   },
   "use-after-free": {
     severity: "error",
@@ -122,6 +132,11 @@ export const RULES = {
     severity: "warning",
     title: "Covered by luck",
     help: "A read and an edit of a list are ordered, but only by an accident that no protocol promises (the same thread, a lock meant for something else, a bottom half): another schedule, or more iothreads, would make it a race. Put the suggested drained section around the edit.",
+  },
+  "needless-drain": {
+    severity: "note",
+    title: "Drain that made nothing quiet",
+    help: "Every drained section that this function began found nothing in flight, made nobody wait, and guarded no edit. That may be so in this run only; if it must be so, leave the section out, for each one stops guests. Only said when drains are asked for.",
   },
   "read-without-context-lock": {
     severity: "error",

@@ -140,11 +140,13 @@ function addRacesForeign(races: Command): void {
 
 function addRacesOutput(races: Command): void {
   const coverage = "also print, for each list and pair of functions, what orders their accesses";
+  const drains = "also print what each drain cost in stopped time, and note needless ones";
   const policy =
     "what must protect the lists; `all` also prints a table of the six (docs/policies.md)";
   const artifact = "what --markdown calls the HTML report: the name of an artifact or an address";
   races
     .option("--coverage", coverage)
+    .option("--drains", drains)
     .addOption(choice("--policy <policy>", policy, ["P1", "P0", "P2", "P3", "P4", "P5", "all"]))
     .addOption(
       choice("--color <when>", "whether the text is coloured", ["auto", "always", "never"]),

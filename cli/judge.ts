@@ -33,6 +33,8 @@ export interface JudgeOptions {
   readonly digest: boolean;
   /** The policy to judge by, or "all": by P1, and beside that by each of them. By default P1. */
   readonly policy?: PolicyChoice;
+  /** Say what each drain cost, and note needless ones. */
+  readonly drains?: boolean;
   /** Call stacks from replay: always, never, or where that takes about a second at most; default never. */
   readonly stacks?: "always" | "quick" | "never";
   readonly onProgress?: (what: string) => void;
@@ -139,7 +141,7 @@ function judgeFull(
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   const ordinary = analyze(
     { batches: reader.batches(), sites: header.sites, strings },
-    { policies },
+    { policies, drains: options.drains === true },
   );
   const result = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const incomplete = incompleteness(path, reader);

@@ -3,6 +3,7 @@
 import {
   counted,
   coverageText,
+  drainsText,
   type FailOn,
   fails,
   findingHead,
@@ -31,6 +32,7 @@ import { quiesceVersion } from "./version.ts";
 export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
   readonly policy?: PolicyChoice;
+  readonly drains?: boolean;
   readonly details?: boolean;
   readonly color: ColorMode;
   readonly json?: boolean;
@@ -113,6 +115,7 @@ async function judgeAll(
       judged.push(
         await judge(path, {
           ...(options.policy === undefined ? {} : { policy: options.policy }),
+          drains: options.drains === true,
           digest: html !== undefined || sarif !== undefined,
           stacks: stacks === undefined ? "quick" : stacks ? "always" : "never",
           onProgress: (what) => progress.showNow(what),
@@ -210,6 +213,8 @@ function asText(report: Report, options: RacesOptions, { stdout }: Terminal): st
     if (body !== "") parts.push(body);
     if (options.coverage === true)
       parts.push(`${paint("title", "Coverage")}\n\n${coverageText(trace.result.coverage, look)}`);
+    if (options.drains === true)
+      parts.push(`${paint("title", "Drains")}\n\n${drainsText(trace.result.drains ?? [], look)}`);
     if (options.policy === "all")
       parts.push(
         `${paint("title", "Findings by policy")}\n\n${policiesText(trace.result.policies ?? [], look)}`,

@@ -3,6 +3,7 @@
 export { type Baseline, type BaselineEntry, baselineText, parseBaseline } from "./baseline.ts";
 export { collectMaterial } from "./collect.ts";
 export { coverageSummary, coverageText, pairText } from "./coverage-report.ts";
+export { drainsText } from "./drains-report.ts";
 export { type FlowStep, flowOf } from "./flow.ts";
 export { githubAnnotations } from "./github-annotations.ts";
 export { type CodeQualityIssue, gitlabReport } from "./gitlab-report.ts";

@@ -67,9 +67,18 @@ function jsonRow({ facts }: TraceReport, row: CoverageRow) {
 }
 
 function jsonTrace({ facts, result }: TraceReport) {
-  const { events, complete, runStatus, notes, findings, policies = [] } = result;
+  const { events, complete, runStatus, notes, findings, policies = [], drains } = result;
   const judgements = policies.length === 0 ? {} : { policies: policies.map(jsonJudgement) };
-  return { ...facts, events, complete, runStatus, notes, findings: findings.length, ...judgements };
+  return {
+    ...facts,
+    events,
+    complete,
+    runStatus,
+    notes,
+    findings: findings.length,
+    ...judgements,
+    ...(drains === undefined ? {} : { drains }),
+  };
 }
 
 /** What a policy that was asked for says: `counts` has every rule that is in force by it. */

@@ -12,7 +12,18 @@
 // front is what a test is about: `traceFromText(text, { marked: false })` leaves it out. The vocabulary is VERBS below.
 
 import { assert, must } from "#core/base";
-import { Drain, Ev, Klass, List, Owner, Phase, Request, type Site, Status } from "#core/probe";
+import {
+  Drain,
+  Ev,
+  Klass,
+  List,
+  LockKindOf,
+  Owner,
+  Phase,
+  Request,
+  type Site,
+  Status,
+} from "#core/probe";
 import type { TraceInput } from "../input.ts";
 import { BatchWriter } from "./batches.ts";
 
@@ -309,6 +320,8 @@ const VERBS = {
   "lock-new": (s) => s.emit(Ev.lock_new, s.id(0), 1, s.string(1)),
   lock: (s) => s.emit(Ev.lock_acquire, s.id(0), 1, 1),
   unlock: (s) => s.emit(Ev.lock_release, s.id(0), 1, 0),
+  mutex: (s) => s.emit(Ev.lock_acquire, s.id(0), LockKindOf.co_mutex, 1),
+  unmutex: (s) => s.emit(Ev.lock_release, s.id(0), LockKindOf.co_mutex, 0),
   rdlock: (s) => s.emit(Ev.graph_rdlock, s.site),
   rdunlock: (s) => s.emit(Ev.graph_rdunlock, s.site),
   wrlock: (s) => s.emit(Ev.graph_wrlock, s.site),
@@ -343,6 +356,8 @@ const VERBS = {
   idle: (s) => s.emit(Ev.job_busy, s.id(0), 0),
   completion: (s) => s.emit(Ev.completion_begin, s.id(0), s.site),
   completed: (s) => s.emit(Ev.completion_end, s.id(0), s.site),
+  /** `clock 1000`: the core reads the clock. */
+  clock: (s) => s.emitWide(Ev.clock_read, Number(s.word(0)), 0, 0),
   sleep: plain(Ev.job_sleep),
   /** `slept j1 500`: its sleep ends 500 ns early; with a third word, because it is cancelled. */
   slept: (s) =>

@@ -1,0 +1,36 @@
+// What the drains of a trace cost, as text: a row a site, dearest first.
+//
+//   began in                       drains  needless  edits  waited  stopped for
+//   single drain of bdrv_append         3         0     12       5  1,203 events, 2.4 ms
+//
+// `needless`: drains that made nothing quiet and guarded nothing. `waited`: requests queued and jobs held up by it. `stopped for`:
+// how long BlockBackends and jobs were stopped, added up (passes/drain-cost.ts).
+
+import type { DrainRow } from "../findings.ts";
+import type { TextOptions } from "./text-report.ts";
+import { counted, grouped, siteText } from "./words.ts";
+import { cut } from "./wrap.ts";
+
+const HEADS = ["drains", "needless", "edits", "waited"] as const;
+const COLUMN = 10;
+
+/** The table; ends with a newline. */
+export function drainsText(rows: readonly DrainRow[], options: TextOptions): string {
+  if (rows.length === 0) return "Nothing was drained.\n";
+  const { paint, columns } = options;
+  const names = rows.map((row) => `${row.kind} drain in ${siteText(row.site)}`);
+  const wide = Math.min(Math.max(20, ...names.map((name) => name.length + 2)), columns - 40);
+  const head = `${"began in".padEnd(wide) + HEADS.map((word) => word.padStart(COLUMN)).join("")}  stopped for`;
+  const lines = rows.map((row, index) => {
+    const cells = [row.count, row.needless, row.edits, row.requestsWaited + row.jobsPaused];
+    const numbers = cells.map((cell) => grouped(cell).padStart(COLUMN)).join("");
+    return `${cut(names[index] ?? "", wide - 1).padEnd(wide)}${numbers}  ${stoppedText(row)}`;
+  });
+  return `${[paint("dim", head), ...lines].join("\n")}\n`;
+}
+
+function stoppedText({ stopped, stoppedEvents, stoppedNs }: DrainRow): string {
+  if (stopped === 0) return "nothing stopped";
+  const time = stoppedNs > 0 ? `, ${(stoppedNs / 1e6).toFixed(3)} ms` : "";
+  return `${counted(stoppedEvents, "event")}${time}`;
+}
