@@ -19,6 +19,7 @@ import { Tally } from "./conflicts/tally.ts";
 import { describeResult } from "./describe.ts";
 import { Drafts } from "./drafts.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
+import { ACCIDENTS_ONLY, IGNORED } from "./event-uses.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
 import {
@@ -53,39 +54,6 @@ import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
 import { judgesOf } from "./policies/index.ts";
 import type { PolicyJudge } from "./policies/policy.ts";
-
-/** Frequent kinds that say nothing here; who ran them matters all the same. */
-const IGNORED = [
-  Ev.tracked_begin,
-  Ev.tracked_end,
-  Ev.tracked_wait,
-  Ev.req_end,
-  Ev.req_queued,
-  Ev.poll_begin,
-  Ev.poll_end,
-  Ev.io_submit,
-  Ev.wait_begin,
-  Ev.wait_check,
-  Ev.external_disable,
-  Ev.recursive_quiesce,
-  Ev.edge_quiesce,
-  Ev.clock_read,
-  Ev.host_call,
-  Ev.data_decision,
-] as const;
-
-/** Kinds that only the full order looks at. */
-const ACCIDENTS_ONLY = [
-  Ev.kick,
-  Ev.bh_schedule,
-  Ev.co_create,
-  Ev.co_schedule,
-  Ev.co_wake,
-  Ev.wait_end,
-  Ev.timer_arm,
-  Ev.lock_acquire,
-  Ev.lock_release,
-] as const;
 
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
