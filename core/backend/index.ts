@@ -44,6 +44,14 @@ export {
   blkSetIoLimits,
 } from "./io-limits.ts";
 export {
+  BdrvNextIterator,
+  bdrvFirst,
+  bdrvFirstBlk,
+  bdrvHasBlk,
+  bdrvNext,
+  bdrvNextCleanup,
+} from "./iterators.ts";
+export {
   blkInsertBs,
   blkNew,
   blkNewWithBs,

@@ -10,7 +10,12 @@ const SITE_NEXT_ALL_STATES = site("bdrv_next_all_states");
 const SITE_ADD_TO_ALL_STATES = site("add_to_all_states");
 const SITE_REMOVE_FROM_ALL_STATES = site("remove_from_all_states");
 
+const SITE_SET_MONITOR_OWNED = site("bdrv_set_monitor_owned");
+const SITE_NEXT_MONITOR_OWNED = site("bdrv_next_monitor_owned");
+
 const allStates = perMachine((): BlockDriverState[] => []);
+/** Nodes that the monitor holds a reference to (C: monitor_bdrv_states), oldest first. */
+const monitorOwned = perMachine((): BlockDriverState[] => []);
 
 /** bdrv_next_all_states (block.c:6063): every node that exists, as a list that later edits do not change. */
 export function bdrvAllStates(): readonly BlockDriverState[] {
@@ -31,4 +36,20 @@ export function removeFromAllStates(bs: BlockDriverState): void {
   const at = allStates().indexOf(bs);
   assert(at >= 0, "a node dies once");
   allStates().splice(at, 1);
+  const owned = monitorOwned().indexOf(bs);
+  if (owned >= 0) monitorOwned().splice(owned, 1);
+}
+
+/** bdrv_set_monitor_owned (blockdev.c:70): the reference of whoever made `bs` is the monitor's. */
+export function bdrvSetMonitorOwned(bs: BlockDriverState): void {
+  globalStateCode(SITE_SET_MONITOR_OWNED);
+  assert(!monitorOwned().includes(bs), "the monitor holds a node once");
+  monitorOwned().push(bs);
+}
+
+/** bdrv_next_monitor_owned (blockdev.c:686): behind `bs`, the first for null; null when there is none. */
+export function nextMonitorOwned(bs: BlockDriverState | null): BlockDriverState | null {
+  globalStateCode(SITE_NEXT_MONITOR_OWNED);
+  const all = monitorOwned();
+  return all[bs === null ? 0 : all.indexOf(bs) + 1] ?? null;
 }

@@ -11,7 +11,7 @@ export {
   bdrvChildChangeAioContext,
   bdrvTryChangeAioContext,
 } from "./aio-context.ts";
-export { bdrvAllStates } from "./all-states.ts";
+export { bdrvAllStates, bdrvSetMonitorOwned } from "./all-states.ts";
 export { bdrvAttachChild, bdrvRootAttachChild, type EdgeSpec } from "./attach.ts";
 export {
   type BeforeCommit,
