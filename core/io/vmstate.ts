@@ -1,6 +1,6 @@
 // The state of a whole machine, kept in an image beside the guest's data. The driver has a place for it, or the primary child.
 
-import { assert, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { assert, ENOMEDIUM, ENOTSUP, type SiteId } from "../base/index.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
 import type { BlockDriverState, Qiov } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
@@ -21,18 +21,7 @@ export function* bdrvCoReadvVmstate(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_READV);
   assert(bs.id > 0, "a node has a number");
-  const child = bdrvPrimaryChild(bs);
-  const checked = bdrvCheckRequest(position, bytes, qiov);
-  if (checked < 0) return checked;
-  if (bs.closed) return -ENOMEDIUM;
-  const outermost = requestBegin(bs, Request.other, position, bytes);
-  let ret = -ENOTSUP;
-  if (bs.drv.coLoadVmstate !== undefined)
-    ret = yield* bs.drv.coLoadVmstate(bs, position, bytes, qiov);
-  else if (child !== null)
-    ret = yield* bdrvCoReadvVmstate(nodeBehind(child, SITE_READV), position, bytes, qiov);
-  requestEnd(bs, Request.other, ret, outermost);
-  return ret;
+  return yield* moveVmstate(bs, { position, bytes, qiov, hook: "coLoadVmstate", at: SITE_READV });
 }
 
 /** bdrv_co_writev_vmstate (io.c:2845): `bytes` of `qiov` to `position`. 0 or a negated errno. */
@@ -44,16 +33,37 @@ export function* bdrvCoWritevVmstate(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_WRITEV);
   assert(bs.id > 0, "a node has a number");
+  return yield* moveVmstate(bs, { position, bytes, qiov, hook: "coSaveVmstate", at: SITE_WRITEV });
+}
+
+/** A part of the state, and which of the driver's functions moves it. */
+interface Move {
+  readonly position: number;
+  readonly bytes: number;
+  readonly qiov: Qiov;
+  readonly hook: "coLoadVmstate" | "coSaveVmstate";
+  readonly at: SiteId;
+}
+
+type MoveOfDriver = (
+  bs: BlockDriverState,
+  position: number,
+  bytes: number,
+  qiov: Qiov,
+) => Co<number>;
+
+/** As in QEMU the child is looked for before the node's counter is raised, and each node on the way down counts. */
+function* moveVmstate(bs: BlockDriverState, move: Move): Co<number> {
+  const { position, bytes, qiov, hook, at } = move;
   const child = bdrvPrimaryChild(bs);
   const checked = bdrvCheckRequest(position, bytes, qiov);
   if (checked < 0) return checked;
   if (bs.closed) return -ENOMEDIUM;
   const outermost = requestBegin(bs, Request.other, position, bytes);
+  const driverMoves: MoveOfDriver | undefined = bs.drv[hook];
   let ret = -ENOTSUP;
-  if (bs.drv.coSaveVmstate !== undefined)
-    ret = yield* bs.drv.coSaveVmstate(bs, position, bytes, qiov);
-  else if (child !== null)
-    ret = yield* bdrvCoWritevVmstate(nodeBehind(child, SITE_WRITEV), position, bytes, qiov);
+  if (driverMoves !== undefined) ret = yield* driverMoves(bs, position, bytes, qiov);
+  else if (child !== null) ret = yield* moveVmstate(nodeBehind(child, at), move);
   requestEnd(bs, Request.other, ret, outermost);
   return ret;
 }

@@ -12,7 +12,8 @@
 // Between two pauses a job is one request task (design D9).
 //
 // State only. Its tables: status.ts; birth and death: life.ts; running: run.ts; pausing: pause.ts; ending: completion.ts;
-// cancelling: cancel.ts; from outside, until it is over: sync.ts; transactions: txn.ts; jobs on nodes: block-job.ts.
+// cancelling: cancel.ts; from outside, until it is over: sync.ts; transactions: txn.ts; jobs on nodes: block-job.ts; and of
+// these the first: mirror/mirror.ts.
 
 import type { JobId, SectionId } from "../base/index.ts";
 import type { EdgeParent } from "../graph/state.ts";
