@@ -25,16 +25,9 @@ import {
   qcow2Open,
 } from "#core/drivers";
 import { BDRV_REQ_MAY_UNMAP, bdrvUnref } from "#core/graph";
-import { NullProbe } from "#core/probe";
 import { type Co, type HostOp, hostAllocate, type Polls, runInCoroutine } from "#core/sched";
-import {
-  prepareRun,
-  type Scenario,
-  SimulatedFile,
-  SimulatedHost,
-  schedulerNamed,
-  type World,
-} from "#explorer";
+import { SimulatedFile, type SimulatedHost } from "#explorer";
+import { runSimulated } from "./simulated.ts";
 import { bufferWith, inCoroutine } from "./test-support.ts";
 
 const SECTOR = 512;
@@ -269,19 +262,6 @@ export function openAfterCrash(file: SimulatedFile): Aftermath {
     yield* bdrvUnref(bs);
   });
   return must(aftermath as Aftermath | null, "the run came to its end");
-}
-
-function runSimulated(
-  seed: number,
-  body: (world: World, host: SimulatedHost) => Polls<void>,
-): void {
-  const host = new SimulatedHost({ seed });
-  const scenario: Scenario = { name: "crash", title: "", main: (world) => body(world, host) };
-  const scheduler = schedulerNamed("random", seed);
-  const parts = { host, clients: host, scheduler, probe: new NullProbe() };
-  const machine = prepareRun(scenario, { seed }, parts);
-  const outcome = machine.run();
-  assert(outcome === "ok", "the run came to its end");
 }
 
 /** What is wrong with the image after a cut at entry `cut`; "" when nothing is. */

@@ -18,7 +18,12 @@ import {
 } from "#core/backend";
 import { ENOTSUP, type Prng } from "#core/base";
 import { fileOpen, qcow2Create, qcow2Open, rawOpen } from "#core/drivers";
-import { BDRV_REQ_MAY_UNMAP, type BlockDriverState, bdrvUnref } from "#core/graph";
+import {
+  BDRV_REQ_MAY_UNMAP,
+  BDRV_REQ_WRITE_COMPRESSED,
+  type BlockDriverState,
+  bdrvUnref,
+} from "#core/graph";
 import {
   aioCoEnter,
   aioPoll,
@@ -231,6 +236,8 @@ export class RandomImage {
       yield* inCoroutine(() =>
         prng.chance(1, 2) ? this.#write(offset, bytes, value) : this.#zero(offset, bytes, true),
       );
+    } else if (kind < 7 && this.geometry.dataFile === "none") {
+      yield* inCoroutine(() => this.#compress(prng.below(shadow.length), prng.below(64)));
     } else if (kind < 8) {
       this.#expect(yield* inCoroutine(() => blkCoFlush(this.#blk)), "flush");
     } else if (kind < 9) {
@@ -252,6 +259,21 @@ export class RandomImage {
     const last = end === this.shadow.length ? end : end - (end % clusterBytes);
     const first = Math.ceil(offset / clusterBytes) * clusterBytes;
     if (first < last) this.shadow.fill(0, first, last);
+  }
+
+  /** Whole clusters are written compressed: half of them with what can be. */
+  *#compress(from: number, few: number): Co<void> {
+    const { clusterBytes } = this.geometry;
+    const offset = from - (from % clusterBytes);
+    const bytes = Math.min(this.shadow.length - offset, (1 + few) * clusterBytes, 1 << 20);
+    const whole = offset + bytes === this.shadow.length ? bytes : bytes - (bytes % clusterBytes);
+    const data = new Uint8Array(whole).fill(1 + this.prng.below(255));
+    for (let at = 0; at < whole; at++)
+      if (at % (2 * clusterBytes) < clusterBytes || at % 5 === 0) data[at] = this.prng.below(256);
+    const qiov = { buffer: bufferWith(data), start: 0 };
+    const flags = BDRV_REQ_WRITE_COMPRESSED;
+    this.#expect(yield* blkCoPwritev(this.#blk, offset, whole, qiov, flags), "compressed write");
+    this.shadow.set(data, offset);
   }
 
   *#resize(): Polls<void> {

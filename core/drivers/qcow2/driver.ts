@@ -1,6 +1,8 @@
 // `qcow2`: the table of the driver. How it works: README.md.
 
-import { EIO } from "../../base/index.ts";
+import { EACCES, EIO } from "../../base/index.ts";
+import { BlockError } from "../../graph/block-error.ts";
+import type { ReopenState } from "../../graph/block-options.ts";
 import type { BlockDriver, BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import {
@@ -10,16 +12,21 @@ import {
   qemuCoMutexUnlock,
   runInCoroutine,
 } from "../../sched/index.ts";
-import { INCOMPAT_DIRTY } from "./format.ts";
+import { qcow2CoBlockStatus } from "./block-status.ts";
+import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
 import { qcow2CoPreadv } from "./read.ts";
+import { qcow2CoCheck } from "./repair.ts";
 import { Qcow2State, stateOf } from "./state.ts";
 import { qcow2CoTruncate } from "./truncate.ts";
-import { qcow2CoPwritev } from "./write.ts";
+import { writePlain } from "./write.ts";
 import { writeCaches } from "./write-back.ts";
+import { qcow2CoPwritevCompressed } from "./write-compressed.ts";
 import { qcow2CoPdiscard, qcow2CoPwriteZeroes } from "./zero.ts";
 
 const SITE_CLOSE = site("qcow2_close");
+const SITE_INACTIVATE = site("qcow2_inactivate");
+const SITE_REOPEN = site("qcow2_reopen_prepare");
 const SITE_CHANGE_BACKING = site("qcow2_change_backing_file");
 
 /** C: bdrv_qcow2. */
@@ -29,14 +36,30 @@ export const qcow2Driver: BlockDriver = {
   supportsBacking: true,
   drvClose: qcow2Close,
   coPreadv: qcow2CoPreadv,
-  coPwritev: qcow2CoPwritev,
+  coPwritev: writePlain,
+  coPwritevCompressed: qcow2CoPwritevCompressed,
   coPwriteZeroes: qcow2CoPwriteZeroes,
   coPdiscard: qcow2CoPdiscard,
   coFlushToOs: qcow2CoFlushToOs,
   coTruncate: qcow2CoTruncate,
+  coBlockStatus: qcow2CoBlockStatus,
+  coCheck: qcow2CoCheck,
+  inactivate: (bs) => runInCoroutine(bs.aioContext, () => inactivate(bs), SITE_INACTIVATE),
   getlength: (bs) => stateOf(bs).size,
   changeBackingFile: qcow2ChangeBackingFile,
+  reopenPrepare: qcow2ReopenPrepare,
 };
+
+/** qcow2_reopen_prepare: before nobody may write, all is written; before somebody may, the image must be one to write to. Polls. */
+function* qcow2ReopenPrepare({ bs, readOnly }: ReopenState): Polls<void> {
+  const { header } = stateOf(bs);
+  if (readOnly === bs.readOnly) return;
+  if (!readOnly && (header.incompatible & INCOMPAT_CORRUPT) !== 0)
+    throw new BlockError(EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
+  if (!readOnly) return;
+  const ret = yield* runInCoroutine(bs.aioContext, () => inactivate(bs), SITE_REOPEN);
+  if (ret < 0) throw new BlockError(-ret, "Could not write the tables of the image");
+}
 
 /** qcow2_co_flush_to_os: what the tables say is written; the block layer then flushes the file. */
 function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {

@@ -66,6 +66,7 @@ export function* updateRefcount(bs: BlockDriverState, cluster: number, addend: 1
 function clusterIsFree(state: Qcow2State, cluster: number): void {
   const offset = cluster * state.clusterBytes;
   state.freeCluster = Math.min(state.freeCluster, cluster);
+  if (Math.floor(state.compressedEnd / state.clusterBytes) === cluster) state.compressedEnd = 0;
   state.l2Cache.forget(offset, state.clusterBytes);
   state.refcountCache.forget(offset, state.clusterBytes);
 }

@@ -1,17 +1,23 @@
 // An image with lazy refcounts that was not closed is counted anew before anyone writes to it.
 
 import { assert, EIO } from "../../base/index.ts";
+import {
+  BDRV_FIX_ERRORS,
+  BDRV_FIX_LEAKS,
+  type BdrvCheckResult,
+} from "../../graph/driver-results.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { Ev, site } from "../../probe/index.ts";
 import { type Co, ioCode, machine, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
 import { ensureBlocks } from "./allocate.ts";
-import { countUses, type UseCounts } from "./check.ts";
+import { checkRefcounts, countUses, type UseCounts } from "./check.ts";
 import { INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible } from "./header-update.ts";
 import { getRefcount, updateRefcount } from "./refcount.ts";
 import { stateOf } from "./state.ts";
-import { writeRefcounts } from "./write-back.ts";
+import { writeCaches, writeRefcounts } from "./write-back.ts";
 
+const SITE_CHECK = site("qcow2_co_check");
 const SITE_REPAIR = site("qcow2_repair_dirty");
 
 /** What qcow2_do_open does with an image that is marked dirty: counts become uses. 0 or a negated errno. */
@@ -25,6 +31,49 @@ export function* repairDirty(bs: BlockDriverState): Co<number> {
   if (ret >= 0) ret = yield* setIncompatible(bs, INCOMPAT_DIRTY, false);
   qemuCoMutexUnlock(state.lock);
   return ret;
+}
+
+/** qcow2_co_check: what is wrong, and mended when `fix` says so. 0 or a negated errno. */
+export function* qcow2CoCheck(
+  bs: BlockDriverState,
+  result: BdrvCheckResult,
+  fix: number,
+): Co<number> {
+  ioCode(bs.aioContext, SITE_CHECK);
+  const { lock } = stateOf(bs);
+  yield* qemuCoMutexLock(lock);
+  const ret = yield* checkLocked(bs, result, fix);
+  qemuCoMutexUnlock(lock);
+  return ret;
+}
+
+function* checkLocked(bs: BlockDriverState, result: BdrvCheckResult, fix: number): Co<number> {
+  const state = stateOf(bs);
+  if (!bs.readOnly) {
+    const written = yield* writeCaches(bs);
+    if (written < 0) return written;
+  }
+  const found = yield* checkRefcounts(bs);
+  if (typeof found === "number") return found;
+  result.corruptions += found.corruptions.length;
+  result.leaks += found.leaks.length;
+  if (fix === 0 || found.corruptions.length + found.leaks.length === 0) return 0;
+  const uses = yield* countUses(bs);
+  if (typeof uses === "number") return uses;
+  let ret = 0;
+  if ((fix & BDRV_FIX_ERRORS) !== 0) {
+    state.freeCluster = uses.counts.length;
+    ret = yield* moveCounts(bs, uses.counts, 1);
+    state.freeCluster = 0;
+  }
+  if (ret >= 0 && (fix & BDRV_FIX_LEAKS) !== 0) ret = yield* moveCounts(bs, uses.counts, -1);
+  if (ret >= 0) ret = yield* writeRefcounts(bs);
+  if (ret < 0) return ret;
+  const left = yield* checkRefcounts(bs);
+  if (typeof left === "number") return left;
+  result.corruptionsFixed += found.corruptions.length - left.corruptions.length;
+  result.leaksFixed += found.leaks.length - left.leaks.length;
+  return 0;
 }
 
 function* recount(bs: BlockDriverState): Co<number> {

@@ -23,7 +23,7 @@ import { dataChild } from "./read.ts";
 import { stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
 import { tableGet } from "./table-io.ts";
-import { qcow2CoPwritev } from "./write.ts";
+import { writePlain } from "./write.ts";
 import { writeCaches } from "./write-back.ts";
 import { qcow2CoPwriteZeroes, qcow2Forget } from "./zero.ts";
 
@@ -80,7 +80,7 @@ function* zeroOut(bs: BlockDriverState, offset: number, bytes: number): Co<numbe
   guestZero(zeroes, zeroes.buffer.length);
   for (let done = 0; done < bytes; done += zeroes.buffer.length) {
     const part = Math.min(bytes - done, zeroes.buffer.length);
-    const written = yield* qcow2CoPwritev(bs, offset + done, part, zeroes);
+    const written = yield* writePlain(bs, offset + done, part, zeroes);
     if (written < 0) return written;
   }
   return 0;

@@ -25,7 +25,7 @@ const SITE_PWRITEV = site("qcow2_co_pwritev_part");
 const SITE_FREE_OLD = site("qcow2_free_any_cluster");
 
 /** qcow2_co_pwritev_part: 0 or a negated errno. */
-export function* qcow2CoPwritev(
+export function* writePlain(
   bs: BlockDriverState,
   offset: number,
   bytes: number,

@@ -25,7 +25,7 @@ import {
 import { mapRange } from "./mapping.ts";
 import { dataChild } from "./read.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
-import { freeOld, qcow2CoPwritev } from "./write.ts";
+import { freeOld, writePlain } from "./write.ts";
 import { bitsBetween } from "./write-plan.ts";
 
 const SITE_ZEROES = site("qcow2_co_pwrite_zeroes");
@@ -75,7 +75,7 @@ function* zeroPart(bs: BlockDriverState, offset: number, bytes: number): Co<numb
     if (extent.kind !== "zero" && (extent.kind !== "unallocated" || hasBacking)) {
       const zeroes = qiovOf(hostAllocate(extent.bytes));
       guestZero(zeroes, extent.bytes);
-      const ret = yield* qcow2CoPwritev(bs, at, extent.bytes, zeroes);
+      const ret = yield* writePlain(bs, at, extent.bytes, zeroes);
       if (ret < 0) return ret;
     }
     at += extent.bytes;
@@ -179,7 +179,7 @@ function* eachCluster(
     if (ret === MUST_WRITE) {
       const zeroes = qiovOf(hostAllocate(stop - at));
       guestZero(zeroes, stop - at);
-      const written = yield* qcow2CoPwritev(bs, at, stop - at, zeroes);
+      const written = yield* writePlain(bs, at, stop - at, zeroes);
       if (written < 0) return written;
     }
     at = stop;
