@@ -11,12 +11,20 @@ import {
   newBlock,
   StdOp,
   StdReader,
+  sourceOf,
   stdLines,
 } from "#traces/std";
 import { FLAT_LIMITS } from "../limits.ts";
+import { analyzeAtomicity } from "./atomicity.ts";
 import type { FlatOrder } from "./flat.ts";
 import { HbEngine } from "./hb-engine.ts";
-import { type FlatVerdict, pairText } from "./oracle/test-support.ts";
+import { analyzeLockSets } from "./lockset.ts";
+import {
+  type FlatVerdict,
+  firstAtomicityViolation,
+  locksetRaces,
+  pairText,
+} from "./oracle/test-support.ts";
 import { ShbEngine } from "./shb-engine.ts";
 
 /** The trace that `text` is in RAPID's form; blanks at line ends and empty lines do not count. */
@@ -181,4 +189,17 @@ function* singly({ events }: AbstractTrace): Generator<AbstractBlock, void, unde
       locations: events.locations.subarray(i, i + 1),
       count: 1,
     };
+}
+
+/** Whether the engine and sets of names judge the lock discipline differently. */
+export function locksetDiffers(trace: AbstractTrace): boolean {
+  const racy = locksetRaces(trace);
+  const { racyEvents, firstRacyEvent } = analyzeLockSets(sourceOf(trace));
+  return racyEvents !== racy.length || firstRacyEvent !== (racy[0] ?? null);
+}
+
+/** Whether the engine and a graph of all conflicting pairs see the first violation of atomicity at different events. */
+export function atomicityDiffers(trace: AbstractTrace): boolean {
+  const { violations } = analyzeAtomicity(sourceOf(trace));
+  return (violations[0]?.event ?? null) !== firstAtomicityViolation(trace);
 }

@@ -24,6 +24,8 @@ const GUARDED_PER_LOCK = 16;
 const OWN_PER_THREAD = 16;
 const SHARED = 8;
 const BLOCK = 1 << 14;
+/** RapidBin's. */
+const LOCATION_MAX = (1 << 15) - 1;
 /** Accesses between taking a lock and letting go of it: 18 % of the events synchronise. */
 const ACCESSES_PER_SECTION = 8;
 
@@ -147,6 +149,7 @@ class Generating {
     block.ops[at] = op;
     block.threads[at] = thread;
     block.operands[at] = operand;
-    block.locations[at] = op === StdOp.read || op === StdOp.write ? 2 * operand + (op & 1) : op;
+    const isAccess = op === StdOp.read || op === StdOp.write;
+    block.locations[at] = isAccess ? (2 * operand + (op & 1)) & LOCATION_MAX : op;
   }
 }

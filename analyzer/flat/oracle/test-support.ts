@@ -345,6 +345,7 @@ function areOrdered(
   if (first === StdOp.fork && operands[earlier] === threads[later]) return true;
   if (second === StdOp.join && operands[later] === threads[earlier]) return true;
   if (operands[earlier] !== operands[later]) return false;
+  if (first === StdOp.fork) return second === StdOp.join;
   if (first === StdOp.release) return second === StdOp.acquire;
   if (first === StdOp.write) return second === StdOp.read || second === StdOp.write;
   return first === StdOp.read && second === StdOp.write;
