@@ -41,6 +41,7 @@ import { FullOrder } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
 import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
+import { Deadlock } from "./passes/deadlock.ts";
 import { DrainCost } from "./passes/drain-cost.ts";
 import { drainRules } from "./passes/drain-rules.ts";
 import { editRules } from "./passes/edit-rules.ts";
@@ -139,6 +140,7 @@ export class Analysis {
       new JobSleepRule(context),
       ...drainRules(context),
       ...lockRules(context),
+      new Deadlock(context),
       this.#unbalanced,
       this.#verdicts,
       ...interleavingRules(context),

@@ -40,6 +40,24 @@ export interface Told {
   identity?(names: Names): readonly string[];
 }
 
+/** A frame that waits for ever; `waits` is what its drain's condition found busy, with the requests that hold it. */
+export interface StuckFrame {
+  readonly ctx: number;
+  readonly depth: number;
+  readonly site: number;
+  readonly section: Section | null;
+  readonly waits: {
+    readonly owner: Holdable;
+    readonly value: number;
+    readonly holders: readonly {
+      readonly id: number;
+      /** Context in which it ran last. */
+      readonly ctx: number;
+      readonly request: RequestText | null;
+    }[];
+  } | null;
+}
+
 /** Why no drain covers a pair, or what is wrong with an edit; parameters of the sentence. */
 export type Why =
   | { readonly code: "told"; readonly told: Told }
@@ -63,11 +81,9 @@ export type Why =
     }
   | {
       readonly code: "stuck";
-      readonly frames: readonly {
-        readonly ctx: number;
-        readonly depth: number;
-        readonly site: number;
-      }[];
+      readonly frames: readonly StuckFrame[];
+      /** Contexts that wait for each other, each for the next; empty where the finding is not about that. */
+      readonly circle: readonly number[];
     }
   | { readonly code: "not-held" }
   | { readonly code: "not-waited"; readonly section: Section }

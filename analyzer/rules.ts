@@ -83,6 +83,11 @@ export const RULES = {
     title: "Nothing can ever run again",
     help: "Every context waits and nothing outstanding can wake one. The frames show what each context waits for.",
   },
+  "contexts-wait-in-circle": {
+    severity: "error",
+    title: "Contexts wait for each other",
+    help: "Each of these contexts has a drain that waits for a request which has come to rest in the next one. A drain in an iothread, or one inside a request, must not wait for what waits for it: let the main context drain.",
+  },
   "lock-order-cycle": {
     severity: "warning",
     title: "Locks taken in a circle",

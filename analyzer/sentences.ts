@@ -1,6 +1,6 @@
 // The sentences of a finding: what, why, and what to do.
 
-import type { AdviceDraft, FindingDraft, Why } from "./drafts.ts";
+import type { AdviceDraft, FindingDraft, StuckFrame, Why } from "./drafts.ts";
 import type { Advice } from "./findings.ts";
 import { luckText, type Names } from "./names.ts";
 
@@ -43,7 +43,10 @@ function titleWithoutList(draft: FindingDraft, names: Names): string {
     return `Assertion failed in ${names.site(why.site).name}: ${names.string(why.text)}.`;
   if (why.code === "thread" || why.code === "home")
     return `${names.site(why.site).name} ran in ${names.ctx(why.ctx)}.`;
-  if (why.code === "stuck") return "Nothing can ever run again.";
+  if (why.code === "stuck")
+    return why.circle.length === 0
+      ? "Nothing can ever run again."
+      : `${why.circle.map((ctx) => names.ctx(ctx)).join(" and ")} wait for each other.`;
   return `A counter${what} is out of balance.`;
 }
 
@@ -112,10 +115,23 @@ function notWaitedFor(why: Extract<Why, { code: "counter-not-waited-for" }>, nam
 function stuckText(why: Extract<Why, { code: "stuck" }>, names: Names): string {
   if (why.frames.length === 0)
     return "No context waits in a named place, and nothing outstanding can wake one.";
-  const frames = why.frames.map(
-    ({ ctx, site }) => `${names.ctx(ctx)} waits in ${names.site(site).name || "its own loop"}`,
-  );
+  const frames = why.frames
+    .filter(({ ctx }) => why.circle.length === 0 || why.circle.includes(ctx))
+    .map((frame) => frameText(frame, names));
   return `${frames.join("; ")}.`;
+}
+
+function frameText({ ctx, site, waits }: StuckFrame, names: Names): string {
+  const where = `${names.ctx(ctx)} waits in ${names.site(site).name || "its own loop"}`;
+  if (waits === null) return where;
+  const { owner, value, holders } = waits;
+  if (owner.kind === "job") return `${where} for ${names.objectText(owner)}, which is busy`;
+  const counter = `the in-flight counter of ${names.objectText(owner)}, which is ${value}`;
+  const who = holders.map(({ id, ctx: at, request }) => {
+    const place = at === ctx ? `${names.ctx(at)} itself` : names.ctx(at);
+    return `the ${names.requestText(request, id)}, last seen in ${place}`;
+  });
+  return `${where} for ${counter}${who.length === 0 ? "" : `: held by ${who.join(", and by ")}`}`;
 }
 
 /** The suggested section in words. */

@@ -102,6 +102,36 @@ describe("verdicts of the run", () => {
     ]);
   });
 
+  it("a deadlock, with the counter that a drain waits for, and who holds it", () => {
+    const text = `
+      main
+      context main; blk b1 drive; r1: begin; request b1; inc b1
+      drain s1 n1 @bdrv_drained_begin; up b1 s1; busy b1 s1; stuck main @bdrv_drained_begin; run-end deadlock`;
+    expect(linesOf(text)).toEqual([
+      "deadlock: Nothing can ever run again. main waits in bdrv_drained_begin for the in-flight counter of BlockBackend 'drive', " +
+        "which is 1: held by the write of 512 bytes at 0 on BlockBackend 'drive' (task 1), last seen in main itself.",
+    ]);
+  });
+
+  it("contexts that wait for each other", () => {
+    const text = (io1: string): string => `
+      main                                | io1
+      context main; context io1           |
+      r1: begin; inc b1                   |
+                                          | r2: begin; inc b2
+      drain s1 n1 @main_drain; up b2 s1; busy b2 s1 |
+                                          | ${io1}
+      stuck main @main_drain; stuck io1 @io_drain; run-end deadlock |`;
+    const lines = linesOf(text("drain s2 n2 @io_drain; up b1 s2; busy b1 s2"));
+    expect(lines.map((line) => line.split(":")[0])).toEqual([
+      "deadlock",
+      "contexts-wait-in-circle",
+    ]);
+    expect(lines[1]).toContain("main and io1 wait for each other.");
+    const oneWay = linesOf(text("drain s2 n2 @io_drain; up b2 s2; busy b2 s2"));
+    expect(oneWay.map((line) => line.split(":")[0])).toEqual(["deadlock"]);
+  });
+
   it("a recording that breaks off", () => {
     const result = resultOf(`
       main

@@ -1,21 +1,13 @@
-// What the run itself says: an assertion of QEMU's that failed, and a run in which nothing can ever run again.
+// What the run itself says: an assertion of QEMU's that failed, and how it ended.
 
 import { Ev, RUN_STATUSES } from "#core/probe";
 import type { Why } from "../drafts.ts";
 import type { RuleId } from "../rules.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
-/** A context that waits for ever: what for, outermost frame first. */
-export interface StuckFrame {
-  readonly ctx: number;
-  readonly depth: number;
-  readonly site: number;
-}
-
 export class VerdictRules implements Pass {
-  readonly kinds = [Ev.model_assert, Ev.stuck, Ev.run_end] as const;
+  readonly kinds = [Ev.model_assert, Ev.run_end] as const;
   readonly #context: PassContext;
-  readonly #stuck: StuckFrame[] = [];
   /** How the run ended; null before its last event. */
   status: "ok" | "assertion" | "deadlock" | "limit" | null = null;
 
@@ -23,14 +15,12 @@ export class VerdictRules implements Pass {
     this.#context = context;
   }
 
-  on(kind: number, a: number, b: number, c: number): void {
-    if (kind === Ev.stuck) this.#stuck.push({ ctx: a, depth: b, site: c });
-    else if (kind === Ev.model_assert)
+  on(kind: number, a: number, b: number): void {
+    if (kind === Ev.model_assert)
       this.#note("modelled-assertion", `${a} ${b}`, { code: "assertion", site: a, text: b });
     else {
       const word = RUN_STATUSES[a];
       this.status = word === undefined || word === "none" ? null : word;
-      if (word === "deadlock") this.#note("deadlock", "", { code: "stuck", frames: this.#stuck });
     }
   }
 
