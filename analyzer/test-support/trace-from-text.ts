@@ -240,6 +240,9 @@ const VERBS = {
   "request-end": (s) => s.emit(Ev.req_end, s.id(0), Request.write),
   inc: (s) => s.emit(s.letter(0) === "n" ? Ev.bs_in_flight_inc : Ev.blk_in_flight_inc, s.id(0), 1),
   dec: (s) => s.emit(s.letter(0) === "n" ? Ev.bs_in_flight_dec : Ev.blk_in_flight_dec, s.id(0), 0),
+  /** `below n1`: a decrement that takes the counter below zero. */
+  below: (s) =>
+    s.emit(s.letter(0) === "n" ? Ev.bs_in_flight_dec : Ev.blk_in_flight_dec, s.id(0), -1),
   zero: (s) => s.emit(kindOf(COUNTER_READ, s.letter(0)), s.id(0), 0, s.find("s")),
   busy: (s) => s.emit(kindOf(COUNTER_READ, s.letter(0)), s.id(0), 1, s.find("s")),
   gate: (s) => s.emit(Ev.gate_read, s.id(0), s.has("shut") ? 1 : 0, s.has("unqueued") ? 0 : 1),

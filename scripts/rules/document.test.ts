@@ -1,0 +1,71 @@
+// Every rule has its page and every page its rule; what a page shows as an example is found.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { analyze, POLICY_IDS, RULE_IDS, type RuleId } from "#analyzer";
+import { recordScenario, SCENARIOS } from "#explorer";
+import { bytesSource, TraceReader } from "#traces";
+import { traceFromText } from "../../analyzer/test-support.ts";
+import { RULES_DOCUMENT, rulesDocument } from "./document.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+const FOLDER = join(ROOT, "docs", "rules");
+const EVERYTHING = { policies: POLICY_IDS, drains: true } as const;
+
+function pageOf(rule: RuleId): string {
+  const path = join(FOLDER, `${rule}.md`);
+  return existsSync(path) ? readFileSync(path, "utf8") : "";
+}
+
+it("the index of the rules is committed as the analyzer gives it", () => {
+  const path = join(ROOT, RULES_DOCUMENT);
+  // When this fails: npm run build, then node dist/scripts/rules.js.
+  expect(existsSync(path) ? readFileSync(path, "utf8") : "").toBe(rulesDocument());
+});
+
+it("every rule has a page, and every page a rule", () => {
+  const pages = readdirSync(FOLDER).filter((name) => name !== "index.md");
+  expect(pages.sort()).toEqual(RULE_IDS.map((rule) => `${rule}.md`).sort());
+});
+
+describe.each(RULE_IDS)("the page of %s", (rule) => {
+  const page = pageOf(rule);
+
+  it("says what, why, and how to fix", () => {
+    expect(page.split("\n")[0]).toMatch(new RegExp(`^# ${rule}: .`));
+    for (const part of ["What.", "Why it matters.", "Example.", "How to fix."])
+      expect(page).toContain(`**${part}**`);
+  });
+
+  it("shows an example in which the rule speaks", () => {
+    const drawn = [...page.matchAll(/^```trace\n(.*?)^```$/gms)].map(([, text = ""]) => text);
+    const recorded = [...page.matchAll(/^ {4}bin\/quiesce record (.*) -o run\.trace$/gm)];
+    expect(drawn.length + recorded.length).toBeGreaterThan(0);
+    for (const text of drawn) expect(rulesIn(traceFromText(text))).toContain(rule);
+    for (const [, words = ""] of recorded) expect(rulesOfRun(words)).toContain(rule);
+  });
+});
+
+function rulesIn(trace: Parameters<typeof analyze>[0]): RuleId[] {
+  const { findings, policies = [] } = analyze(trace, EVERYTHING);
+  return [...findings, ...policies.flatMap((judgement) => judgement.findings)].map(
+    (finding) => finding.rule,
+  );
+}
+
+/** The rules of `quiesce record WORDS`: a scenario, and patches to leave out. */
+function rulesOfRun(words: string): RuleId[] {
+  const [name, option = "", patches = ""] = words.split(" ");
+  expect(["", "--without-patch"]).toContain(option);
+  const scenario = SCENARIOS.find((one) => one.name === name);
+  if (scenario === undefined) throw new Error(`no scenario is called ${name}`);
+  const without = patches === "" ? [] : patches.split(",").map(Number);
+  const run = recordScenario(scenario, { seed: 1, without: without as never });
+  const reader = TraceReader.open(bytesSource(run.bytes));
+  return rulesIn({
+    batches: reader.batches(),
+    sites: reader.header.sites,
+    strings: reader.strings,
+  });
+}
