@@ -86,9 +86,15 @@ function addRecord(program: Command, run: Run, terminal: Terminal): void {
 function addReplay(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "replay", "run a recording again and compare every event", [
     "quiesce replay demo.trace",
+    "quiesce replay demo.trace --to 9098",
   ])
     .argument("<file>", "a trace")
     .option("-o, --output <full>", "write the regenerated events as a full trace")
+    .option(
+      "--to <event>",
+      "replay to this event; show it, what was running, and the graph",
+      eventNumber,
+    )
     .option("--json", "as one JSON object")
     .action((file, options) =>
       run(async () => (await import("./replay.ts")).replay(file, options, terminal)),
@@ -308,6 +314,11 @@ function seedNumber(text: string): number {
   const seed = Number(text);
   if (/^\d+$/.test(text) && seed <= SEED_MAX) return seed;
   throw new InvalidArgumentError(`A seed is a whole number from 0 to ${SEED_MAX}.`);
+}
+
+function eventNumber(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("Events are numbered from 0.");
 }
 
 function seconds(text: string): number {

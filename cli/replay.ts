@@ -1,17 +1,21 @@
 // quiesce replay FILE: run a recording again, and say that every event came out identical, or name the first difference.
 
-import { counted, grouped } from "#analyzer/reports";
+import { counted, frameText, grouped } from "#analyzer/reports";
+import { QuiesceError } from "#core/base";
 import type { Divergence } from "#replay";
 import { ExitCode } from "./exit-codes.ts";
 import { refuseOverwriting } from "./output-file.ts";
 import { Progress } from "./progress.ts";
 import { type Rerun, rerun } from "./rerun.ts";
+import { type Moment, momentsAt } from "./stacks.ts";
 import { painterFor, type Terminal } from "./terminal.ts";
 import { headerText, incompleteness, shellWord, withTrace } from "./trace-file.ts";
 
 export interface ReplayOptions {
   readonly output?: string;
   readonly json?: boolean;
+  /** Replay up to this event, and show it. */
+  readonly to?: number;
 }
 
 const SCHEMA_VERSION = 1;
@@ -22,6 +26,7 @@ export async function replay(
   terminal: Terminal,
 ): Promise<number> {
   refuseOverwriting("-o", options.output, [path]);
+  if (options.to !== undefined) return replayTo(path, options.to, options, terminal);
   const progress = new Progress(terminal);
   return withTrace(path, async (reader) => {
     const result = await rerun({
@@ -42,6 +47,38 @@ export async function replay(
     terminal.stderr.write(`quiesce: ${wrong}\n`);
     return ExitCode.input;
   });
+}
+
+/** Replays up to `event`, and shows it with the functions that were running and the graph at that moment. */
+async function replayTo(
+  path: string,
+  event: number,
+  { output, json }: ReplayOptions,
+  terminal: Terminal,
+): Promise<number> {
+  if (output !== undefined)
+    throw new QuiesceError("usage", "--to shows one event and writes no trace: leave -o out.");
+  return withTrace(path, async (reader) => {
+    const moment = (await momentsAt(path, reader, [event], { withGraph: true })).get(event);
+    if (moment === undefined)
+      throw new QuiesceError(
+        "usage",
+        `${path}: The replay did not come to event ${event}: the run is shorter, or differs here; quiesce replay ${shellWord(path)} says which.`,
+      );
+    const text =
+      json === true
+        ? `${JSON.stringify({ schemaVersion: SCHEMA_VERSION, trace: path, event, ...moment }, null, 2)}\n`
+        : momentText(`${path} (${headerText(reader.header)})`, event, moment);
+    terminal.stdout.write(text);
+    return ExitCode.ok;
+  });
+}
+
+function momentText(run: string, event: number, { text, stack, graph }: Moment): string {
+  const indented = (lines: readonly string[]) => lines.map((line) => `    ${line}\n`).join("");
+  const functions = indented(stack.map(frameText));
+  const nodes = indented(graph.trimEnd().split("\n"));
+  return `${run}: event ${grouped(event)}\n\n  ${text}\n\n  running, innermost first:\n${functions}\n  the graph then:\n${nodes}`;
 }
 
 function asJson(

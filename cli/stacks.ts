@@ -11,10 +11,11 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { StackFrame, Stacks } from "#analyzer/reports";
 import { must } from "#core/base";
-import { ProbeBase } from "#core/probe";
+import { graphToText } from "#core/graph";
+import { EventBatch, ProbeBase, siteTable } from "#core/probe";
 import { worldBuilder } from "#explorer";
 import { replayTrace } from "#replay";
-import type { TraceReader } from "#traces";
+import { formatEvent, type TraceReader } from "#traces";
 import { findRecordedScenario } from "./find-scenario.ts";
 
 /** Stacks at `events` (ascending) of the trace at `path`; those that the replay did not reach are missing. */
@@ -23,8 +24,26 @@ export async function stacksAt(
   reader: TraceReader,
   events: readonly number[],
 ): Promise<Stacks> {
+  const moments = await momentsAt(path, reader, events);
+  return new Map([...moments].map(([event, { stack }]) => [event, stack]));
+}
+
+/** What was going on at an event: the event itself as text, the functions that were running, and the graph as text. */
+export interface Moment {
+  readonly text: string;
+  readonly stack: readonly StackFrame[];
+  readonly graph: string;
+}
+
+/** The moments of `events`, as `stacksAt`; with the graph where it is wanted. */
+export async function momentsAt(
+  path: string,
+  reader: TraceReader,
+  events: readonly number[],
+  { withGraph = false } = {},
+): Promise<Map<number, Moment>> {
   const found = await findRecordedScenario(reader.header, path);
-  const probe = new StackProbe(events);
+  const probe = new StackProbe(events, withGraph);
   const limit = Error.stackTraceLimit;
   try {
     Error.stackTraceLimit = FRAMES_MAX;
@@ -35,7 +54,12 @@ export async function stacksAt(
   } finally {
     Error.stackTraceLimit = limit;
   }
-  return new Map([...probe.texts].map(([event, text]) => [event, framesOf(text)]));
+  return new Map(
+    [...probe.noted].map(([event, { stack, ...rest }]) => [
+      event,
+      { ...rest, stack: framesOf(stack) },
+    ]),
+  );
 }
 
 /** Frames that the engine keeps: a request is a dozen functions deep, each of them two frames, and polls nest. */
@@ -46,34 +70,41 @@ class LastStack extends Error {
   override readonly name = "LastStack";
 }
 
-/** Counts events, and notes the stack at some of them. */
+/** Counts events, and notes what goes on at some of them. */
 class StackProbe extends ProbeBase {
-  readonly texts = new Map<number, string>();
+  readonly noted = new Map<number, { text: string; stack: string; graph: string }>();
   readonly #events: readonly number[];
+  readonly #withGraph: boolean;
+  readonly #event = new EventBatch(1);
   #next = 0;
   #count = 0;
 
-  constructor(events: readonly number[]) {
+  constructor(events: readonly number[], withGraph: boolean) {
     super();
     this.#events = events;
+    this.#withGraph = withGraph;
   }
 
-  /** Every stack was noted. */
+  /** Everything was noted. */
   get done(): boolean {
     return this.#next === this.#events.length;
   }
 
-  override emit(): void {
-    if (this.#count++ === this.#events[this.#next]) this.#note();
+  override emit(kind: number, a = 0, b = 0, c = 0, d = 0): void {
+    if (this.#count++ === this.#events[this.#next]) this.#note([kind, a, b, c, d], 0);
   }
 
-  override emitWide(): void {
-    this.emit();
+  override emitWide(kind: number, wide: number, a = 0, b = 0, c = 0, d = 0): void {
+    if (this.#count++ === this.#events[this.#next]) this.#note([kind, a, b, c, d], wide);
   }
 
-  #note(): void {
+  #note([kind, a, b, c, d]: readonly [number, number, number, number, number], wide: number): void {
     const event = must(this.#events[this.#next], "an event is due");
-    this.texts.set(event, new Error("stack").stack ?? "");
+    const stack = new Error("stack").stack ?? "";
+    this.#event.count = 0;
+    this.#event.push(kind, this.ctx, this.task, a, b, c, d, wide);
+    const text = formatEvent(this.#event, 0, { strings: this.strings, sites: siteTable });
+    this.noted.set(event, { text, stack, graph: this.#withGraph ? graphToText() : "" });
     this.#next++;
     if (this.done) throw new LastStack("the last stack was noted");
   }

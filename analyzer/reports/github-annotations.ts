@@ -4,7 +4,7 @@
 import { newOccurrences, type Occurrence } from "./occurrences.ts";
 import { placeOfFinding } from "./primary.ts";
 import type { Report } from "./report.ts";
-import { counted, functionOf, placeOf, ruleTitle } from "./words.ts";
+import { againText, counted, functionOf, placeOf, ruleTitle } from "./words.ts";
 
 /** Annotations of one kind that GitHub keeps of a step. */
 const ANNOTATIONS_MAX = 10;
@@ -37,7 +37,7 @@ function annotation(command: "error" | "warning", { finding, trace }: Occurrence
     finding.title,
     ...sides,
     ...advice,
-    `again: ${trace.facts.replayCommand}`,
+    `again: ${againText(trace.facts, finding)}`,
     finding.fingerprint,
   ];
   return `::${command} file=${property(path)},line=${line},title=${property(title)}::${message(text.join("\n"))}`;

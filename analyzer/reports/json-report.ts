@@ -10,6 +10,7 @@ import { RULES } from "../rules.ts";
 import { pathTo } from "./graph-path.ts";
 import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
 import { type Stood, stood } from "./standing.ts";
+import { againText } from "./words.ts";
 
 /** How long it took, and what the exit code will be. */
 export interface JsonExtras {
@@ -46,7 +47,7 @@ function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
     baselineState: standing.baseline,
     suppression: standing.suppression,
     trace: trace.facts.trace,
-    replay: trace.facts.replayCommand,
+    replay: againText(trace.facts, finding),
   };
 }
 

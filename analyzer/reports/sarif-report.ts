@@ -18,7 +18,15 @@ import type { Report, RunFacts } from "./report.ts";
 import { sarifRules } from "./sarif-rules.ts";
 import type { Stacks } from "./stacks.ts";
 import { isNew } from "./standing.ts";
-import { counted, functionOf, grouped, listText, operationText, whoText } from "./words.ts";
+import {
+  againText,
+  counted,
+  functionOf,
+  grouped,
+  listText,
+  operationText,
+  whoText,
+} from "./words.ts";
 
 /** What the command line adds to the log. */
 export interface SarifExtras {
@@ -157,7 +165,7 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
       node: finding.node?.name || undefined,
       trace: facts.trace,
       seed: facts.seed,
-      replay: facts.replayCommand,
+      replay: againText(facts, finding),
       advice: finding.advice?.text,
       luckyEdge: finding.luckyEdge ?? undefined,
     },
@@ -220,7 +228,7 @@ function messageText(finding: Finding, others: readonly Access[], facts: RunFact
   });
   if (finding.why !== "") sentences.push(`Why: ${stop(finding.why)}`);
   if (finding.advice !== null) sentences.push(`Advice: ${stop(finding.advice.text)}`);
-  sentences.push(`Replay with: ${facts.replayCommand}`);
+  sentences.push(`Replay with: ${againText(facts, finding)}`);
   return sentences.join(" ");
 }
 

@@ -27,7 +27,7 @@ describe("the text report", () => {
                 under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
                       drained
           path  drive0 > throttle0
-          again quiesce replay demo.trace
+          again quiesce replay demo.trace --to 123
 
       demo.trace: 1 race in 146 events
       "
@@ -107,7 +107,7 @@ describe("the text report", () => {
                 iothread0, request 40: flush on blk drive0
                 00000000000000bb, 7 times, event 97
           path  drive0 > throttle0
-          again quiesce replay demo.trace
+          again quiesce replay demo.trace --to 123
 
       demo.trace: 2 races in 146 events
       "

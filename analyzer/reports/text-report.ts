@@ -26,6 +26,7 @@ import type { Report, TraceReport } from "./report.ts";
 import { frameText } from "./stacks.ts";
 import { excuseOf, isNew, standingOf, standingWord, stood } from "./standing.ts";
 import {
+  againText,
   counted,
   functionOf,
   grouped,
@@ -157,7 +158,7 @@ export function groupText(group: FindingGroup, trace: TraceReport, options: Text
   if (findings.length > 1) lines.push(...groupLines(group, trace, options));
   else for (const access of first.accesses) lines.push(...accessLines(access, trace, options));
   for (const path of pathsOf(first, trace)) lines.push(wrap("    path  ", path, columns));
-  lines.push(`    again ${trace.facts.replayCommand}`);
+  lines.push(`    again ${againText(trace.facts, first)}`);
   return `${lines.join("\n")}\n`;
 }
 

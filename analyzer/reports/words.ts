@@ -12,6 +12,7 @@ import type {
   Site,
 } from "../findings.ts";
 import { RULES, type RuleId, type Severity } from "../rules.ts";
+import type { RunFacts } from "./report.ts";
 
 /** `core/graph/drain.ts:120`, or "" for no site. */
 export function placeOf(site: Site): string {
@@ -72,6 +73,11 @@ export function luckText(edge: LuckyEdge): string {
 export function adviceText({ text, around }: Advice): string {
   const place = placeOf(around);
   return place === "" ? text : `${text} (${functionOf(around)}: ${place})`;
+}
+
+/** The command that replays to a finding: to its later access, or to where it was noted first. */
+export function againText({ replayCommand }: RunFacts, { accesses, first }: Finding): string {
+  return `${replayCommand} --to ${Math.max(...accesses.map(({ event }) => event), accesses.length === 0 ? first : 0)}`;
 }
 
 /** 12345 as 12,345; the same in every locale. */

@@ -7,7 +7,7 @@ const VERBS = {
   demo: ["--out", "--seed"],
   scenarios: ["--json"],
   record: ["-o, --output", "--seed", "--host", "--level", "--without-patch", "--lock"],
-  replay: ["-o, --output", "--json"],
+  replay: ["-o, --output", "--to", "--json"],
   races: [
     ..."--online --idle --coverage --color --details --stacks --no-stacks --json --sarif --html --junit --markdown --artifact".split(
       " ",

@@ -68,3 +68,40 @@ describe("the stack of an access", () => {
     for (const file of files) expect(readFileSync(file, "utf8")).toContain("bdrvSetBackingHd");
   });
 });
+
+describe("the command that a finding names", () => {
+  it("replays to its access, and shows the event, what was running, and the graph", async () => {
+    const json = JSON.parse((await quiesce(["races", trace, "--json"])).stdout) as {
+      findings: { replay: string; accesses: { event: number; stack: StackFrame[] }[] }[];
+    };
+    const [finding] = json.findings;
+    const [access] = finding?.accesses ?? [];
+    expect(finding?.replay).toBe(`quiesce replay ${trace} --to ${access?.event}`);
+    const argv = finding?.replay.split(" ").slice(1) ?? [];
+    const { code, stdout } = await quiesce(argv);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^ {2}ctx0 .* list_remove list=parents .* site=bdrv_replace_child_noperm\/unlink$/m,
+    );
+    expect(stdout).toMatch(/^ {4}bdrvSetBackingHd \(core\/graph\/backing\.ts:\d+\)$/m);
+    expect(stdout).toMatch(/the graph then:\n(?: {4}.*\n)* {4}.*\btop\[/);
+    const moment = JSON.parse((await quiesce([...argv, "--json"])).stdout) as {
+      stack: StackFrame[];
+    };
+    expect(moment.stack).toEqual(access?.stack);
+  });
+
+  it.each([
+    [
+      "an event that the run does not reach",
+      ["--to", "99999999"],
+      "did not come to event 99999999",
+    ],
+    ["an event that is no number", ["--to", "last"], "numbered from 0"],
+    ["a trace to write as well", ["--to", "1", "-o", path("x.trace")], "leave -o out"],
+  ])("refuses %s", async (_, argv, words) => {
+    const { code, stderr } = await quiesce(["replay", trace, ...argv]);
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
+  });
+});

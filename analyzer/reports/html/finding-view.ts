@@ -9,6 +9,7 @@ import type { StackFrame, Stacks } from "../stacks.ts";
 import { excuseOf, isNew, type Stood, standingWord } from "../standing.ts";
 import {
   adviceText,
+  againText,
   counted,
   functionOf,
   grouped,
@@ -75,7 +76,7 @@ ${finding.accesses.length > 0 && html`<div class="accesses">${finding.accesses.m
 ${excuse !== "" && html`<div><dt>Not new</dt><dd>${excuse}</dd></div>`}
 ${finding.why !== "" && html`<div><dt>Why</dt><dd>${finding.why}</dd></div>`}
 ${finding.advice !== null && html`<div class="fix"><dt>What would cover it</dt><dd>${adviceText(finding.advice)}</dd></div>`}
-<div><dt>See it again</dt><dd><code class="command">${facts.replayCommand}</code><button type="button" class="copy" data-copy="${facts.replayCommand}">Copy</button></dd></div>
+<div><dt>See it again</dt><dd><code class="command">${againText(facts, finding)}</code><button type="button" class="copy" data-copy="${againText(facts, finding)}">Copy</button></dd></div>
 </dl>
 ${material?.lanes != null && lanesFigure(finding, material, id)}
 ${material?.lanes != null && ledgerView(finding, material.lanes)}
