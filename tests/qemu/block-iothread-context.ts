@@ -1,5 +1,5 @@
 // Cases of test-block-iothread.c about where nodes are: a node goes with its parents and children, a BlockBackend stays where it
-// was put. /attach/blockjob and /propagate/mirror are not here.
+// was put. With jobs: block-iothread-blockjob.ts and block-iothread-mirror.ts.
 
 import {
   type BlockBackend,
