@@ -28,7 +28,14 @@ import {
   CLOCK_COMPONENTS_MAX,
   CONTEXT_MAX,
 } from "./limits.ts";
-import { Listeners, USE_NONE, USE_REQUEST, USE_RULES } from "./listeners.ts";
+import {
+  ACCIDENTS_ONLY,
+  IGNORED,
+  Listeners,
+  USE_NONE,
+  USE_REQUEST,
+  USE_RULES,
+} from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";
@@ -43,6 +50,7 @@ import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
 import { Deadlock } from "./passes/deadlock.ts";
 import { DrainCost } from "./passes/drain-cost.ts";
+import { Units } from "./order/units.ts";
 import { drainRules } from "./passes/drain-rules.ts";
 import { editRules } from "./passes/edit-rules.ts";
 import { interleavingRules } from "./passes/interleaving-rules.ts";
@@ -81,6 +89,7 @@ export class Analysis {
   readonly #orders: Orders;
   readonly #edges: Edges;
   readonly #accidents: Accidents | null;
+  readonly #units: Units | null;
   readonly #conflicts: Conflicts;
   readonly #graphEvents: GraphEvents;
   readonly #drainEvents: DrainEvents;
@@ -114,6 +123,7 @@ export class Analysis {
     this.#orders = orders;
     this.#edges = new Edges({ now, sections, orders, disabled });
     this.#accidents = full === null ? null : new Accidents(now, full, disabled);
+    this.#units = options.reading === "task" ? this.#readAsTasks(disabled) : null;
     const pairs = new Pairs(now, graph, this.#tally, this.#drafts);
     this.#conflicts = new Conflicts(now, graph, orders, this.#operations, pairs);
     const context: PassContext = {
@@ -155,11 +165,24 @@ export class Analysis {
     listeners.setQuiet(Ev.req_begin, USE_REQUEST);
   }
 
+  #readAsTasks(disabled: ReadonlySet<EdgeKind>): Units | null {
+    const orders = this.#orders;
+    const { full } = orders;
+    if (full === null) return null;
+    const hasStart = !disabled.has("context-start");
+    orders.units = new Units({
+      now: this.#now,
+      full,
+      orders,
+      coroutine: !disabled.has("coroutine"),
+      startOf: hasStart ? (ctx) => this.#edges.startOf(ctx) : null,
+    });
+    return orders.units;
+  }
+
   /** The next events. */
   feed(batch: EventBatch): void {
-    const { ints, floats, count } = batch;
-    const now = this.#now;
-    const { uses } = this.#listeners;
+    const { count } = batch;
     const first = this.#events;
     this.#events += count;
     if (first + count >= NEVER)
@@ -169,8 +192,29 @@ export class Analysis {
       );
     this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
     this.#checkClocks();
+    if (this.#units !== null) this.#feedUnits(this.#units, batch, first);
+    else this.#judge(batch, 0, count, first);
+  }
+
+  /** Under the task reading: what runs in a context is looked at before and after each event. */
+  #feedUnits(units: Units, batch: EventBatch, first: number): void {
+    const now = this.#now;
+    for (let i = 0; i < batch.count; i++) {
+      const [kind, ctx, id] = [batch.kind(i), batch.ctx(i), batch.arg(i, 0)];
+      units.before(kind, ctx, id);
+      if (ctx === now.ctx && this.#taskOf(ctx, batch.task(i)) === now.taskId)
+        this.#orders.unitChanged();
+      this.#judge(batch, i, i + 1, first);
+      units.after(kind, ctx, id);
+    }
+  }
+
+  /** The events `from` to `to` of `batch`, whose first one is event `first` of the trace. */
+  #judge({ ints, floats }: EventBatch, from: number, to: number, first: number): void {
+    const now = this.#now;
+    const { uses } = this.#listeners;
     // Hot loop: some 30 ns an event.
-    for (let i = 0, at = 0; i < count; i++, at += WORDS_PER_EVENT) {
+    for (let i = from, at = from * WORDS_PER_EVENT; i < to; i++, at += WORDS_PER_EVENT) {
       const head = ints[at] as number;
       const kind = head & 0xff;
       const ctx = head >>> 8;
@@ -178,8 +222,7 @@ export class Analysis {
       // What no context ran says something to the rules alone; it is in no order.
       if (ctx === WORLD_CTX && use !== USE_RULES) continue;
       now.index = first + i;
-      let task = ints[at + 1] as number;
-      if (task === 0 && this.#edges.hasWrappers && ctx !== 0) task = this.#wrapperTask(ctx);
+      const task = this.#taskOf(ctx, ints[at + 1] as number);
       if (ctx !== now.ctx || task !== now.taskId) {
         if (ctx > CONTEXT_MAX) refuseContext(ctx);
         this.#orders.switchTo(ctx, task);
@@ -211,6 +254,10 @@ export class Analysis {
     const holders = full.size + tasks.size + channels + this.#accidents.points;
     if (holders * full.size > CLOCK_COMPONENTS_MAX)
       refuseMore(CLOCK_COMPONENTS_MAX, "components of clocks in its full order");
+  }
+
+  #taskOf(ctx: number, task: number): number {
+    return task === 0 && this.#edges.hasWrappers && ctx !== 0 ? this.#wrapperTask(ctx) : task;
   }
 
   /** Where no request task runs: the coroutine that a drainer started and waits for is one as a whole, if it runs in `ctx`. */
@@ -325,7 +372,7 @@ export class Analysis {
         this.#taskEnd(a, b);
         break;
       default:
-        if (this.#accidents === null || !this.#accident(this.#accidents, kind, a, b, c)) {
+        if (this.#accidents === null || !this.#accidents.on(kind, a, b, c)) {
           this.#other(kind, a, b, c, d);
         }
     }
@@ -351,47 +398,6 @@ export class Analysis {
     this.#edges.taskEnd(co);
     if (task !== null && task.id === id) this.#conflicts.taskEnds(task);
     this.#orders.endTask(id);
-  }
-
-  /** Kinds that only the full order knows; false for others. */
-  #accident(accidents: Accidents, kind: number, a: number, b: number, c: number): boolean {
-    switch (kind) {
-      case 30: // kick
-        accidents.kick();
-        return true;
-      case 15: // bh_schedule
-        accidents.bhSchedule(a);
-        return true;
-      case 35: // co_create
-        accidents.coYield(a);
-        return true;
-      case 39: // co_schedule
-      case 40: // co_wake
-        accidents.coWake(a);
-        return true;
-      case 29: // wait_end
-        accidents.waitEnd(b);
-        return true;
-      case 19: // timer_arm
-        accidents.timerArm(a);
-        return true;
-      case 46: // lock_acquire
-        accidents.lockAcquire(a, c);
-        return true;
-      case 47: // lock_release
-        accidents.lockRelease(a, c);
-        return true;
-      case 74: // graph_rdlock
-      case 76: // graph_wrlock
-        accidents.graphLock(kind === 76);
-        return true;
-      case 75: // graph_rdunlock
-      case 77: // graph_wrunlock
-        accidents.graphUnlock(kind === 77);
-        return true;
-      default:
-        return false;
-    }
   }
 
   /** Everything else. */

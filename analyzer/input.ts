@@ -14,10 +14,19 @@ export interface TraceInput {
   readonly strings: readonly string[];
 }
 
+/** The readings of program order. */
+export const READINGS = ["thread", "task"] as const;
+export type Reading = (typeof READINGS)[number];
+
 /** How to analyse; all have sensible defaults. */
 export interface AnalyzeOptions {
   /** "both" (the default) also names accidents; "sanctioned" is faster and calls every unsanctioned pair a race. */
   readonly orders?: "both" | "sanctioned";
+  /**
+   * Program order of the full order: "thread" (the default) puts all events of a context in a row; "task" orders two handlers
+   * of an iothread only by what posted them, which shows what another schedule of the same context could do.
+   */
+  readonly reading?: Reading;
   /** Kinds of edges to leave out: shows which of them a verdict rests on. */
   readonly disableEdges?: ReadonlySet<EdgeKind>;
   /** Policies to judge by as well; the result has a judgement of each. By default none: the findings are those of P1. */

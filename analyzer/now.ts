@@ -9,6 +9,8 @@ export class Now {
   wide = 0;
   /** Context; WORLD_CTX between steps. */
   ctx = -1;
+  /** Component of the full order: the context, or under the task reading what runs in it (order/units.ts). */
+  unit = -1;
   /** The event's task number. */
   taskId = 0;
   /** Its state; null for none (task 0). */

@@ -50,6 +50,14 @@ describe("engine and oracle agree on every pair", () => {
       });
   });
 
+  it("when two handlers of one context are ordered only by what posted them", () => {
+    for (let seed = 1; seed <= 200; seed++)
+      compare(
+        { seed, events: 150, uniqueSites: seed % 2 === 0, exotic: false, contexts: 2 + (seed % 3) },
+        { reading: "task" },
+      );
+  });
+
   it.each(ALL)("with %s switched off", (edge) => {
     const disableEdges = new Set([edge]);
     for (let seed = 1; seed <= 30; seed++)

@@ -5,8 +5,10 @@
 import { assert } from "#core/base";
 import { Ev, type EventBatch, Klass, List, Owner, WORLD_CTX } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
+import type { Reading } from "./input.ts";
 import { isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
 import { Reach, Reachability } from "./oracle-reach.ts";
+import { OracleUnits } from "./oracle-units.ts";
 
 /** How a pair came out. */
 export type Outcome = "covered" | "sanctioned" | "luck" | "race";
@@ -37,9 +39,10 @@ interface SectionFacts {
 export function oracle(
   batches: readonly EventBatch[],
   disabled: ReadonlySet<EdgeKind> = new Set(),
+  reading: Reading = "thread",
 ): OraclePair[] {
   const events = batches.flatMap(eventsOf);
-  return new Oracle(events, disabled).pairs();
+  return new Oracle(events, disabled, reading).pairs();
 }
 
 /** The events of a batch, as objects. */
@@ -60,16 +63,18 @@ class Oracle {
   readonly #off: ReadonlySet<EdgeKind>;
   readonly #sanctioned: Reach;
   readonly #full: Reach;
+  readonly #units: OracleUnits | null;
   /** Levels held: "n1 s2" to count, at each event (the state before it). */
   readonly #held: ReadonlyMap<string, number>[] = [];
   /** Lists whose owner was private, by edit event. */
   readonly #private = new Set<number>();
 
-  constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>) {
+  constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>, reading: Reading) {
     this.#events = [...events];
     this.#off = off;
     this.#sanctioned = new Reach(events.length);
     this.#full = new Reach(events.length);
+    this.#units = reading === "task" ? new OracleUnits(events) : null;
     this.#holdLevels();
     this.#findPrivate();
     for (let i = 0; i < events.length; i++) {
@@ -364,7 +369,10 @@ class Oracle {
   #accidentalPreds(i: number): number[] {
     const { kind, ctx, args } = this.#event(i);
     if (ctx === WORLD_CTX) return [];
-    const preds = this.#last(i, (e) => e.ctx === ctx);
+    const preds =
+      this.#units === null
+        ? this.#last(i, (e) => e.ctx === ctx)
+        : this.#units.preds(i, !this.#off.has("coroutine"));
     const on = (edge: EdgeKind): boolean => !this.#off.has(edge);
     const [id, value] = args;
     const sinceTaken = (taker: (e: Event) => boolean, giver: (e: Event) => boolean): number[] => {

@@ -55,7 +55,8 @@ export class Conflicts {
     const orders = this.#orders;
     const variable = this.#variable(list, owner, site);
     const chain = this.#operations.chain(ctx);
-    const cell = variable.cell(site, ctx, chain) ?? this.#addCell(variable, site, ctx, chain);
+    const cell =
+      variable.cell(site, this.#now.unit, chain) ?? this.#addCell(variable, site, ctx, chain);
     const { edit } = variable;
     if (edit !== null && (ctx !== 0 || edit.ctx !== 0)) {
       const known = orders.mainKnown();
@@ -63,7 +64,7 @@ export class Conflicts {
       else if (known >= variable.sanctionedFrom) cell.after.sanctioned++;
       else this.#readAfterEdit(variable, cell, edit);
     }
-    const epoch = orders.full === null ? 0 : orders.full.epochNow(ctx);
+    const epoch = orders.full === null ? 0 : orders.full.epochNow(this.#now.unit);
     if (ctx === 0) {
       this.#readInMain(cell, epoch);
     } else if (task !== null) {
@@ -103,7 +104,7 @@ export class Conflicts {
     if (this.#variables.get(variable.list, variable.owner) === variable)
       this.#variables.countCell(site, this.#now.index);
     if (ctx !== 0) this.#graph.publishOwner(variable.list, variable.owner);
-    return variable.addCell(site, ctx, chain);
+    return variable.addCell(site, ctx, this.#now.unit, chain);
   }
 
   /** A read that is not known to come after a section around the last edit. */
@@ -118,15 +119,15 @@ export class Conflicts {
   }
 
   #unsanctioned(variable: Variable, cell: Cell, edit: EditRecord): void {
-    const { ctx } = this.#now;
+    const { unit } = this.#now;
     const { full } = this.#orders;
-    const lucky = full !== null && full.known(ctx, edit.ctx) >= edit.epoch;
+    const lucky = full !== null && full.known(unit, edit.unit) >= edit.epoch;
     if (edit.isPrivate && (lucky || full === null)) cell.after.sanctioned++;
     else if (!lucky) {
       cell.after.race ??= { draft: this.#pairs.raceAfterEdit(variable, cell, edit), count: 0 };
       this.#count(cell.after.race);
     } else {
-      const label = full.labelFor(ctx, edit.ctx);
+      const label = full.labelFor(unit, edit.unit);
       cell.after.luck ??= new Map();
       let bad = cell.after.luck.get(label);
       if (bad === undefined) {
@@ -208,7 +209,7 @@ export class Conflicts {
   }
 
   #record(variable: Variable, kind: number, value: number, site: number): EditRecord {
-    const { index, ctx, taskId, actor, task } = this.#now;
+    const { index, ctx, unit, taskId, actor, task } = this.#now;
     const orders = this.#orders;
     variable.guard ??= this.#graph.guard(variable.list, variable.owner);
     const holders = (variable.guard?.holds ?? [])
@@ -225,7 +226,8 @@ export class Conflicts {
       kind,
       value,
       edge: this.#edgeOf(variable, value),
-      epoch: orders.full === null ? 0 : orders.full.epochNow(ctx),
+      epoch: orders.full === null ? 0 : orders.full.epochNow(unit),
+      unit,
       isPrivate: this.#graph.isPrivate(variable.list, variable.owner),
       mark: ctx === 0 ? null : orders.mark(),
       lapsed: this.#lapsed(variable),
@@ -242,12 +244,12 @@ export class Conflicts {
     const section =
       edit.cover.find((candidate) => knowsEdit(pollKnowledge(candidate), earlier)) ??
       earlier.cover.find((candidate) => knowsEnd(who, candidate));
-    const lucky = full !== null && full.known(edit.ctx, earlier.ctx) >= earlier.epoch;
+    const lucky = full !== null && full.known(edit.unit, earlier.unit) >= earlier.epoch;
     if (section !== undefined) row.cover(section, 1);
     else if (knowsEdit(who, earlier) || (earlier.isPrivate && (lucky || full === null)))
       row.sanctioned++;
     else if (!lucky) this.#pairs.race(variable, earlier, edit, 1);
-    else this.#pairs.luck(variable, earlier, edit, full.labelFor(edit.ctx, earlier.ctx), 1);
+    else this.#pairs.luck(variable, earlier, edit, full.labelFor(edit.unit, earlier.unit), 1);
   }
 
   #groupBeforeEdit(variable: Variable, cell: Cell, group: Group, edit: EditRecord): void {
@@ -279,10 +281,10 @@ export class Conflicts {
     const known =
       full === null || group.times === null
         ? 0
-        : group.times.upTo(full.known(edit.ctx, cell.ctx)) - byProtocol;
+        : group.times.upTo(full.known(edit.unit, cell.unit)) - byProtocol;
     const read: ReadRef = { cell, group };
     if (known > 0 && full !== null) {
-      this.#pairs.luck(variable, read, edit, full.labelFor(edit.ctx, cell.ctx), known);
+      this.#pairs.luck(variable, read, edit, full.labelFor(edit.unit, cell.unit), known);
     }
     if (left > known) this.#pairs.race(variable, read, edit, left - known);
   }

@@ -18,7 +18,7 @@ export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
   const { groupsMax } = orders.limits;
   if (cell.groups.length >= Math.max(groupsMax, cell.mergeAt)) mergeGroups(orders, cell);
   const group = cell.groupOf(sig, orders.full !== null);
-  if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
+  if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.unit));
   return group;
 }
 
@@ -103,7 +103,7 @@ export function foldLog(orders: Orders, task: TaskState): void {
       const { group } = foldedOf(orders, bySig, walk.sig, cell, kept);
       if (index === FOLDED) group.addAll((ref as Folded).group);
       else group.add(index, ints[i * 2 + 1] as number, task);
-      if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.ctx));
+      if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.unit));
     }
   }
   if (kept.length > LOG_FOLDED_MAX)
@@ -151,7 +151,7 @@ function mergeGroups(orders: Orders, cell: Cell): void {
     }
     if (group.sig.knownToMain() <= orders.now.index) group.times?.collapse();
     into.addAll(group);
-    if (into.times?.isFull === true) into.times.compact(orders.mainKnows(cell.ctx));
+    if (into.times?.isFull === true) into.times.compact(orders.mainKnows(cell.unit));
   }
   cell.groups = [...main, ...merged.values()];
   if (cell.groups.length > GROUPS_MAX)

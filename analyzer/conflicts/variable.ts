@@ -15,8 +15,8 @@ import { Buckets } from "./buckets.ts";
 export const SITES_MAX = 1 << 16;
 
 /** The key of a cell; context and site first, as the chain is nearly always 0. */
-export function cellKey(site: number, ctx: number, chain: number): number {
-  return (chain * (CONTEXT_MAX + 1) + ctx) * SITES_MAX + site;
+export function cellKey(site: number, unit: number, chain: number): number {
+  return (chain * (CONTEXT_MAX + 1) + unit) * SITES_MAX + site;
 }
 
 /** Reads of one cell that were followed by the same releases. */
@@ -110,14 +110,17 @@ export class Cell {
   readonly key: number;
   readonly site: number;
   readonly ctx: number;
+  /** Component of the full order: the context, or a part of it under the task reading. */
+  readonly unit: number;
   readonly chain: number;
   /** Reads since the last edit whose task is over, or that have none. */
   groups: Group[] = [];
   readonly after = new AfterEdit();
 
-  constructor(variable: Variable, site: number, ctx: number, chain: number) {
+  constructor(variable: Variable, site: number, ctx: number, unit: number, chain: number) {
     this.variable = variable;
-    this.key = cellKey(site, ctx, chain);
+    this.unit = unit;
+    this.key = cellKey(site, unit, chain);
     this.site = site;
     this.ctx = ctx;
     this.chain = chain;
@@ -162,6 +165,7 @@ export class Folded {
 export interface EditRecord {
   readonly index: number;
   readonly ctx: number;
+  readonly unit: number;
   readonly task: number;
   /** The task as an actor (now.ts). */
   readonly actor: number;
@@ -233,16 +237,16 @@ export class Variable {
     this.loggers.length = 0;
   }
 
-  cell(site: number, ctx: number, chain: number): Cell | null {
-    const key = cellKey(site, ctx, chain);
+  cell(site: number, unit: number, chain: number): Cell | null {
+    const key = cellKey(site, unit, chain);
     const { keys } = this;
     if (this.#byKey !== null) return this.#byKey.get(key) ?? null;
     for (let i = 0; i < keys.length; i++) if (keys[i] === key) return this.cells[i] as Cell;
     return null;
   }
 
-  addCell(site: number, ctx: number, chain: number): Cell {
-    const cell = new Cell(this, site, ctx, chain);
+  addCell(site: number, ctx: number, unit: number, chain: number): Cell {
+    const cell = new Cell(this, site, ctx, unit, chain);
     this.keys.push(cell.key);
     this.cells.push(cell);
     if (this.#byKey !== null) this.#byKey.set(cell.key, cell);

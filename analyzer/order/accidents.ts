@@ -31,12 +31,12 @@ export class Accidents {
   readonly #timers = new IdMap<SyncPoint>("timers that are armed at a time");
   readonly #locks = new IdMap<SyncPoint>("locks");
   readonly #coroutines = new IdMap<CoPoints>("coroutines at a time");
-  /** Kicks, by the context that kicked: they are many, and who waits takes them all. */
+  /** Kicks, by the unit (units.ts) that kicked: they are many, and who waits takes them all. */
   readonly #kicks: SyncPoint[] = [];
   /** The graph lock: where writers released it, and where readers did. */
   readonly #graphWritten = new SyncPoint();
   readonly #graphRead = new SyncPoint();
-  /** Contexts that kicked since anybody waited, and all kicks before. */
+  /** Units that kicked since anybody waited, and all kicks before. */
   readonly #kickers: number[] = [];
   readonly #hasKicked: boolean[] = [];
   #kicked: Snapshot | null = null;
@@ -66,6 +66,47 @@ export class Accidents {
     return others + 2 * this.#coroutines.size;
   }
 
+  /** Kinds that only the full order knows; false for others. */
+  on(kind: number, a: number, b: number, c: number): boolean {
+    switch (kind) {
+      case 30: // kick
+        this.kick();
+        return true;
+      case 15: // bh_schedule
+        this.bhSchedule(a);
+        return true;
+      case 35: // co_create
+        this.coYield(a);
+        return true;
+      case 39: // co_schedule
+      case 40: // co_wake
+        this.coWake(a);
+        return true;
+      case 29: // wait_end
+        this.waitEnd(b);
+        return true;
+      case 19: // timer_arm
+        this.timerArm(a);
+        return true;
+      case 46: // lock_acquire
+        this.lockAcquire(a, c);
+        return true;
+      case 47: // lock_release
+        this.lockRelease(a, c);
+        return true;
+      case 74: // graph_rdlock
+      case 76: // graph_wrlock
+        this.graphLock(kind === 76);
+        return true;
+      case 75: // graph_rdunlock
+      case 77: // graph_wrunlock
+        this.graphUnlock(kind === 77);
+        return true;
+      default:
+        return false;
+    }
+  }
+
   bhSchedule(bh: number): void {
     if (this.#bh) this.#release(this.#bhs, bh);
   }
@@ -77,19 +118,19 @@ export class Accidents {
 
   /** It was made or yields: whoever enters it next comes after that. */
   coYield(co: number): void {
-    if (this.#coroutine) this.#full.release(this.#co(co).yielded, this.#now.ctx);
+    if (this.#coroutine) this.#full.release(this.#co(co).yielded, this.#now.unit);
   }
 
   coWake(co: number): void {
-    if (this.#wake) this.#full.release(this.#co(co).woken, this.#now.ctx);
+    if (this.#wake) this.#full.release(this.#co(co).woken, this.#now.unit);
   }
 
   coEnter(co: number): void {
     const points = this.#coroutines.get(co);
     if (points === undefined) return;
-    const { ctx } = this.#now;
-    this.#full.acquire(points.yielded, ctx, LABEL_CO);
-    this.#full.acquire(points.woken, ctx, LABEL_WAKE);
+    const { unit } = this.#now;
+    this.#full.acquire(points.yielded, unit, LABEL_CO);
+    this.#full.acquire(points.woken, unit, LABEL_WAKE);
     points.yielded.clear();
     points.woken.clear();
   }
@@ -113,29 +154,29 @@ export class Accidents {
 
   kick(): void {
     if (!this.#wait) return;
-    const { ctx } = this.#now;
-    for (let i = this.#kicks.length; i <= ctx; i++) this.#kicks.push(new SyncPoint());
-    this.#full.release(this.#kicks[ctx] as SyncPoint, ctx);
-    if (this.#hasKicked[ctx] === true) return;
-    this.#hasKicked[ctx] = true;
-    this.#kickers.push(ctx);
+    const { unit } = this.#now;
+    for (let i = this.#kicks.length; i <= unit; i++) this.#kicks.push(new SyncPoint());
+    this.#full.release(this.#kicks[unit] as SyncPoint, unit);
+    if (this.#hasKicked[unit] === true) return;
+    this.#hasKicked[unit] = true;
+    this.#kickers.push(unit);
   }
 
   waitEnd(waited: number): void {
     if (waited === 0) return;
     // Each kick is taken into the sum once, and the sum once by each who waits: not all kicks by all waits.
-    for (const ctx of this.#kickers) {
-      this.#kicked = this.#full.gather(this.#kicked, this.#kicks[ctx] as SyncPoint);
-      this.#hasKicked[ctx] = false;
+    for (const unit of this.#kickers) {
+      this.#kicked = this.#full.gather(this.#kicked, this.#kicks[unit] as SyncPoint);
+      this.#hasKicked[unit] = false;
     }
     this.#kickers.length = 0;
-    if (this.#kicked !== null) this.#full.acquireAll(this.#kicked, this.#now.ctx, LABEL_WAIT);
+    if (this.#kicked !== null) this.#full.acquireAll(this.#kicked, this.#now.unit, LABEL_WAIT);
   }
 
   lockAcquire(lock: number, depth: number): void {
     if (depth !== 1 || !this.#lock) return;
     const point = this.#locks.get(lock);
-    if (point !== undefined) this.#full.acquire(point, this.#now.ctx, labelOf("lock", lock));
+    if (point !== undefined) this.#full.acquire(point, this.#now.unit, labelOf("lock", lock));
   }
 
   lockRelease(lock: number, depth: number): void {
@@ -145,19 +186,19 @@ export class Accidents {
       point = new SyncPoint();
       this.#locks.set(lock, point);
     }
-    this.#full.releaseAlone(point, this.#now.ctx);
+    this.#full.releaseAlone(point, this.#now.unit);
   }
 
   /** The graph lock was taken: a reader comes after the writers, a writer after all. */
   graphLock(write: boolean): void {
     if (!this.#lock) return;
-    this.#full.acquire(this.#graphWritten, this.#now.ctx, LABEL_GRAPH_LOCK);
-    if (write) this.#full.acquire(this.#graphRead, this.#now.ctx, LABEL_GRAPH_LOCK);
+    this.#full.acquire(this.#graphWritten, this.#now.unit, LABEL_GRAPH_LOCK);
+    if (write) this.#full.acquire(this.#graphRead, this.#now.unit, LABEL_GRAPH_LOCK);
   }
 
   graphUnlock(write: boolean): void {
     if (!this.#lock) return;
-    this.#full.release(write ? this.#graphWritten : this.#graphRead, this.#now.ctx);
+    this.#full.release(write ? this.#graphWritten : this.#graphRead, this.#now.unit);
   }
 
   #co(co: number): CoPoints {
@@ -175,14 +216,14 @@ export class Accidents {
       point = this.#pool.pop() ?? new SyncPoint();
       table.set(id, point);
     }
-    this.#full.release(point, this.#now.ctx);
+    this.#full.release(point, this.#now.unit);
   }
 
   /** Acquire what is there and forget it: it is for one taker. */
   #take(table: IdMap<SyncPoint>, id: number, label: number): void {
     const point = table.get(id);
     if (point === undefined) return;
-    this.#full.acquire(point, this.#now.ctx, label);
+    this.#full.acquire(point, this.#now.unit, label);
     table.delete(id);
     point.clear();
     this.#pool.push(point);

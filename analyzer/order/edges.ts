@@ -227,17 +227,17 @@ export class Edges {
   ctxStart(id: number): void {
     if (this.#off.has("context-start")) return;
     this.#orders.contextStart(id);
-    this.#full?.release(this.#startOf(id), this.#now.ctx);
+    this.#full?.release(this.startOf(id), this.#now.unit);
   }
 
   ctxRun(id: number): void {
-    if (!this.#off.has("context-start")) this.#full?.acquire(this.#startOf(id), this.#now.ctx, -1);
+    if (!this.#off.has("context-start")) this.#full?.acquire(this.startOf(id), this.#now.unit, -1);
   }
 
   ctxStop(id: number): void {
     this.#stopped.add(id);
     this.#orders.contextStop(id);
-    this.#full?.release(this.#orders.context(id).stop.sync, this.#now.ctx);
+    this.#orders.releaseAll(this.#orders.context(id).stop.sync, id);
   }
 
   ctxJoin(id: number): void {
@@ -245,7 +245,8 @@ export class Edges {
       this.#orders.acquire(this.#orders.context(id).stop);
   }
 
-  #startOf(id: number): SyncPoint {
+  /** Where the start of context `id` is released. */
+  startOf(id: number): SyncPoint {
     for (let i = this.#starts.length; i <= id; i++) this.#starts.push(new SyncPoint());
     return this.#starts[id] as SyncPoint;
   }

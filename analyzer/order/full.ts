@@ -39,6 +39,12 @@ class ContextClock {
   /** Own time: grows at the first access after a release. */
   epoch = 1;
   released = false;
+  /** Its first epoch: what was released earlier is another unit's, which had the component before. */
+  born = 0;
+  /** Whether it looked at a list since it began. */
+  accessed = false;
+  /** Context that it is of: its own number under the thread reading. */
+  owner: number;
   epochs: Int32Array;
   labels: Int32Array;
   /** The clock as others may see it; null since it last learned. */
@@ -46,6 +52,7 @@ class ContextClock {
 
   constructor(id: number, contexts: number) {
     this.id = id;
+    this.owner = id;
     this.epochs = new Int32Array(contexts);
     this.labels = new Int32Array(contexts);
   }
@@ -55,6 +62,25 @@ export class FullOrder {
   readonly #contexts: ContextClock[] = [];
   #size = 0;
 
+  /** Component `id` is for a unit of `ctx` that begins and knows nothing (units.ts). */
+  begin(id: number, ctx: number): void {
+    const clock = this.#clock(id);
+    clock.owner = ctx;
+    clock.epoch++;
+    clock.born = clock.epoch;
+    clock.released = false;
+    clock.accessed = false;
+    clock.epochs.fill(0);
+    clock.labels.fill(0);
+    clock.snapshot = null;
+  }
+
+  /** Whether the unit of component `id` looked at no list, or main knows all that it did. */
+  isSettled(id: number): boolean {
+    const clock = this.#clock(id);
+    return !clock.accessed || this.known(0, id) >= clock.epoch;
+  }
+
   /** Components of a clock: contexts, and room for more. */
   get size(): number {
     return this.#size;
@@ -63,6 +89,7 @@ export class FullOrder {
   /** Time of the access that happens now in `ctx`: what another context must know to be after it. */
   epochNow(ctx: number): number {
     const clock = this.#clock(ctx);
+    clock.accessed = true;
     if (clock.released) {
       clock.released = false;
       clock.epoch++;
@@ -79,7 +106,7 @@ export class FullOrder {
   /** Through what `ctx` knows of context `of`. */
   labelFor(ctx: number, of: number): Label {
     const clock = this.#clock(ctx);
-    return clock.id === of ? labelOf("same-thread", of) : (clock.labels[of] ?? 0);
+    return clock.id === of ? labelOf("same-thread", clock.owner) : (clock.labels[of] ?? 0);
   }
 
   /** `ctx` releases into `point`, which keeps what others released before. */
@@ -110,9 +137,11 @@ export class FullOrder {
     const clock = this.#clock(ctx);
     if (point.more !== null) this.#join(clock, point.more, label);
     // A release's epoch is its context's alone: who knows it knows all that was known there.
-    if (point.ctx === clock.id || (clock.epochs[point.ctx] as number) >= point.epoch) return;
+    if (point.ctx === clock.id && point.epoch >= clock.born) return;
+    if ((clock.epochs[point.ctx] as number) >= point.epoch) return;
     clock.epochs[point.ctx] = point.epoch;
-    clock.labels[point.ctx] = label === KEEP ? labelOf("same-thread", point.ctx) : label;
+    clock.labels[point.ctx] =
+      label === KEEP ? labelOf("same-thread", this.#clock(point.ctx).owner) : label;
     clock.snapshot = null;
     this.#join(clock, point.snapshot as Snapshot, label);
   }
@@ -127,7 +156,7 @@ export class FullOrder {
     if (point.more !== null) raiseAll(into, point.more);
     if (point.ctx < 0 || (into.epochs[point.ctx] as number) >= point.epoch) return into;
     raiseAll(into, point.snapshot as Snapshot);
-    raise(into, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
+    raise(into, point.ctx, point.epoch, labelOf("same-thread", this.#clock(point.ctx).owner));
     return into;
   }
 
@@ -157,7 +186,7 @@ export class FullOrder {
       point.more = larger;
     }
     raiseAll(point.more, last);
-    raise(point.more, point.ctx, point.epoch, labelOf("same-thread", point.ctx));
+    raise(point.more, point.ctx, point.epoch, labelOf("same-thread", this.#clock(point.ctx).owner));
   }
 
   #snapshotOf(clock: ContextClock): Snapshot {

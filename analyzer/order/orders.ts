@@ -13,7 +13,9 @@ import type { Now } from "../now.ts";
 import { type FullOrder, KEEP, type Label } from "./full.ts";
 import { IdMap } from "./id-map.ts";
 import { Channel, Gen, type Knowledge, learn, type Mark, Sig } from "./knowledge.ts";
+import type { SyncPoint } from "./sync-point.ts";
 import { TaskState } from "./task.ts";
+import type { Units } from "./units.ts";
 
 /** What the sanctioned order keeps of a context. */
 class ContextState {
@@ -56,6 +58,8 @@ export class Orders {
   readonly #taskOrder: boolean;
   readonly #contexts: ContextState[] = [];
   readonly #pool: TaskState[] = [];
+  /** The units of the task reading of the full order; null under the thread reading. Set once. */
+  units: Units | null = null;
   /** Last event at which main published what it had done. */
   mainReleased = -1;
 
@@ -72,6 +76,7 @@ export class Orders {
   switchTo(ctx: number, taskId: number): void {
     const now = this.now;
     now.ctx = ctx;
+    if (this.units === null) now.unit = ctx;
     now.taskId = taskId;
     now.task = null;
     if (ctx === WORLD_CTX) return;
@@ -84,6 +89,22 @@ export class Orders {
     if (taskId === 0 || (ctx !== 0 && !this.#taskOrder)) return;
     if (context.task === null) context.task = this.#enter(taskId, ctx, context);
     now.task = context.task;
+    this.unitChanged();
+  }
+
+  /** The running task goes on in another unit: it knows what it knew. */
+  unitChanged(): void {
+    const { task, unit } = this.now;
+    if (task === null || task.unit === unit) return;
+    this.full?.acquire(task.sync, unit, KEEP);
+    task.unit = unit;
+  }
+
+  /** Everything that ever ran in `ctx` releases into `point`, in the full order. */
+  releaseAll(point: SyncPoint, ctx: number): void {
+    if (this.full === null) return;
+    for (const unit of this.units?.all(ctx) ?? []) this.full.release(point, unit);
+    this.full.release(point, this.now.unit);
   }
 
   context(ctx: number): ContextState {
@@ -98,7 +119,8 @@ export class Orders {
       task.p = this.now.index - 1;
       this.mainReleased = task.p;
     } else learn(context.stop, task);
-    this.full?.release(task.sync, ctx);
+    if (this.units === null || task.unit === this.units.current(ctx))
+      this.full?.release(task.sync, this.units === null ? ctx : task.unit);
   }
 
   #enter(taskId: number, ctx: number, context: ContextState): TaskState {
@@ -116,8 +138,9 @@ export class Orders {
         this.context(from).task = null;
         this.#leave(task, from, this.context(from));
       }
-      this.full?.acquire(task.sync, ctx, KEEP);
+      this.full?.acquire(task.sync, this.now.unit, KEEP);
     }
+    task.unit = this.now.unit;
     if (task.lastCtx !== ctx) this.#move(task, ctx, context);
     task.lastCtx = ctx;
     return task;
@@ -175,9 +198,9 @@ export class Orders {
     return this.knowledge() ?? { p: this.now.index, extra: null };
   }
 
-  /** Up to when main knows context `ctx` in the full order. */
-  mainKnows(ctx: number): number {
-    return this.full === null ? 0 : this.full.known(0, ctx);
+  /** Up to when main knows `unit` in the full order. */
+  mainKnows(unit: number): number {
+    return this.full === null ? 0 : this.full.known(0, unit);
   }
 
   /** How many poll ends of open sections of main came before event `index`. */
@@ -219,7 +242,7 @@ export class Orders {
       if (task.p > channel.p) channel.p = task.p;
       if (task.extra !== null) learn(channel, task);
     } else learn(channel, this.context(ctx).loose);
-    this.full?.release(channel.sync, ctx);
+    this.full?.release(channel.sync, this.now.unit);
   }
 
   /** The running actor acquires from `channel`, in both orders. */
@@ -231,7 +254,7 @@ export class Orders {
       this.#mainAbsorbs(channel);
     } else if (task !== null) this.#tell(task, channel);
     else this.#tell(this.context(ctx).stop, channel);
-    this.full?.acquire(channel.sync, ctx, KEEP);
+    this.full?.acquire(channel.sync, this.now.unit, KEEP);
   }
 
   #tell(who: Knowledge, channel: Channel): void {
@@ -247,7 +270,7 @@ export class Orders {
 
   /** An acquire that no protocol promises: the full order only. */
   acquireByLuck(channel: Channel, label: Label): void {
-    this.full?.acquire(channel.sync, this.now.ctx, label);
+    this.full?.acquire(channel.sync, this.now.unit, label);
   }
 
   /** The running actor starts context `id`. */

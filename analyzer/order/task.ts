@@ -43,6 +43,8 @@ export class TaskState implements Knowledge {
   extra: Extra | null = null;
   /** Context in which it ran last; -1 before the first event. */
   lastCtx = -1;
+  /** Unit of the full order in which it ran last. */
+  unit = -1;
   /** Coroutine that it began in, and event of its beginning. */
   co = 0;
   begin = -1;

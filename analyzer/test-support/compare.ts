@@ -4,6 +4,7 @@ import { Ev, LIST_KINDS } from "#core/probe";
 import { Analysis } from "../analysis.ts";
 import type { EdgeKind } from "../edge-kinds.ts";
 import type { AnalysisResult } from "../findings.ts";
+import type { Reading } from "../input.ts";
 import { ANALYZER_LIMITS, type AnalyzerLimits } from "../limits.ts";
 import { type OraclePair, oracle } from "../oracle.ts";
 import { RandomTrace, type RandomTraceOptions } from "./random-trace.ts";
@@ -12,20 +13,21 @@ import { RandomTrace, type RandomTraceOptions } from "./random-trace.ts";
 export interface CompareOptions {
   readonly disableEdges?: ReadonlySet<EdgeKind>;
   readonly limits?: AnalyzerLimits;
+  readonly reading?: Reading;
 }
 
 /** Both verdicts on a random trace; they must be equal. */
 export function compareWithOracle(
   trace: RandomTraceOptions,
-  { disableEdges = new Set(), limits = ANALYZER_LIMITS }: CompareOptions = {},
+  { disableEdges = new Set(), limits = ANALYZER_LIMITS, reading = "thread" }: CompareOptions = {},
 ): { engine: string[]; expected: string[] } {
   const random = new RandomTrace(trace);
   const { batches } = random.writer;
-  const analysis = new Analysis({ disableEdges }, limits);
+  const analysis = new Analysis({ disableEdges, reading }, limits);
   for (const batch of batches) analysis.feed(batch);
   return {
     engine: ofEngine(analysis.finish(random.sites, [""])),
-    expected: ofOracle(oracle(batches, disableEdges), random),
+    expected: ofOracle(oracle(batches, disableEdges, reading), random),
   };
 }
 
