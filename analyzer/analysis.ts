@@ -51,6 +51,7 @@ import { WRAPPER_TASK } from "./order/task.ts";
 import { Deadlock } from "./passes/deadlock.ts";
 import { DrainCost } from "./passes/drain-cost.ts";
 import { Units } from "./order/units.ts";
+import { DrainCost } from "./passes/drain-cost.ts";
 import { drainRules } from "./passes/drain-rules.ts";
 import { editRules } from "./passes/edit-rules.ts";
 import { interleavingRules } from "./passes/interleaving-rules.ts";
@@ -312,6 +313,7 @@ export class Analysis {
       drafts: this.#drafts,
       judges: this.#judges,
       drainCost: this.#drainCost,
+      reading: this.#units === null ? "thread" : "task",
       sites,
       strings,
     });

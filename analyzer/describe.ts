@@ -13,6 +13,7 @@ import {
   type PolicyJudgement,
   type Site,
 } from "./findings.ts";
+import type { Reading } from "./input.ts";
 import type { Graph } from "./model/graph.ts";
 import type { Operations } from "./model/operations.ts";
 import { Names } from "./names.ts";
@@ -26,6 +27,7 @@ export interface Gathered {
   readonly events: number;
   readonly complete: boolean;
   readonly status: AnalysisResult["runStatus"];
+  readonly reading: Reading;
   readonly graph: Graph;
   readonly operations: Operations;
   readonly rows: readonly RowDraft[];
@@ -35,6 +37,9 @@ export interface Gathered {
   readonly sites: readonly Site[];
   readonly strings: readonly string[];
 }
+
+const READ_BY_TASKS =
+  "Handlers of one iothread were taken to be ordered only by what posted them: a race may be one that only another schedule of the same contexts can show.";
 
 /** The result as reports read it. */
 export function describeResult(gathered: Gathered): AnalysisResult {
@@ -49,12 +54,14 @@ export function describeResult(gathered: Gathered): AnalysisResult {
   }
   if (gathered.status === "limit")
     notes.push("The run reached its limit of steps; sections that were open then are not judged.");
+  if (gathered.reading === "task") notes.push(READ_BY_TASKS);
   return {
     events: gathered.events,
     findings: findings.sort(byContract),
     coverage: coverageOf(gathered.rows, names),
     complete: gathered.complete,
     runStatus: gathered.status,
+    reading: gathered.reading,
     notes,
     ...(gathered.drainCost === null ? {} : { drains: gathered.drainCost.rows(names) }),
     policies: gathered.judges.map((judge) => judgementOf(judge, chosen, names)),

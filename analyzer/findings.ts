@@ -5,6 +5,7 @@
 // editor. The same trace always gives the same result.
 
 import type { Site } from "#core/probe";
+import type { Reading } from "./input.ts";
 import type { PolicyId } from "./policies/policy.ts";
 import type { RuleId, Severity } from "./rules.ts";
 
@@ -172,6 +173,8 @@ export interface AnalysisResult {
   readonly complete: boolean;
   /** How the run ended; null when the recording is not complete. */
   readonly runStatus: "ok" | "assertion" | "deadlock" | "limit" | null;
+  /** Program order of the iothreads: one row of events, or handlers ordered only by what posted them. */
+  readonly reading: Reading;
   /** Remarks for people, one sentence each: what could not be judged. */
   readonly notes: readonly string[];
   /** The policies that were asked for (AnalyzeOptions), in that order. */

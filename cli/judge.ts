@@ -4,7 +4,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { type AnalysisResult, analyze, byPolicy, POLICY_IDS, type PolicyId } from "#analyzer";
+import {
+  type AnalysisResult,
+  analyze,
+  byPolicy,
+  POLICY_IDS,
+  type PolicyId,
+  type Reading,
+} from "#analyzer";
 import {
   collectMaterial,
   type RunFacts,
@@ -35,6 +42,8 @@ export interface JudgeOptions {
   readonly policy?: PolicyChoice;
   /** Say what each drain cost, and note needless ones. */
   readonly drains?: boolean;
+  /** Program order of the iothreads; by default "thread". */
+  readonly reading?: Reading;
   /** Call stacks from replay: always, never, or where that takes about a second at most; default never. */
   readonly stacks?: "always" | "quick" | "never";
   readonly onProgress?: (what: string) => void;
@@ -137,11 +146,11 @@ function judgeFull(
 ): Judged {
   const { strings, header } = reader;
   options.onProgress?.(`Analysing ${path}`);
-  const { policy = "P1" } = options;
+  const { policy = "P1", reading = "thread" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   const ordinary = analyze(
     { batches: reader.batches(), sites: header.sites, strings },
-    { policies, drains: options.drains === true },
+    { policies, reading, drains: options.drains === true },
   );
   const result = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const incomplete = incompleteness(path, reader);

@@ -1,5 +1,6 @@
 // quiesce races FILE...: find accesses that no drain covers, and what else breaks the protocol.
 
+import type { Reading } from "#analyzer";
 import {
   counted,
   coverageText,
@@ -33,6 +34,7 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly coverage?: boolean;
   readonly policy?: PolicyChoice;
   readonly drains?: boolean;
+  readonly reading: Reading;
   readonly details?: boolean;
   readonly color: ColorMode;
   readonly json?: boolean;
@@ -116,6 +118,7 @@ async function judgeAll(
         await judge(path, {
           ...(options.policy === undefined ? {} : { policy: options.policy }),
           drains: options.drains === true,
+          reading: options.reading,
           digest: html !== undefined || sarif !== undefined,
           stacks: stacks === undefined ? "quick" : stacks ? "always" : "never",
           onProgress: (what) => progress.showNow(what),

@@ -68,13 +68,14 @@ function jsonRow({ facts }: TraceReport, row: CoverageRow) {
 }
 
 function jsonTrace({ facts, result }: TraceReport) {
-  const { events, complete, runStatus, notes, findings, policies = [], drains } = result;
+  const { events, complete, runStatus, reading, notes, findings, policies = [], drains } = result;
   const judgements = policies.length === 0 ? {} : { policies: policies.map(jsonJudgement) };
   return {
     ...facts,
     events,
     complete,
     runStatus,
+    reading,
     notes,
     findings: findings.length,
     ...judgements,

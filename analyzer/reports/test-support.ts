@@ -273,6 +273,7 @@ export function drawnReport(
     coverage: drawnCoverage(trace),
     complete: true,
     runStatus: "ok",
+    reading: "thread",
     notes: [],
   };
   const material = collectMaterial(inputOf(trace), found);

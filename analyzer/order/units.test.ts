@@ -1,0 +1,104 @@
+// The two readings of program order: under the thread reading all that one context does is in a row; under the task reading
+// two of its handlers are ordered only by what posted them.
+
+import { describe, expect, it } from "vitest";
+import { analyze } from "../analysis.ts";
+import { traceFromText } from "../test-support/trace-from-text.ts";
+import { verdictOf } from "../test-support/verdict.ts";
+
+const TABLE: readonly { readonly what: string; readonly task: string; readonly drawing: string }[] =
+  [
+    {
+      what: "two handlers of one context: another schedule could run them the other way round",
+      task: "race",
+      drawing: `
+      main                         | io1
+                                   | bh h1; read children n1 @reader; bh-done h1
+                                   | bh h2; lock l1; unlock l1; bh-done h2
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "one handler: its events are in a row by any schedule",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | bh h1; read children n1 @reader; lock l1; unlock l1; bh-done h1
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "a handler that the other one posted",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | bh h1; read children n1 @reader; schedule h2; bh-done h1
+                                   | bh h2; lock l1; unlock l1; bh-done h2
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "a coroutine, however often it yields",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | enter c1; read children n1 @reader; yield c1; bh h1; bh-done h1
+                                   | enter c1; lock l1; unlock l1; terminate c1
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "two coroutines of one context",
+      task: "race",
+      drawing: `
+      main                         | io1
+                                   | bh h1; enter c1; read children n1 @reader; yield c1; bh-done h1
+                                   | bh h2; enter c2; lock l1; unlock l1; yield c2; bh-done h2
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "a handler that enters a coroutine goes on after it",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | bh h1; enter c1; read children n1 @reader; yield c1; lock l1; unlock l1; bh-done h1
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "the completion of what a coroutine submitted",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | enter c1; read children n1 @reader; submit o1; yield c1
+                                   | complete o1; lock l1; unlock l1
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "a request goes on in another handler",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1
+                                   | bh h1; r1: begin; read children n1 @reader; r0: bh-done h1
+                                   | bh h2; r1: lock l1; unlock l1; end; r0: bh-done h2
+      lock l1; remove children n1 e1 @editor; unlock l1 |`,
+    },
+    {
+      what: "main is one actor by any reading",
+      task: "luck: lock",
+      drawing: `
+      main                                                                        | io1
+      bh h1; remove children n1 e1 @editor; bh-done h1; bh h2; lock l1; unlock l1 |
+                                                                                  | lock l1; read children n1 @reader`,
+    },
+  ];
+
+describe("program order", () => {
+  it.each(TABLE)("$what: $task", ({ task, drawing }) => {
+    expect(verdictOf(drawing)).toBe("luck: lock");
+    expect(verdictOf(drawing, {}, { reading: "task" })).toBe(task);
+  });
+
+  it("is said by the result, and that a race may need another schedule", () => {
+    const of = (reading: "thread" | "task") =>
+      analyze(traceFromText("main\nread children n1 @reader"), { reading });
+    expect(of("thread").reading).toBe("thread");
+    expect(of("task").reading).toBe("task");
+    expect(of("task").notes.join(" ")).toContain("another schedule");
+  });
+});
