@@ -28,14 +28,7 @@ import {
   CLOCK_COMPONENTS_MAX,
   CONTEXT_MAX,
 } from "./limits.ts";
-import {
-  ACCIDENTS_ONLY,
-  IGNORED,
-  Listeners,
-  USE_NONE,
-  USE_REQUEST,
-  USE_RULES,
-} from "./listeners.ts";
+import { Listeners, USE_NONE, USE_REQUEST, USE_RULES } from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";

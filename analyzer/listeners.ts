@@ -1,7 +1,7 @@
 // Which rules ask for which kinds of event, and therefore what the loop does with an event of a kind. A rule may ask for a
 // frequent kind for as long as it needs it and no longer: while nobody listens, an event costs what it did before.
 
-import { Ev, type EventKind, KIND_MAX } from "#core/probe";
+import { type EventKind, KIND_MAX } from "#core/probe";
 import type { Pass } from "./passes/pass.ts";
 
 /** What is done with events of a kind: nothing, the model and the orders, those and then the rules; req_begin has its own. */
@@ -9,39 +9,6 @@ export const USE_NONE = 0;
 export const USE_MODEL = 1;
 export const USE_RULES = 2;
 export const USE_REQUEST = 3;
-
-/** Frequent kinds that say nothing here; who ran them matters all the same. */
-export const IGNORED = [
-  Ev.tracked_begin,
-  Ev.tracked_end,
-  Ev.tracked_wait,
-  Ev.req_end,
-  Ev.req_queued,
-  Ev.poll_begin,
-  Ev.poll_end,
-  Ev.io_submit,
-  Ev.wait_begin,
-  Ev.wait_check,
-  Ev.external_disable,
-  Ev.recursive_quiesce,
-  Ev.edge_quiesce,
-  Ev.clock_read,
-  Ev.host_call,
-  Ev.data_decision,
-] as const;
-
-/** Kinds that only the full order looks at. */
-export const ACCIDENTS_ONLY = [
-  Ev.kick,
-  Ev.bh_schedule,
-  Ev.co_create,
-  Ev.co_schedule,
-  Ev.co_wake,
-  Ev.wait_end,
-  Ev.timer_arm,
-  Ev.lock_acquire,
-  Ev.lock_release,
-] as const;
 
 export class Listeners {
   /** What is done with events of each kind. */
