@@ -46,6 +46,9 @@ export class LockOrder implements Pass {
   /** From a lock that was held to locks taken meanwhile. */
   readonly #edges = new Map<number, Map<number, Witness[]>>();
   #edgeCount = 0;
+  /** The one lock that is held, and by whom, while nothing else is: most are given back at once, and never come into the table. */
+  #loneLock = 0;
+  #loneTaker = 0;
 
   constructor(context: PassContext) {
     this.#context = context;
@@ -62,6 +65,13 @@ export class LockOrder implements Pass {
       return;
     }
     if (depth !== 1) return;
+    if (this.#loneLock === 0 && this.#held.size === 0) {
+      this.#loneLock = lock;
+      this.#loneTaker = taker;
+      return;
+    }
+    if (this.#loneLock !== 0) this.#held.set(this.#loneTaker, [this.#loneLock]);
+    this.#loneLock = 0;
     const own = this.#held.get(taker);
     const other = ofThread ? activity : now.ctx;
     const more = other === taker ? undefined : this.#held.get(other);
@@ -74,6 +84,10 @@ export class LockOrder implements Pass {
   }
 
   #release(taker: number, lock: number): void {
+    if (this.#loneLock === lock && this.#loneTaker === taker) {
+      this.#loneLock = 0;
+      return;
+    }
     const own = this.#held.get(taker);
     const at = own?.lastIndexOf(lock) ?? -1;
     if (own === undefined || at < 0) return;
