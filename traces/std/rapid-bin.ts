@@ -47,7 +47,6 @@ export class RapidBinReader implements AbstractSource {
       const expected = Math.min(blockEventsMax, events - first);
       if (count < expected)
         refuse(`ends after ${first + Math.floor(count)} of its ${events} events`);
-      block.count = 0;
       this.#decode(bytes, first, expected, block);
       if (block.count > 0) yield block;
     }
@@ -65,25 +64,34 @@ export class RapidBinReader implements AbstractSource {
   #decode(
     bytes: Uint8Array<ArrayBuffer>,
     first: number,
-    count: number,
+    expected: number,
     block: AbstractBlock,
   ): void {
     // hot loop
     const view = new DataView(bytes.buffer);
-    for (let i = 0; i < count; i++) {
+    const { ops, threads, operands, locations } = block;
+    const threadNumbers = this.#threads.small;
+    const variableNumbers = this.#variables.small;
+    let count = 0;
+    for (let i = 0; i < expected; i++) {
       const high = view.getInt32(EVENT_BYTES * i);
       const low = view.getInt32(EVENT_BYTES * i + 4);
       const op = (low >>> 10) & 15;
-      if (high < 0 || op > REQUEST)
+      if (high < 0 || op >= REQUEST) {
+        if (high >= 0 && op === REQUEST) continue;
         refuse(`has no event with a known operation at number ${first + i}`);
-      if (op === REQUEST) continue;
-      const at = block.count++;
-      const operand = (high & 0xffff) * 2 ** 18 + (low >>> 14);
-      block.ops[at] = op;
-      block.threads[at] = this.#threads.numberOf(low & THREAD_MAX);
-      block.operands[at] = this.#numberOf(op, operand);
-      block.locations[at] = high >> 16;
+      }
+      const thread = threadNumbers[low & THREAD_MAX]!;
+      // Nearly all are accesses to variables that have a number below 2^18, and were seen before.
+      const isShort = (op & 6) === StdOp.read && (high & 0xffff) === 0;
+      const operand = isShort ? variableNumbers[low >>> 14]! : 0;
+      ops[count] = op;
+      threads[count] = thread > 0 ? thread - 1 : this.#threads.numberOf(low & THREAD_MAX);
+      operands[count] =
+        operand > 0 ? operand - 1 : this.#numberOf(op, (high & 0xffff) * 2 ** 18 + (low >>> 14));
+      locations[count++] = high >> 16;
     }
+    block.count = count;
   }
 
   #numberOf(op: number, operand: number): number {
@@ -109,8 +117,8 @@ export class RapidBinReader implements AbstractSource {
 class NumberNames implements NameTable {
   readonly #prefix: string;
   readonly #originals: number[] = [];
-  /** Number + 1 by original; large ones in the map. */
-  readonly #small = new Int32Array(1 << 20);
+  /** Number + 1 by original, 0 for one that was not seen; large ones in the map. */
+  readonly small = new Int32Array(1 << 20);
   readonly #large = new Map<number, number>();
 
   constructor(prefix: string) {
@@ -127,12 +135,12 @@ class NumberNames implements NameTable {
 
   numberOf(original: number): number {
     // hot loop
-    const isSmall = original < this.#small.length;
-    const known = isSmall ? this.#small[original]! : (this.#large.get(original) ?? 0);
+    const isSmall = original < this.small.length;
+    const known = isSmall ? this.small[original]! : (this.#large.get(original) ?? 0);
     if (known !== 0) return known - 1;
     if (this.count === namesMax) refuse(`names more than ${namesMax} threads, locks or variables`);
     const number = this.#originals.push(original);
-    if (isSmall) this.#small[original] = number;
+    if (isSmall) this.small[original] = number;
     else this.#large.set(original, number);
     return number - 1;
   }
