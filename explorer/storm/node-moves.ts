@@ -30,8 +30,12 @@ export function* reopenBacking(storm: StormState): Polls<void> {
   const isOverlay = ({ drv }: BlockDriverState): boolean => drv === overlayDriver;
   const first = storm.pick(storm.nodes(), isOverlay);
   if (first === undefined) return;
-  const second = storm.pick(storm.nodes(), (bs) => isOverlay(bs) && bs !== first);
-  // Two at a time may make a diamond together, where neither does alone.
+  // Whoever reopens two nodes holds both: the one may lose its last parent by what happens to the other. And two together may
+  // make a diamond, where neither does alone.
+  const second = storm.pick(
+    storm.nodes(),
+    (bs) => isOverlay(bs) && bs !== first && storm.holds(bs) && storm.holds(first),
+  );
   const pair = second !== undefined && !patchOn(4) && storm.prng.chance(1, 3);
   const both = pair ? [first, second] : [first];
   const list = both.map((bs) => ({ bs, backing: backingFor(storm, bs) }));
