@@ -8,7 +8,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
 import { basename, dirname, join, relative, sep } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { StackFrame, Stacks } from "#analyzer/reports";
 import { must } from "#core/base";
 import { graphToText } from "#core/graph";
@@ -17,6 +16,7 @@ import { worldBuilder } from "#explorer";
 import { replayTrace } from "#replay";
 import { formatEvent, type TraceReader } from "#traces";
 import { findRecordedScenario } from "./find-scenario.ts";
+import { packageRoot } from "./version.ts";
 
 /** Stacks at `events` (ascending) of the trace at `path`; those that the replay did not reach are missing. */
 export async function stacksAt(
@@ -110,9 +110,7 @@ class StackProbe extends ProbeBase {
   }
 }
 
-const HERE = dirname(fileURLToPath(import.meta.url));
-/** The checkout: this file is in cli/ or in dist/cli/. */
-const ROOT = basename(dirname(HERE)) === "dist" ? dirname(dirname(HERE)) : dirname(HERE);
+const ROOT = packageRoot();
 /** What records, replays and turns the machine is no part of the run. */
 const NOT_OF_THE_RUN =
   /^(?:cli|replay|tracer|tests|node_modules|core\/probe)\/|^core\/sched\/(?:machine|current)\.ts$/;
@@ -133,6 +131,7 @@ function framesOf(text: string): StackFrame[] {
 function plainName(name: string): string {
   const plain = name
     .replace(/^(?:async |new )/, "")
+    .replace(/ \[as .*\]$/, "")
     .replace(/\.next$/, "")
     .replace(/^(?:Object|Module)\./, "");
   return plain === "" || plain === "<anonymous>" ? "(anonymous)" : plain;

@@ -22,7 +22,7 @@ interface RacesJson {
 }
 
 async function racesJson(...argv: string[]): Promise<RacesJson & { code: number }> {
-  const { code, stdout } = await quiesce(["races", "--json", ...argv]);
+  const { code, stdout } = await quiesce(["races", "--json", "--no-stacks", ...argv]);
   return { code, ...(JSON.parse(stdout) as RacesJson) };
 }
 
@@ -103,7 +103,7 @@ describe("quiesce races", () => {
   });
 
   it("replays an inputs trace first, says so, and finds the same", async () => {
-    const { code, stdout, stderr } = await quiesce(["races", inputs, "--json"]);
+    const { code, stdout, stderr } = await quiesce(["races", inputs, "--json", "--no-stacks"]);
     expect(code).toBe(1);
     expect(stderr).toMatch(/holds only inputs: replaying it to a full trace first\.\n$/);
     const ofInputs = JSON.parse(stdout) as RacesJson;
@@ -114,7 +114,7 @@ describe("quiesce races", () => {
   });
 
   it("--coverage adds the table", async () => {
-    const { stdout } = await quiesce(["races", unsafe, "--coverage"]);
+    const { stdout } = await quiesce(["races", unsafe, "--no-stacks", "--coverage"]);
     expect(stdout).toMatch(/^children +pairs +drained +ordered +by luck +uncovered$/m);
     expect(stdout).toMatch(/covered by the \w+ drain of \w+ \(core\/.*:\d+\)/);
   });
@@ -122,7 +122,15 @@ describe("quiesce races", () => {
   it("--html and --sarif write reports, the same bytes every time", async () => {
     const write = async (name: string) => {
       const [html, sarif] = [path(`${name}.html`), path(`${name}.sarif`)];
-      const { stdout } = await quiesce(["races", unsafe, "--html", html, "--sarif", sarif]);
+      const { stdout } = await quiesce([
+        "races",
+        unsafe,
+        "--no-stacks",
+        "--html",
+        html,
+        "--sarif",
+        sarif,
+      ]);
       expect(stdout).toContain(`2 reports written: ${html}, ${sarif}`);
       return [readFileSync(html, "utf8"), readFileSync(sarif, "utf8")];
     };
@@ -143,18 +151,23 @@ describe("quiesce races", () => {
     ["warning", 1],
     ["note", 1],
   ])("--fail-on %s exits with %i when there are races", async (level, code) => {
-    expect((await quiesce(["races", unsafe, "--fail-on", level])).code).toBe(code);
+    expect((await quiesce(["races", unsafe, "--no-stacks", "--fail-on", level])).code).toBe(code);
   });
 
   it("judges several traces, and tells their findings apart", async () => {
     const json = await racesJson(unsafe, inputs);
     expect(new Set(json.findings.map(({ trace }) => trace))).toEqual(new Set([unsafe, inputs]));
-    const { stdout } = await quiesce(["races", unsafe, inputs]);
+    const { stdout } = await quiesce(["races", unsafe, inputs, "--no-stacks"]);
     expect(stdout).toContain(`── ${unsafe}: patches 10 and 11 off, no lock`);
   });
 
   it("judges the others when one trace cannot be read, and exits with 3", async () => {
-    const { code, stdout, stderr } = await quiesce(["races", path("none.trace"), unsafe]);
+    const { code, stdout, stderr } = await quiesce([
+      "races",
+      path("none.trace"),
+      unsafe,
+      "--no-stacks",
+    ]);
     expect(code).toBe(3);
     expect(stderr).toContain("none.trace: there is no such file");
     expect(stdout).toMatch(/^race {2}/m);
