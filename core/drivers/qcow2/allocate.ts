@@ -9,6 +9,7 @@ import { assert, EFBIG, EINVAL } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
+import { signalCorruption } from "./corrupt.ts";
 import { HOST_OFFSET_MAX, high32, INCOMPAT_DIRTY, REFCOUNT_TABLE_BYTES_MAX } from "./format.ts";
 import { put64 } from "./header.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
@@ -113,7 +114,23 @@ function* findFree(bs: BlockDriverState, count: number): Co<number> {
     if (typeof slice === "number") return slice;
     searchSlice(state, slice, place.index, count, search);
   }
+  if (overlapsTables(state, search.first, count))
+    return yield* signalCorruption(bs, "a cluster of the header or of a table is counted as free");
   return search.first;
+}
+
+/** qcow2_check_metadata_overlap, of what is known without a look: the header, and the tables that it names. */
+function overlapsTables(state: Qcow2State, first: number, count: number): boolean {
+  const { clusterBytes, l1, refcountTable, header } = state;
+  const start = first * clusterBytes;
+  const end = start + count * clusterBytes;
+  const overlaps = (offset: number, bytes: number) => offset < end && offset + bytes > start;
+  return (
+    overlaps(0, clusterBytes) ||
+    overlaps(l1.offset, l1.entries * ENTRY_BYTES) ||
+    overlaps(refcountTable.offset, refcountTable.entries * ENTRY_BYTES) ||
+    overlaps(header.snapshotsOffset, state.snapshotTableBytes)
+  );
 }
 
 /** Free clusters in a row that were found so far. */

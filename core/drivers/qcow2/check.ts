@@ -13,12 +13,13 @@ import { type Co, ioCode } from "../../sched/index.ts";
 import { join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK, OFLAG_COPIED } from "./format.ts";
 import { type ClusterEntry, decodeEntry } from "./l2.ts";
 import { imageFile, readMetadata } from "./metadata-io.ts";
-import { getRefcount } from "./refcount.ts";
+import { getRefcount, refcountBlockOf } from "./refcount.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
 import { tableGet } from "./table-io.ts";
 
 const SITE_CHECK = site("qcow2_check_refcounts");
+const SITE_DIFFERENCES = site("qcow2_count_differences");
 const SITE_COUNT = site("qcow2_count_uses");
 
 /** What a check found. */
@@ -34,44 +35,81 @@ export function* checkRefcounts(bs: BlockDriverState): Co<Qcow2CheckResult | num
   const uses = yield* countUses(bs);
   if (typeof uses === "number") return uses;
   const { corruptions, counts } = uses;
+  const differences = yield* differencesOf(bs, counts);
+  if (typeof differences === "number") return differences;
   const leaks: string[] = [];
-  for (let cluster = 0; cluster < counts.length; cluster++) {
-    const counted = yield* getRefcount(bs, cluster);
-    if (counted < 0) return counted;
-    const used = counts.get(cluster);
+  for (const { cluster, counted, used } of differences) {
     const what = `cluster ${cluster} refcount=${counted} reference=${used}`;
     if (counted > used) leaks.push(`Leaked ${what}`);
-    else if (counted < used) corruptions.push(`ERROR ${what}`);
+    else corruptions.push(`ERROR ${what}`);
   }
   return { corruptions, leaks };
 }
 
+/** A cluster that is not counted as often as it is used. */
+export interface CountDifference {
+  readonly cluster: number;
+  readonly counted: number;
+  readonly used: number;
+}
+
+/**
+ * Where counts differ from uses; or a negated errno. Looks at what there is, blocks and uses, and not at every cluster that the file
+ * could have: one wrong offset makes a file as long as files can be.
+ */
+export function* differencesOf(
+  bs: BlockDriverState,
+  counts: UseCounts,
+): Co<CountDifference[] | number> {
+  ioCode(bs.aioContext, SITE_DIFFERENCES);
+  const { refcountTable, refcountBlockEntries } = stateOf(bs);
+  const differences: CountDifference[] = [];
+  const compare = function* (cluster: number): Co<number> {
+    const counted = yield* getRefcount(bs, cluster);
+    const used = counts.get(cluster);
+    if (counted >= 0 && counted !== used) differences.push({ cluster, counted, used });
+    return Math.min(counted, 0);
+  };
+  for (let block = 0; block < refcountTable.entries; block++) {
+    const entry = yield* tableGet(bs, refcountTable, block);
+    if (typeof entry === "number") return entry;
+    if (entry.high === 0 && entry.low === 0) continue;
+    const first = block * refcountBlockEntries;
+    for (let cluster = first; cluster < first + refcountBlockEntries; cluster++) {
+      const ret = yield* compare(cluster);
+      if (ret < 0) return ret;
+    }
+  }
+  for (const cluster of counts.used()) {
+    const block = yield* refcountBlockOf(bs, cluster);
+    const ret = block === 0 ? yield* compare(cluster) : Math.min(block, 0);
+    if (ret < 0) return ret;
+  }
+  return differences;
+}
+
 /** How often each cluster is used. */
 export class UseCounts {
-  readonly #counts: number[] = [];
-
+  readonly #counts = new Map<number, number>();
   /** No cluster from here on is used. */
-  get length(): number {
-    return this.#counts.length;
-  }
+  end = 0;
 
   get(cluster: number): number {
-    return this.#counts[cluster] ?? 0;
+    return this.#counts.get(cluster) ?? 0;
+  }
+
+  /** The clusters that are used. */
+  used(): number[] {
+    return [...this.#counts.keys()].sort((a, b) => a - b);
   }
 
   /** One use more of each cluster that the range touches. */
   add(state: Qcow2State, offset: number, bytes: number): void {
     assert(bytes > 0, "something is used");
     const last = Math.floor((offset + bytes - 1) / state.clusterBytes);
-    for (let at = Math.floor(offset / state.clusterBytes); at <= last; at++) {
-      while (this.#counts.length <= at) this.#counts.push(0);
-      this.#counts[at] = this.get(at) + 1;
-    }
-  }
-
-  /** Clusters that are not used are looked at, too, up to `length`. */
-  extend(length: number): void {
-    while (this.#counts.length < length) this.#counts.push(0);
+    for (let at = Math.floor(offset / state.clusterBytes); at <= last; at++)
+      this.#counts.set(at, this.get(at) + 1);
+    this.end = Math.max(this.end, last + 1);
   }
 }
 
@@ -103,7 +141,6 @@ export function* countUses(
   walk.use(header.snapshotsOffset, state.snapshotTableBytes, "the snapshot table");
   if (header.size > state.l1.entries * state.l2Entries * clusterBytes)
     walk.corruptions.push("ERROR the L1 table is too short");
-  walk.counts.extend(Math.ceil(length / clusterBytes));
   return { counts: walk.counts, corruptions: walk.corruptions };
 }
 

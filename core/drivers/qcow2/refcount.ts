@@ -16,6 +16,7 @@ import { cacheGet } from "./write-back.ts";
 
 const SITE_GET = site("qcow2_get_refcount");
 const SITE_UPDATE = site("update_refcount");
+const SITE_SET = site("qcow2_set_refcount");
 const SITE_BLOCK = site("qcow2_refcount_block");
 
 /** The refcount block that counts `cluster`: its offset, 0 when there is none, or a negated errno. */
@@ -47,6 +48,20 @@ export function* getRefcount(bs: BlockDriverState, cluster: number): Co<number> 
 /** update_refcount for one cluster, whose block is there: 0 or a negated errno. */
 export function* updateRefcount(bs: BlockDriverState, cluster: number, addend: 1 | -1): Co<number> {
   ioCode(bs.aioContext, SITE_UPDATE);
+  return yield* changeCount(bs, cluster, (count) => count + addend);
+}
+
+/** Count `cluster`, whose block is there, `count` times: 0 or a negated errno. */
+export function* setRefcount(bs: BlockDriverState, cluster: number, count: number): Co<number> {
+  ioCode(bs.aioContext, SITE_SET);
+  return yield* changeCount(bs, cluster, () => count);
+}
+
+function* changeCount(
+  bs: BlockDriverState,
+  cluster: number,
+  change: (count: number) => number,
+): Co<number> {
   const state = stateOf(bs);
   const block = yield* refcountBlockOf(bs, cluster);
   if (block < 0) return block;
@@ -54,7 +69,7 @@ export function* updateRefcount(bs: BlockDriverState, cluster: number, addend: 1
   const place = placeOf(state, cluster);
   const slice = yield* cacheGet(bs, state.refcountCache, block + place.slice);
   if (typeof slice === "number") return slice;
-  const count = readCount(state, slice, place.index) + addend;
+  const count = change(readCount(state, slice, place.index));
   if (count < 0) return yield* signalCorruption(bs, "a cluster in use is counted as free");
   if (count > state.refcountMax) return -EINVAL;
   writeCount(state, slice, place.index, count);

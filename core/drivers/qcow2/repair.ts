@@ -10,10 +10,10 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { Ev, site } from "../../probe/index.ts";
 import { type Co, ioCode, machine, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
 import { ensureBlocks } from "./allocate.ts";
-import { checkRefcounts, countUses, type UseCounts } from "./check.ts";
+import { checkRefcounts, countUses, differencesOf, type UseCounts } from "./check.ts";
 import { INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible } from "./header-update.ts";
-import { getRefcount, updateRefcount } from "./refcount.ts";
+import { setRefcount } from "./refcount.ts";
 import { stateOf } from "./state.ts";
 import { writeCaches, writeRefcounts } from "./write-back.ts";
 
@@ -62,7 +62,7 @@ function* checkLocked(bs: BlockDriverState, result: BdrvCheckResult, fix: number
   if (typeof uses === "number") return uses;
   let ret = 0;
   if ((fix & BDRV_FIX_ERRORS) !== 0) {
-    state.freeCluster = uses.counts.length;
+    state.freeCluster = uses.counts.end;
     ret = yield* moveCounts(bs, uses.counts, 1);
     state.freeCluster = 0;
   }
@@ -89,7 +89,7 @@ function* recount(bs: BlockDriverState): Co<number> {
   }
   // Blocks that are missing are placed behind all that is used, as the counts before it are not to be trusted.
   const { counts } = uses;
-  state.freeCluster = counts.length;
+  state.freeCluster = counts.end;
   const raised = yield* moveCounts(bs, counts, 1);
   state.freeCluster = 0;
   return raised < 0 ? raised : yield* moveCounts(bs, counts, -1);
@@ -97,19 +97,17 @@ function* recount(bs: BlockDriverState): Co<number> {
 
 /** Bring every count that differs in the direction of `step` to its uses. */
 function* moveCounts(bs: BlockDriverState, counts: UseCounts, step: 1 | -1): Co<number> {
-  for (let cluster = 0; cluster < counts.length; cluster++) {
-    const counted = yield* getRefcount(bs, cluster);
-    if (counted < 0) return counted;
-    const difference = (counts.get(cluster) - counted) * step;
+  const differences = yield* differencesOf(bs, counts);
+  if (typeof differences === "number") return differences;
+  for (const { cluster, counted, used } of differences) {
+    const difference = (used - counted) * step;
     if (difference <= 0) continue;
     if (counted === 0) {
       const made = yield* ensureBlocks(bs, cluster, 1);
       if (made < 0) return made;
     }
-    for (let i = 0; i < difference; i++) {
-      const ret = yield* updateRefcount(bs, cluster, step);
-      if (ret < 0) return ret;
-    }
+    const ret = yield* setRefcount(bs, cluster, used);
+    if (ret < 0) return ret;
   }
   return 0;
 }

@@ -1,7 +1,7 @@
 // Internal snapshots: listed, and preserved, since their counts keep everyone from writing to what they share. This driver makes
 // none and does not go back to any.
 
-import { assert, EINVAL } from "../../base/index.ts";
+import { EINVAL } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
@@ -41,7 +41,7 @@ export function* readSnapshots(bs: BlockDriverState): Co<Qcow2Snapshot[] | numbe
   const snapshots: Qcow2Snapshot[] = [];
   let at = header.snapshotsOffset;
   while (snapshots.length < header.snapshotCount) {
-    assert(at > 0, "a snapshot table is behind the header");
+    if (at === 0) return -EINVAL;
     const fixed = yield* readMetadata(bs, at, ENTRY_BYTES);
     if (typeof fixed === "number") return fixed;
     const bytes = entryBytes(fixed);
@@ -50,7 +50,8 @@ export function* readSnapshots(bs: BlockDriverState): Co<Qcow2Snapshot[] | numbe
     if (typeof entry === "number") return entry;
     const snapshot = parseSnapshot(entry);
     if (snapshot.l1Size * 8 > L1_BYTES_MAX) return -EINVAL;
-    if (snapshot.l1Offset % stateOf(bs).clusterBytes !== 0) return -EINVAL;
+    const { l1Offset } = snapshot;
+    if (l1Offset === 0 || l1Offset % stateOf(bs).clusterBytes !== 0) return -EINVAL;
     snapshots.push(snapshot);
     at += Math.ceil(bytes / 8) * 8;
   }

@@ -10,7 +10,7 @@
 //
 // All of this runs under the image's lock.
 
-import { assert } from "../../base/index.ts";
+import { assert, EIO } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
@@ -87,7 +87,7 @@ export function* writeMappings(bs: BlockDriverState): Co<number> {
 /** qcow2_write_caches: all that has changed, and the frees that were waiting for it. 0 or a negated errno. */
 export function* writeCaches(bs: BlockDriverState): Co<number> {
   ioCode(bs.aioContext, SITE_ALL);
-  assert(!stateOf(bs).corrupt, "a corrupt image is not written");
+  if (stateOf(bs).corrupt) return -EIO;
   let ret = yield* writeMappings(bs);
   if (ret >= 0) ret = yield* applyFrees(bs);
   return ret < 0 ? ret : yield* writeRefcounts(bs);
