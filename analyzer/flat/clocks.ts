@@ -15,6 +15,7 @@
 
 import { QuiesceError } from "#core/base";
 import type { FlatLimits } from "../limits.ts";
+import { grownInts } from "./grown.ts";
 import { ClockMemory } from "./wide-clocks.ts";
 
 /** The slot that knows nothing; nobody ever writes it. */
@@ -45,7 +46,7 @@ export class Clocks {
   /** Makes room for threads below `count`. Replaces arrays. */
   ensureThreads(count: number): void {
     if (count <= this.threadCount) return;
-    if (2 * count > this.threads.length) this.threads = grown(this.threads, 4 * count);
+    if (2 * count > this.threads.length) this.threads = grownInts(this.threads, 4 * count);
     for (let thread = this.threadCount; thread < count; thread++) this.threads[2 * thread] = 1;
     this.threadCount = count;
     while (count > 1 << this.strideLog2) this.#widen();
@@ -120,7 +121,7 @@ export class Clocks {
 
   #lengthen(needed: number): void {
     this.#growTo(Math.max(needed, Math.min(2 * needed, this.#limits.flatClockEntriesMax)));
-    this.#refs = grown(this.#refs, (this.words.length >> this.strideLog2) + 1);
+    this.#refs = grownInts(this.#refs, (this.words.length >> this.strideLog2) + 1);
   }
 
   /** Doubles the room for threads in every slot. */
@@ -147,10 +148,4 @@ export class Clocks {
     const text = `What ${this.threadCount} threads know of each other does not fit into ${this.#limits.flatClockEntriesMax} entries; analyse a part of the trace, or one with fewer threads.`;
     throw new QuiesceError("limit", text);
   }
-}
-
-function grown(ints: Int32Array, length: number): Int32Array<ArrayBuffer> {
-  const larger = new Int32Array(length);
-  larger.set(ints.subarray(0, Math.min(ints.length, length)));
-  return larger;
 }

@@ -4,13 +4,14 @@ import { type AbstractBlock, type AbstractNames, StdOp } from "#traces/std";
 import type { FlatLimits } from "../limits.ts";
 import { AccessVectors } from "./access-vectors.ts";
 import { Clocks } from "./clocks.ts";
+import { grownInts } from "./grown.ts";
 import { OrderCheck } from "./order-check.ts";
 import { RaceTally } from "./race-tally.ts";
 
 /** Words of a variable's record: 32 bytes, half a cache line. */
 export const VARIABLE_LOG2 = 3;
 /** A lock's record: who released it last, at which own clock (0: never), and the slot of what it knew. */
-export const LOCK_LOG2 = 2;
+const LOCK_LOG2 = 2;
 
 /** A variable's last reads: a thread, or IN_VECTOR when there are several. */
 export const IN_VECTOR = -1;
@@ -98,8 +99,7 @@ export abstract class FlatEngine {
 }
 
 function withRoom(records: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
-  if (length <= records.length) return records;
-  const larger = new Int32Array(Math.max(length, 2 * records.length));
-  larger.set(records);
-  return larger;
+  return length <= records.length
+    ? records
+    : grownInts(records, Math.max(length, 2 * records.length));
 }

@@ -2,6 +2,7 @@
 // what each event does, whatever came before. But figures of an impossible trace mean little, so the report says where it is one.
 
 import { StdOp } from "#traces/std";
+import { grownBytes, grownInts } from "./grown.ts";
 
 /** What no program does, by the event that does it. */
 export const IRREGULARITIES = {
@@ -37,15 +38,11 @@ export class OrderCheck {
   }
 
   ensure(threads: number, locks: number): void {
-    if (2 * locks > this.#locks.length) {
-      const larger = new Int32Array(4 * locks);
-      larger.set(this.#locks);
-      this.#locks = larger;
-    }
+    if (2 * locks > this.#locks.length) this.#locks = grownInts(this.#locks, 4 * locks);
     if (threads > this.ran.length) {
-      this.ran = grown(this.ran, 2 * threads);
-      this.#forked = grown(this.#forked, 2 * threads);
-      this.#joined = grown(this.#joined, 2 * threads);
+      this.ran = grownBytes(this.ran, 2 * threads);
+      this.#forked = grownBytes(this.#forked, 2 * threads);
+      this.#joined = grownBytes(this.#joined, 2 * threads);
     }
   }
 
@@ -88,10 +85,4 @@ export class OrderCheck {
     this.#count++;
     this.#first ??= { event, what };
   }
-}
-
-function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(length);
-  larger.set(bytes);
-  return larger;
 }

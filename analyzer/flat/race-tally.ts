@@ -5,6 +5,7 @@
 
 import { QuiesceError } from "#core/base";
 import type { FlatLimits } from "../limits.ts";
+import { grownBytes } from "./grown.ts";
 
 /** One side of a pair: a StdOp, read or write, and where in the program. */
 export interface FlatSite {
@@ -68,7 +69,7 @@ export class RaceTally {
     if (this.firstRacyEvent < 0) this.firstRacyEvent = index;
     this.racyEvents++;
     if (this.#locations.numberOf(location, 0, 0) < 0) this.#refuse();
-    if (variable >= this.#isRacy.length) this.#isRacy = grown(this.#isRacy, 2 * variable + 1);
+    if (variable >= this.#isRacy.length) this.#isRacy = grownBytes(this.#isRacy, 2 * variable + 1);
     if (this.#isRacy[variable] !== 0) return;
     this.#isRacy[variable] = 1;
     this.racyVariables++;
@@ -153,10 +154,4 @@ class IntTable {
       slots.set(old.subarray(from, from + 4), slot);
     }
   }
-}
-
-function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
-  const larger = new Uint8Array(length);
-  larger.set(bytes);
-  return larger;
 }
