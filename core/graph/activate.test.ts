@@ -89,6 +89,11 @@ describe("images that move between machines", () => {
       expect([format.inactive, file.inactive, blk.disablePerm]).toEqual([true, true, true]);
       expect(blk.rawRoot?.perm).toBe(0);
       expect(file.rawParents.first?.perm).toBe(BLK_PERM_CONSISTENT_READ);
+      // What a BlockBackend asks for meanwhile is remembered, and not had.
+      const { perm, sharedPerm } = blk;
+      yield* blkSetPerm(blk, { perm: BLK_PERM_WRITE, sharedPerm });
+      expect([blk.perm, blk.rawRoot?.perm]).toEqual([BLK_PERM_WRITE, 0]);
+      yield* blkSetPerm(blk, { perm, sharedPerm });
       assertPermissions(bdrvAllStates());
       expect(yield* bdrvActivate(format)).toBe(0);
       expect(asked.log.splice(0)).toEqual(["invalidate file in main", "invalidate format in main"]);
