@@ -152,6 +152,21 @@ export class Drafts {
     return this.#byKey.size;
   }
 
+  /** The same for a finding about no list, whose rule has its own words; `key` tells it from others of the rule. */
+  tell(rule: RuleId, key: string, index: number, told: Told, node: Holdable | null): FindingDraft {
+    return this.note(`${rule} ${key}`, index, 1, () => ({
+      rule,
+      list: 0,
+      owner: 0,
+      node,
+      edge: null,
+      accesses: [],
+      why: { code: "told", told },
+      advice: null,
+      luck: null,
+    }));
+  }
+
   /** Keys with their drafts, in order of first sight. */
   entries(): IterableIterator<[string, FindingDraft]> {
     return this.#byKey.entries();

@@ -70,16 +70,6 @@ export class EditInIoCompletion implements Pass {
         `The ${names.requestText(request, id)} still holds its in-flight counters there, so a drain around the change would wait for the one that drains.`,
       identity: (names) => [names.site(site).name],
     };
-    drafts.note(`edit-in-io-completion ${site}`, now.index, 1, () => ({
-      rule: "edit-in-io-completion",
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
-      why: { code: "told", told },
-      advice: null,
-      luck: null,
-    }));
+    drafts.tell("edit-in-io-completion", `${site}`, now.index, told, null);
   }
 }

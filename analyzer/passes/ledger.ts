@@ -58,15 +58,5 @@ export function noteSection(
     identity: (names) => [names.site(section.site).name],
   };
   const index = section.begin >= 0 ? section.begin : now.index;
-  drafts.note(`${rule} ${section.site}`, index, 1, () => ({
-    rule,
-    list: 0,
-    owner: 0,
-    node: section.node,
-    edge: null,
-    accesses: [],
-    why: { code: "told", told },
-    advice: null,
-    luck: null,
-  }));
+  drafts.tell(rule, `${section.site}`, index, told, section.node);
 }

@@ -150,17 +150,7 @@ export class LockOrder implements Pass {
       why: (names) => `${steps.map((step) => stepText(step, names)).join("; ")}.`,
       identity: (names) => locks.map((lock) => names.lock(lock)).sort(),
     };
-    drafts.note(`lock-order-cycle ${locks.join(" ")}`, last, 1, () => ({
-      rule: "lock-order-cycle",
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
-      why: { code: "told", told },
-      advice: null,
-      luck: null,
-    }));
+    drafts.tell("lock-order-cycle", locks.join(" "), last, told, null);
   }
 }
 

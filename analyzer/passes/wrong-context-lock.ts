@@ -71,16 +71,6 @@ export class WrongContextLock implements Pass {
 
   #note(key: string, node: Holdable | null, told: Told): void {
     const { drafts, now } = this.#context;
-    drafts.note(`wrong-context-lock ${key}`, now.index, 1, () => ({
-      rule: "wrong-context-lock",
-      list: 0,
-      owner: 0,
-      node,
-      edge: null,
-      accesses: [],
-      why: { code: "told", told },
-      advice: null,
-      luck: null,
-    }));
+    drafts.tell("wrong-context-lock", key, now.index, told, node);
   }
 }

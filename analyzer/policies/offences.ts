@@ -90,16 +90,6 @@ export class Offences {
 
   /** Something else than an access broke the policy, at `site`. */
   other(rule: RuleId, site: number, told: Told): void {
-    this.drafts.note(`${rule} ${site}`, this.#context.now.index, 1, () => ({
-      rule,
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
-      why: { code: "told", told },
-      advice: null,
-      luck: null,
-    }));
+    this.drafts.tell(rule, `${site}`, this.#context.now.index, told, null);
   }
 }
