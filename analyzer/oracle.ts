@@ -10,7 +10,6 @@ import { isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
 import { Reach, Reachability } from "./oracle-reach.ts";
 import { OracleUnits } from "./oracle-units.ts";
 
-/** How a pair came out. */
 export type Outcome = "covered" | "sanctioned" | "luck" | "race";
 
 /** A read or edit with the edit next to it. */

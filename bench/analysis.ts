@@ -1,5 +1,5 @@
-// Analysis is fast: events a second and peak memory from trace file to findings, at 1, 10 and 50 million events;
-// bench/analysis.md. `npm run bench -- analysis -- 1 10` takes other sizes (millions of events).
+// Analysis is fast: events a second and peak memory from trace file to findings, at 1 and 10 million events of 3 to 500
+// contexts; bench/analysis.md. `npm run bench -- analysis -- 1 100` takes other sizes (millions of events).
 //
 // Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
 
@@ -38,9 +38,20 @@ interface Measured {
   readonly findings: number;
 }
 
-const CASES: readonly { name: string; codec: Codec; orders: Orders }[] = [
-  { name: "default file, both orders", codec: "deflate", orders: "both" },
-  { name: "uncompressed, one order", codec: "none", orders: "sanctioned" },
+interface Case {
+  readonly name: string;
+  readonly contexts: number;
+  readonly codec: Codec;
+  readonly orders: Orders;
+}
+
+const CASES: readonly Case[] = [
+  { name: "default file, both orders", contexts: 3, codec: "deflate", orders: "both" },
+  { name: "uncompressed, one order", contexts: 3, codec: "none", orders: "sanctioned" },
+  ...[16, 64, 500].flatMap((contexts): Case[] => [
+    { name: `${contexts} contexts, default, both`, contexts, codec: "deflate", orders: "both" },
+    { name: `${contexts} contexts, plain, one`, contexts, codec: "plain", orders: "sanctioned" },
+  ]),
 ];
 
 const HEADER: TraceHeader = {
@@ -65,10 +76,10 @@ function measureAll(sizes: readonly number[]): void {
   const figures: Record<string, number> = {};
   const folder = mkdtempSync(join(tmpdir(), "quiesce-analysis-"));
   try {
-    for (const millions of sizes.length > 0 ? sizes : [1, 10, 50]) {
-      for (const { name, codec, orders } of CASES) {
+    for (const millions of sizes.length > 0 ? sizes : [1, 10]) {
+      for (const { name, contexts, codec, orders } of CASES) {
         const file = join(folder, `${codec}.trace`);
-        writeTrace(file, codec, millions * 1e6);
+        writeTrace(file, codec, contexts, millions * 1e6);
         record(figures, `${millions} million events, ${name}`, file, inProcess(file, orders));
         rmSync(file);
       }
@@ -79,14 +90,15 @@ function measureAll(sizes: readonly number[]): void {
   print(figures);
 }
 
-function writeTrace(file: string, codec: Codec, events: number): void {
+function writeTrace(file: string, codec: Codec, contexts: number, events: number): void {
   const fd = openSync(file, "w");
   const sink = {
     write: (bytes: Uint8Array) => void writeSync(fd, bytes),
     close: () => closeSync(fd),
   };
   const writer = new TraceWriter(HEADER, sink, { codec });
-  for (const batch of workload({ ...WORKLOAD, events })) writer.writeBatch(batch, WORKLOAD_STRINGS);
+  const options = { ...WORKLOAD, contexts, events };
+  for (const batch of workload(options)) writer.writeBatch(batch, WORKLOAD_STRINGS);
   writer.finish();
 }
 
