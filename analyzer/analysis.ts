@@ -117,7 +117,9 @@ export class Analysis {
     this.#edges = new Edges({ now, sections, orders, disabled });
     this.#accidents = full === null ? null : new Accidents(now, full, disabled);
     this.#units = options.reading === "task" ? this.#readAsTasks(disabled) : null;
-    const pairs = new Pairs(now, graph, this.#tally, this.#drafts);
+    // Read as tasks, contexts have no order of their own in which a race could lie inside of another.
+    const inOrder = this.#units === null ? full : null;
+    const pairs = new Pairs(now, graph, this.#tally, this.#drafts, inOrder);
     this.#conflicts = new Conflicts(now, graph, orders, this.#operations, pairs);
     const context: PassContext = {
       now,
@@ -145,6 +147,7 @@ export class Analysis {
       ...lockRules(context),
       new Deadlock(context),
       this.#unbalanced,
+      this.#requestRule,
       this.#verdicts,
       ...interleavingRules(context),
       ...this.#judges,
@@ -384,6 +387,7 @@ export class Analysis {
     if (task === null) return;
     task.co = co;
     task.begin = this.#now.index;
+    task.starter = this.#operations.under(this.#now.ctx);
     this.#edges.taskBegin(co);
   }
 
@@ -403,7 +407,7 @@ export class Analysis {
         this.#accidents?.bhRun(a);
         break;
       case 22: // fd_run
-        this.#handler(ctx);
+        this.#handler(ctx, true);
         this.#accidents?.bhRun(a);
         this.#edges.fdRun(b !== 0, c);
         break;
@@ -440,8 +444,8 @@ export class Analysis {
     }
   }
 
-  #handler(ctx: number): void {
-    this.#operations.handlerBegin(ctx);
+  #handler(ctx: number, client = false): void {
+    this.#operations.handlerBegin(ctx, client);
     this.#edges.handlerOver();
   }
 

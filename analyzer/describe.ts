@@ -1,6 +1,7 @@
 // From drafts to the result: names, sentences, fingerprints, and the order that the contract promises.
 
 import { DRAIN_KINDS } from "#core/probe";
+import { rootOf } from "./conflicts/consequences.ts";
 import type { RowDraft } from "./conflicts/tally.ts";
 import type { Drafts, FindingDraft, Why } from "./drafts.ts";
 import {
@@ -115,11 +116,9 @@ function merged(a: FindingDraft, b: FindingDraft): FindingDraft {
 function findingOf(draft: FindingDraft, names: Names): Finding {
   const accesses = draft.accesses.map((access) => names.access(access));
   const list = names.list(draft.list);
-  const sides = accesses.map(({ site, operations }) => [
-    site.name,
-    ...operations.map((operation) => operation.name),
-  ]);
+  const root = rootOf(draft);
   return {
+    ...(root === null ? {} : { consequenceOf: fingerprintOfDraft(root, names) }),
     rule: draft.rule,
     severity: RULES[draft.rule].severity,
     list,
@@ -137,12 +136,20 @@ function findingOf(draft: FindingDraft, names: Names): Finding {
     count: draft.count,
     first: draft.first,
     last: draft.last,
-    fingerprint: fingerprintOf(
-      draft.rule,
-      list,
-      sides.length > 0 && !hasIdentity(draft.why) ? sides : [identityOf(draft, names)],
-    ),
+    fingerprint: fingerprintOfDraft(draft, names),
   };
+}
+
+function fingerprintOfDraft(draft: FindingDraft, names: Names): string {
+  const sides = draft.accesses.map(({ site, chain }) => [
+    names.site(site).name,
+    ...names.operations(chain).map((operation) => operation.name),
+  ]);
+  return fingerprintOf(
+    draft.rule,
+    names.list(draft.list),
+    sides.length > 0 && !hasIdentity(draft.why) ? sides : [identityOf(draft, names)],
+  );
 }
 
 /** Whether the rule says itself what makes a finding the same one again; otherwise its accesses do, if there are any. */

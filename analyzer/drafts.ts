@@ -58,6 +58,16 @@ export interface StuckFrame {
   } | null;
 }
 
+/** Who started a request: a job, or what entered its coroutine in context `ctx` (`task` is that of the coroutine, 0 when it has none). */
+export type Starter =
+  | { readonly what: "job"; readonly job: Holdable }
+  | {
+      readonly what: "coroutine" | "body" | "bottom half" | "client";
+      readonly ctx: number;
+      readonly task: number;
+      readonly request: RequestText | null;
+    };
+
 /** Why no drain covers a pair, or what is wrong with an edit; parameters of the sentence. */
 export type Why =
   | { readonly code: "told"; readonly told: Told }
@@ -68,6 +78,7 @@ export type Why =
       readonly section: Section;
       readonly task: number;
       readonly request: RequestText | null;
+      readonly by: Starter;
     }
   | { readonly code: "sleep"; readonly section: Section; readonly leftNs: number }
   | { readonly code: "assertion"; readonly site: number; readonly text: number }
@@ -121,26 +132,26 @@ export interface FindingDraft {
   readonly why: Why;
   readonly advice: AdviceDraft | null;
   luck: Label | null;
+  /** The race that this one is a consequence of (conflicts/consequences.ts). */
+  consequenceOf: FindingDraft | null;
   count: number;
   readonly first: number;
   last: number;
 }
+
+/** A finding that is noted for the first time. */
+export type NewDraft = Omit<FindingDraft, "consequenceOf" | "count" | "first" | "last">;
 
 /** The drafts of an analysis, one a key. */
 export class Drafts {
   readonly #byKey = new Map<string, FindingDraft>();
 
   /** Count `times` more of the finding `key`, seen at event `index`; `make` gives it the first time. */
-  note(
-    key: string,
-    index: number,
-    times: number,
-    make: () => Omit<FindingDraft, "count" | "first" | "last">,
-  ): FindingDraft {
+  note(key: string, index: number, times: number, make: () => NewDraft): FindingDraft {
     let draft = this.#byKey.get(key);
     if (draft === undefined) {
       if (this.#byKey.size >= FINDINGS_MAX) refuseMore(FINDINGS_MAX, "different findings");
-      draft = { ...make(), count: 0, first: index, last: index };
+      draft = { ...make(), consequenceOf: null, count: 0, first: index, last: index };
       this.#byKey.set(key, draft);
     }
     draft.count += times;

@@ -107,6 +107,8 @@ export interface Finding {
   readonly count: number;
   readonly first: number;
   readonly last: number;
+  /** Of a race that another race brings with it: the fingerprint of that one. Order its two accesses, and this race is gone. */
+  readonly consequenceOf?: string;
   /** Stable across runs, line shifts, and the order of the two sides: 16 hexadecimal digits. */
   readonly fingerprint: string;
 }

@@ -57,7 +57,8 @@ export function eventsOf(batch: EventBatch): Event[] {
 /** Coroutines that a drainer waits for are tasks as a whole; their numbers start here. */
 const WAITED_FOR = 1e9;
 
-class Oracle {
+/** The orders of a trace, edge by edge. */
+export class Oracle {
   readonly #events: Event[];
   readonly #off: ReadonlySet<EdgeKind>;
   readonly #sanctioned: Reach;
@@ -477,6 +478,11 @@ class Oracle {
         reach.edited(a, owner, kind === Ev.list_set || kind === Ev.list_insert ? c : 0, c);
       assert(d >= 0, "a site is not negative");
     });
+  }
+
+  /** In the full order. */
+  isBefore(a: number, b: number): boolean {
+    return this.#full.before(a, b);
   }
 
   // ---- Searching -----------------------------------------------------------------------------------------------------

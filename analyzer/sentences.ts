@@ -1,6 +1,6 @@
 // The sentences of a finding: what, why, and what to do.
 
-import type { AdviceDraft, FindingDraft, StuckFrame, Why } from "./drafts.ts";
+import type { AdviceDraft, FindingDraft, Starter, StuckFrame, Why } from "./drafts.ts";
 import type { Advice } from "./findings.ts";
 import { luckText, type Names } from "./names.ts";
 
@@ -87,7 +87,7 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
     case "no-gate":
       return `The reader passed no gate that ${name(why.section)} opened again when it ended, so nothing held it back.`;
     case "request":
-      return `The ${names.requestText(why.request, why.task)} raised the in-flight counter of ${held} after ${name(why.section)} had finished waiting.`;
+      return `The ${names.requestText(why.request, why.task)} raised the in-flight counter of ${held} after ${name(why.section)} had finished waiting. ${startedBy(why.by, names)}`;
     case "sleep":
       return `${capital(name(why.section))} paused it in its sleep; when that was over it went on at once, ${why.leftNs} ns too early.`;
     case "assertion":
@@ -100,6 +100,24 @@ function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
         : `The node is at home in ${names.ctx(why.home)}; another thread needs that context's lock to run this, and no iothread does without.`;
     case "stuck":
       return stuckText(why, names);
+  }
+}
+
+function startedBy(by: Starter, names: Names): string {
+  if (by.what === "job")
+    return `It is work of ${names.objectText(by.job)}, which the drain should have paused.`;
+  const where = names.ctx(by.ctx);
+  switch (by.what) {
+    case "coroutine":
+      return by.task === 0
+        ? `A coroutine in ${where} started it, which holds no counter that the drain waits for.`
+        : `The ${names.requestText(by.request, by.task)} started it, in ${where}, e.g. in its completion callback.`;
+    case "client":
+      return `The handler of an external client in ${where} started it, which the drain should have disabled.`;
+    case "bottom half":
+      return `A bottom half in ${where} started it.`;
+    case "body":
+      return `The event loop of ${where} started it: a timer, a completion, or code outside of any handler.`;
   }
 }
 

@@ -5,8 +5,9 @@ import type { AccessDraft, Drafts, FindingDraft, SectionDraft } from "../drafts.
 import type { Graph, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Now } from "../now.ts";
-import type { Label } from "../order/full.ts";
+import type { FullOrder, Label } from "../order/full.ts";
 import { NEVER } from "../order/knowledge.ts";
+import { Consequences } from "./consequences.ts";
 import { adviceFor, whyAfterEdit, whyBeforeEdit } from "./reasons.ts";
 import type { RowDraft, Tally } from "./tally.ts";
 import type { Cell, EditRecord, Group, Variable } from "./variable.ts";
@@ -35,12 +36,14 @@ export class Pairs {
   readonly #graph: Graph;
   readonly #tally: Tally;
   readonly #drafts: Drafts;
+  readonly #consequences: Consequences | null;
 
-  constructor(now: Now, graph: Graph, tally: Tally, drafts: Drafts) {
+  constructor(now: Now, graph: Graph, tally: Tally, drafts: Drafts, full: FullOrder | null) {
     this.#now = now;
     this.#graph = graph;
     this.#tally = tally;
     this.#drafts = drafts;
+    this.#consequences = full === null ? null : new Consequences(full);
   }
 
   /** The row of a reader (or earlier editor) and an editor. */
@@ -69,7 +72,8 @@ export class Pairs {
   ): FindingDraft {
     const { index, task } = this.#now;
     const key = `${rule} ${luck ?? ""} ${pairKey(variable.list, { ...cell, what: "read" }, { ...edit, what: "edit" })}`;
-    return this.#drafts.note(key, index, 0, () => ({
+    const isNew = !this.#drafts.has(key);
+    const draft = this.#drafts.note(key, index, 0, () => ({
       rule,
       ...subject(this.#graph, variable),
       accesses: [editAccess(edit), this.#readNow(variable, cell)],
@@ -77,6 +81,8 @@ export class Pairs {
       advice: adviceFor({ graph: this.#graph, variable, edit, sig: null, task }),
       luck,
     }));
+    if (isNew && rule === "race") this.#consequences?.add(draft);
+    return draft;
   }
 
   #readNow(variable: Variable, cell: Cell): AccessDraft {
@@ -132,7 +138,8 @@ export class Pairs {
       "cell" in earlier
         ? earlier.group.lastTask === 0 && earlier.cell.ctx !== 0
         : earlier.task === 0 && earlier.ctx !== 0;
-    this.#drafts.note(key, edit.index, times, () => ({
+    const isNew = !this.#drafts.has(key);
+    const draft = this.#drafts.note(key, edit.index, times, () => ({
       rule,
       ...subject(this.#graph, variable),
       accesses: [
@@ -143,6 +150,7 @@ export class Pairs {
       advice: loose ? null : adviceFor({ graph: this.#graph, variable, edit, sig, task: null }),
       luck,
     }));
+    if (isNew && rule === "race") this.#consequences?.add(draft);
   }
 
   #readPast(variable: Variable, { cell, group }: ReadRef): AccessDraft {

@@ -78,9 +78,23 @@ export class Operations {
     return section.outermost === 0 || section.outermost === this.outermost(0);
   }
 
-  /** A bottom half or fd handler begins in `ctx`. */
-  handlerBegin(ctx: number): void {
-    this.#push(ctx, Operations.#FIRST + this.#activities++);
+  /** A bottom half, or an fd handler (`client`), begins in `ctx`: the latter have odd numbers. */
+  handlerBegin(ctx: number, client = false): void {
+    this.#push(ctx, Operations.#FIRST + 2 * this.#activities++ + (client ? 1 : 0));
+  }
+
+  /** What `activity` is. */
+  static kindOf(activity: number): "coroutine" | "body" | "bottom half" | "client" {
+    if (activity < 0) return "coroutine";
+    if (activity < Operations.#FIRST) return "body";
+    return (activity - Operations.#FIRST) % 2 === 0 ? "bottom half" : "client";
+  }
+
+  /** What runs in `ctx` below the coroutine that runs there: whoever has entered it. */
+  under(ctx: number): number {
+    const stack = this.#stacks[ctx];
+    if (stack === undefined || stack.length < 2) return ctx;
+    return stack[stack.length - 2] as number;
   }
 
   handlerEnd(ctx: number): void {

@@ -6,6 +6,7 @@ import { type Event, eventsOf } from "../oracle.ts";
 import { interleavedOperations } from "./interleaved-operations.ts";
 import { lostWakeup } from "./lost-wakeup.ts";
 import { pollNotAllowed } from "./poll-not-allowed.ts";
+import { requestInDrainedSection } from "./request-in-drained-section.ts";
 import { stalePointer } from "./stale-pointer.ts";
 import { useAfterFree } from "./use-after-free.ts";
 import { linesOf, type Violation } from "./violation.ts";
@@ -16,6 +17,7 @@ const ORACLES: Readonly<Record<string, (events: readonly Event[]) => Violation[]
   "stale-pointer": stalePointer,
   "lost-wakeup": lostWakeup,
   "poll-not-allowed": pollNotAllowed,
+  "request-in-drained-section": requestInDrainedSection,
 };
 
 /** Rules that have an oracle here. */

@@ -48,6 +48,8 @@ export class TaskState implements Knowledge {
   /** Coroutine that it began in, and event of its beginning. */
   co = 0;
   begin = -1;
+  /** What had entered that coroutine when it began: an activity (model/operations.ts). */
+  starter = 0;
 
   /** The log: what was read (a cell, or several reads in one), or released into (a generation); null for a read that was judged. */
   readonly refs: (Cell | Folded | Gen | null)[] = [];
@@ -82,6 +84,7 @@ export class TaskState implements Knowledge {
     this.lastCtx = -1;
     this.co = 0;
     this.begin = -1;
+    this.starter = 0;
     this.length = 0;
     this.heldBlk = 0;
     this.heldCount = 0;

@@ -192,6 +192,31 @@ describe("requests that begin inside a drained section", () => {
     expect(linesOf(text("after", "wrap c1"))).toEqual([]);
   });
 
+  it.each([
+    ["a bottom half", "bh h1; enter c1;", "A bottom half in context 1 started it."],
+    [
+      "an external client",
+      "fd h1; enter c1;",
+      "The handler of an external client in context 1 started it",
+    ],
+    ["a timer or completion", "enter c1;", "The event loop of context 1 started it"],
+    ["a coroutine without a counter", "enter c2; enter c1;", "A coroutine in context 1 started it"],
+    ["a job", "enter c1; job-gate j7;", "It is work of job 7"],
+  ])("say who started them: %s", (_who, how, sentence) => {
+    const started = text("after").replace("r1: begin c1;", `${how} r1: begin c1;`);
+    expect(linesOf(started)[0]).toContain(sentence);
+  });
+
+  it("say which request started them, from its callback", () => {
+    const [line] = linesOf(`
+      main                       | io1
+                                 | enter c2; r2: begin c2; inc b1
+      drained s1 n1 @drainer     |
+                                 | r1: enter c1; begin c1; inc n1; dec n1; end c1
+      release s1 n1              |`);
+    expect(line).toContain("The task 2 started it, in context 1");
+  });
+
   it("not before the section has waited", () => {
     expect(linesOf(text("after").replace("drained", "quiesced"))).toEqual([]);
   });

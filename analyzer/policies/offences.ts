@@ -4,7 +4,7 @@
 import { Ev, List } from "#core/probe";
 import { editAccess, subject } from "../conflicts/pairs.ts";
 import { cellKey, type EditRecord, LISTS_MAX, type Variable } from "../conflicts/variable.ts";
-import { Drafts, type FindingDraft, type Told } from "../drafts.ts";
+import { Drafts, type FindingDraft, type NewDraft, type Told } from "../drafts.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
 
@@ -33,13 +33,7 @@ export class Offences {
     draft.last = now.index;
   }
 
-  #readDraft(
-    rule: RuleId,
-    list: number,
-    owner: number,
-    site: number,
-    told: Told,
-  ): Omit<FindingDraft, "count" | "first" | "last"> {
+  #readDraft(rule: RuleId, list: number, owner: number, site: number, told: Told): NewDraft {
     const { now, graph, operations } = this.#context;
     return {
       rule,

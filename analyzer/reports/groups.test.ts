@@ -44,3 +44,17 @@ it("findings without a read and an edit stand alone", () => {
   const outside = drawnFinding(trace, { rule: "edit-outside-drain", accesses: edits });
   expect(groupFindings([alone, alone, outside, outside])).toHaveLength(4);
 });
+
+it("races that are consequences of another follow it", () => {
+  const root = readBy("root", { fingerprint: "00000000000000aa" });
+  const other = readBy("other", { list: "parents" });
+  const brought = readBy("brought", { list: "file", consequenceOf: root.fingerprint });
+  const orphan = readBy("orphan", { list: "backing", consequenceOf: "00000000000000bb" });
+  const groups = groupFindings([brought, other, orphan, root]);
+  expect(groups.map(({ first, under }) => [readOf(first)?.site.name, under])).toEqual([
+    ["other", null],
+    ["orphan", "00000000000000bb"],
+    ["root", null],
+    ["brought", "00000000000000aa"],
+  ]);
+});

@@ -13,9 +13,11 @@ export interface FindingGroup {
   readonly edit: Access | null;
   /** Pairs of accesses of all of them. */
   readonly count: number;
+  /** Races that are all consequences of one other: its fingerprint. Null for any other group. */
+  readonly under: string | null;
 }
 
-/** Group `findings`; their order is kept. */
+/** Group `findings`; their order is kept, but for groups of consequences, which follow what they are consequences of. */
 export function groupFindings(findings: readonly Finding[]): FindingGroup[] {
   const groups = new Map<string, Finding[]>();
   findings.forEach((finding, index) => {
@@ -24,11 +26,33 @@ export function groupFindings(findings: readonly Finding[]): FindingGroup[] {
     if (group === undefined) groups.set(key, [finding]);
     else group.push(finding);
   });
-  return [...groups.values()].map((group) => {
-    const first = must(group[0], "a group has a finding");
-    const count = group.reduce((sum, finding) => sum + finding.count, 0);
-    return { findings: group, first, edit: editOf(first), count };
-  });
+  return consequencesBehind(
+    [...groups.values()].map((group) => {
+      const first = must(group[0], "a group has a finding");
+      const count = group.reduce((sum, finding) => sum + finding.count, 0);
+      return { findings: group, first, edit: editOf(first), count, under: rootOf(group) };
+    }),
+  );
+}
+
+/** What all of `findings` are a consequence of. */
+function rootOf(findings: readonly Finding[]): string | null {
+  const [first] = findings;
+  const root = first?.consequenceOf ?? null;
+  return findings.every(({ consequenceOf }) => (consequenceOf ?? null) === root) ? root : null;
+}
+
+function consequencesBehind(groups: readonly FindingGroup[]): FindingGroup[] {
+  const has = (group: FindingGroup, root: string): boolean =>
+    group.findings.some(({ fingerprint }) => fingerprint === root);
+  const isBehind = ({ under }: FindingGroup): boolean =>
+    under !== null && groups.some((group) => group.under === null && has(group, under));
+  return groups
+    .filter((group) => !isBehind(group))
+    .flatMap((root) => [
+      root,
+      ...groups.filter((one) => isBehind(one) && one.under !== null && has(root, one.under)),
+    ]);
 }
 
 /** The read of a finding that is about a read and an edit. */

@@ -189,7 +189,7 @@ function headLines(group: FindingGroup, trace: TraceReport, options: TextOptions
   return lines;
 }
 
-function aboutOf({ first, findings, count }: FindingGroup, trace: TraceReport): string[] {
+function aboutOf({ first, findings, count, under }: FindingGroup, trace: TraceReport): string[] {
   const from = Math.min(...findings.map((finding) => finding.first));
   const to = Math.max(...findings.map((finding) => finding.last));
   const span = from === to ? "" : `, events ${grouped(from)} to ${grouped(to)}`;
@@ -198,6 +198,7 @@ function aboutOf({ first, findings, count }: FindingGroup, trace: TraceReport): 
     listText(first),
     count > 1 ? `seen ${grouped(count)} times${span}` : "",
     findings.length === 1 ? first.fingerprint : "",
+    under === null ? "" : `a consequence of race ${under}`,
     standingWord(standingOf(trace, index)),
   ].filter((part) => part !== "");
 }

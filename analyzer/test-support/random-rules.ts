@@ -26,6 +26,9 @@ export class RandomRules {
   /** Bottom halves that have been scheduled. */
   readonly #posted: number[] = [];
   #ids = { section: 0, bh: 0, wait: 0 };
+  /** The iothread's request under way, 0 for none; and how many there have been. */
+  #underWay = 0;
+  #requests = 0;
   #depth = 0;
   #ctx = 0;
   #task = 0;
@@ -322,11 +325,31 @@ export class RandomRules {
     if (prng.chance(1, 2)) this.#emit(Ev.kick, 1);
   }
 
+  /** A request begins, goes on, or ends. */
+  #request(): void {
+    const prng = this.#prng;
+    if (this.#underWay === 0) {
+      this.#requests++;
+      this.#underWay = 100 + this.#requests;
+      this.#in(1, this.#underWay, () => {
+        if (prng.chance(1, 2)) this.#emit(Ev.req_begin, 0, prng.below(3));
+        this.#emit(Ev.task_begin, this.#underWay, 0);
+      });
+    }
+    const task = this.#underWay;
+    this.#in(1, task, () => {
+      if (prng.chance(2, 3)) this.#emit(Ev.bs_in_flight_inc, 1 + prng.below(NODES), 1);
+      if (prng.chance(1, 3)) return;
+      this.#emit(Ev.task_end, task, 0);
+      this.#underWay = 0;
+    });
+  }
+
   /** An iothread does something. */
   #elsewhere(): void {
     const prng = this.#prng;
     const co = 10 + prng.below(2);
-    switch (prng.below(5)) {
+    switch (prng.below(8)) {
       case 0:
         this.#emit(Ev.list_read, ...this.#variable(), this.#site());
         break;
@@ -338,6 +361,11 @@ export class RandomRules {
         break;
       case 3:
         this.#in(1, co, () => this.#emit(Ev.list_read, ...this.#variable(), this.#site()));
+        break;
+      case 4:
+      case 5:
+      case 6:
+        this.#request();
         break;
       default:
         this.#emit(Ev.co_enter, co);
