@@ -1,6 +1,6 @@
-// What the oracle calls kinds of events.
+// Events as the oracles read them, and what they call kinds of events.
 
-import { Ev } from "#core/probe";
+import { Ev, type EventBatch } from "#core/probe";
 
 export function isRead(kind: number): boolean {
   return kind === Ev.list_read;
@@ -19,4 +19,22 @@ export function isDispatch(kind: number): boolean {
     kind === Ev.io_done ||
     kind === Ev.timer_run
   );
+}
+
+/** An event as the oracles read it. */
+export interface Event {
+  readonly kind: number;
+  readonly ctx: number;
+  readonly task: number;
+  readonly args: readonly [number, number, number, number];
+}
+
+/** The events of a batch, as objects. */
+export function eventsOf(batch: EventBatch): Event[] {
+  return Array.from({ length: batch.count }, (_, i) => ({
+    kind: batch.kind(i),
+    ctx: batch.ctx(i),
+    task: batch.task(i),
+    args: [batch.arg(i, 0), batch.arg(i, 1), batch.arg(i, 2), batch.arg(i, 3)] as const,
+  }));
 }

@@ -6,7 +6,7 @@ import { assert } from "#core/base";
 import { Ev, type EventBatch, Klass, List, Owner, WORLD_CTX } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { Reading } from "./input.ts";
-import { isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
+import { type Event, eventsOf, isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
 import { Reach, Reachability } from "./oracle-reach.ts";
 import { OracleUnits } from "./oracle-units.ts";
 
@@ -19,14 +19,6 @@ export interface OraclePair {
   readonly earlier: number;
   readonly later: number;
   readonly outcome: Outcome;
-}
-
-/** An event as the oracles read it. */
-export interface Event {
-  readonly kind: number;
-  readonly ctx: number;
-  readonly task: number;
-  readonly args: readonly [number, number, number, number];
 }
 
 interface SectionFacts {
@@ -42,16 +34,6 @@ export function oracle(
 ): OraclePair[] {
   const events = batches.flatMap(eventsOf);
   return new Oracle(events, disabled, reading).pairs();
-}
-
-/** The events of a batch, as objects. */
-export function eventsOf(batch: EventBatch): Event[] {
-  return Array.from({ length: batch.count }, (_, i) => ({
-    kind: batch.kind(i),
-    ctx: batch.ctx(i),
-    task: batch.task(i),
-    args: [batch.arg(i, 0), batch.arg(i, 1), batch.arg(i, 2), batch.arg(i, 3)] as const,
-  }));
 }
 
 /** Coroutines that a drainer waits for are tasks as a whole; their numbers start here. */

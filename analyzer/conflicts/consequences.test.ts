@@ -3,7 +3,8 @@
 import { describe, expect, it } from "vitest";
 import { analyze } from "../analysis.ts";
 import type { Finding } from "../findings.ts";
-import { eventsOf, Oracle } from "../oracle.ts";
+import { Oracle } from "../oracle.ts";
+import { eventsOf } from "../oracle-kinds.ts";
 import { RandomTrace } from "../test-support/random-trace.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 

@@ -1,7 +1,7 @@
 // Which events happen inside drained_begin or drained_end of their own call stack.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { whereOf } from "./stacks.ts";
 
 /** For each event, whether it does. */

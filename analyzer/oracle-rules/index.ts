@@ -2,7 +2,7 @@
 // alone: for tests.
 
 import type { EventBatch } from "#core/probe";
-import { type Event, eventsOf } from "../oracle.ts";
+import { type Event, eventsOf } from "../oracle-kinds.ts";
 import { interleavedOperations } from "./interleaved-operations.ts";
 import { lostWakeup } from "./lost-wakeup.ts";
 import { pollNotAllowed } from "./poll-not-allowed.ts";

@@ -2,7 +2,7 @@
 // pairs of accesses are tried.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { drainMachinery } from "./drain-machinery.ts";
 import { type Where, whereOf } from "./stacks.ts";
 import type { Violation } from "./violation.ts";

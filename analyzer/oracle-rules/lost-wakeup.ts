@@ -2,7 +2,7 @@
 // call stack does next.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { whereOf } from "./stacks.ts";
 import type { Violation } from "./violation.ts";
 

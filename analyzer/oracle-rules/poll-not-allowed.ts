@@ -2,7 +2,7 @@
 // its call stack has under way.
 
 import { Ev, Phase } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { whereOf } from "./stacks.ts";
 import type { Violation } from "./violation.ts";
 

@@ -2,7 +2,7 @@
 // that holds the node.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import type { Violation } from "./violation.ts";
 
 export function requestInDrainedSection(events: readonly Event[]): Violation[] {

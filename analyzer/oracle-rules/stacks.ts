@@ -2,7 +2,7 @@
 // the rules. Shares nothing with model/operations.ts.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 
 /** What is known of an event besides itself, once the event has happened. */
 export interface Where {

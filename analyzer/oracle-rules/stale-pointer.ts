@@ -2,7 +2,7 @@
 // one, in the same doing, had read that variable while it held the object, and has nothing that held it been read since?
 
 import { Ev, List } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { drainMachinery } from "./drain-machinery.ts";
 import { whereOf } from "./stacks.ts";
 import type { Violation } from "./violation.ts";

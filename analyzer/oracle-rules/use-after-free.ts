@@ -1,7 +1,7 @@
 // Use after free by brute force: each event that names an object is held against the last event that freed or made it.
 
 import { Ev, List } from "#core/probe";
-import type { Event } from "../oracle.ts";
+import type { Event } from "../oracle-kinds.ts";
 import { whereOf } from "./stacks.ts";
 import type { Violation } from "./violation.ts";
 
