@@ -49,7 +49,7 @@ export function jsonText(value: Sendable): string {
   return `{${texts.join(", ")}}`;
 }
 
-/** Seventeen digits, as QEMU prints a double; a whole one keeps no point. */
+/** The shortest text that reads back as the same double; a whole one has no point. */
 function floatText(value: number): string {
   return String(value);
 }
