@@ -2,6 +2,10 @@
 
 import { EBUSY, EINVAL } from "#core/base";
 import {
+  BLK_PERM_CONSISTENT_READ,
+  BLK_PERM_RESIZE,
+  BLK_PERM_WRITE,
+  BLK_PERM_WRITE_UNCHANGED,
   type BlockDriverState,
   BlockError,
   backingOf,
@@ -84,14 +88,13 @@ const queryNamedBlockNodes = command(
 
 /** bdrv_block_device_info, as far as nodes here have what it says. */
 function describeNode(bs: BlockDriverState): Sendable {
-  const backing = backingOf(bs, SITE_QUERY);
   return {
     "node-name": bs.nodeName,
     drv: bs.drv.formatName,
     ro: bs.readOnly,
     file: fileNameOf(bs),
     encrypted: false,
-    backing_file_depth: backing === null ? 0 : 1,
+    backing_file_depth: backingDepth(bs),
     detect_zeroes: "off",
     image: {
       filename: fileNameOf(bs),
@@ -99,6 +102,25 @@ function describeNode(bs: BlockDriverState): Sendable {
       "virtual-size": bs.totalBytes,
     },
   };
+}
+
+/** How many backing files are below `bs`. */
+function backingDepth(bs: BlockDriverState): number {
+  const backing = backingOf(bs, SITE_QUERY);
+  const below = backing === null ? null : edgeBs(backing, SITE_QUERY);
+  return below === null ? 0 : 1 + backingDepth(below);
+}
+
+/** QAPI: BlockPermission. */
+const PERMISSION_NAMES = [
+  [BLK_PERM_CONSISTENT_READ, "consistent-read"],
+  [BLK_PERM_WRITE, "write"],
+  [BLK_PERM_WRITE_UNCHANGED, "write-unchanged"],
+  [BLK_PERM_RESIZE, "resize"],
+] as const;
+
+function permissionNames(perm: number): string[] {
+  return PERMISSION_NAMES.filter(([bit]) => (perm & bit) !== 0).map(([, name]) => name);
 }
 
 function fileNameOf(bs: BlockDriverState): string {
@@ -126,8 +148,8 @@ const queryBlockGraph = command(
           parent: bs.id,
           child: below.id,
           name: child.name,
-          perm: [],
-          "shared-perm": [],
+          perm: permissionNames(child.perm),
+          "shared-perm": permissionNames(child.sharedPerm),
         });
       }
     }

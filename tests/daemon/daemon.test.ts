@@ -65,6 +65,11 @@ describe("quiesce daemon", () => {
     expect(await qmp.run("blockdev-del", { "node-name": "disk0" })).toMatchObject({
       error: { desc: "Block device disk0 is in use" },
     });
+    expect(await qmp.run("x-debug-query-block-graph")).toMatchObject({
+      return: {
+        edges: [{ name: "file", perm: expect.arrayContaining(["consistent-read", "write"]) }],
+      },
+    });
     expect(await qmp.run("block-export-del", { id: "e0" })).toMatchObject({
       event: "BLOCK_EXPORT_DELETED",
     });
