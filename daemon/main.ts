@@ -36,9 +36,12 @@ import {
   socketAddressOf,
   startNbdServer,
 } from "./commands/export-commands.ts";
+import { jobCommands } from "./commands/job-commands.ts";
+import { mirrorCommands } from "./commands/mirror-command.ts";
 import { miscCommands, VERSION } from "./commands/misc-commands.ts";
 import { addBlockdev, nodeCommands } from "./commands/node-commands.ts";
 import { addObject, objectCommands, objectOptions } from "./commands/object-commands.ts";
+import { emitEvent, forwardEvents } from "./events.ts";
 import { nbdServerStop } from "./nbd/index.ts";
 import { commandTable, type QmpCommands } from "./qmp/dispatch.ts";
 import { jsonText } from "./qmp/json-value.ts";
@@ -64,18 +67,21 @@ const commands: QmpCommands<Daemon> = commandTable(
   nodeCommands,
   objectCommands,
   exportCommands,
+  jobCommands,
+  mirrorCommands,
 );
 
 /** main (storage-daemon/qemu-storage-daemon.c:395), after the command line was read. Polls. */
 export function* daemonMain(parts: DaemonParts): Polls<void> {
   const daemon = new Daemon(parts.epochNs);
+  forwardEvents(daemon);
   const quit = aioSetFdHandler(machine.mainContext, false, () => {
-    daemon.isQuitting = true;
+    daemon.quitReason ??= "host-signal";
     return undefined;
   });
   for (const option of parts.options) yield* carryOut(daemon, option);
   parts.onReady(quit.id);
-  while (!daemon.isQuitting) yield* aioPoll(machine.mainContext, true);
+  while (daemon.quitReason === null) yield* aioPoll(machine.mainContext, true);
   yield* shutDown(daemon);
   aioRemoveFdHandler(quit);
 }
@@ -189,7 +195,7 @@ function* serveClients(daemon: Daemon, listener: HostHandle): Co<void> {
 }
 
 function* serveClient(daemon: Daemon, socket: HostHandle): Co<void> {
-  const target = { state: daemon, commands, version: VERSION, epochNs: daemon.epochNs };
+  const target = { state: daemon, commands, version: VERSION };
   const monitor = new QmpMonitor<Daemon>(target, socket);
   daemon.monitors.add(monitor);
   yield* monitorServe(monitor);
@@ -199,6 +205,7 @@ function* serveClient(daemon: Daemon, socket: HostHandle): Co<void> {
 
 /** The end, in QEMU's order: exports, then all requests, jobs, nodes, monitors and objects. Polls. */
 function* shutDown(daemon: Daemon): Polls<void> {
+  emitEvent(daemon, "SHUTDOWN", { guest: false, reason: daemon.quitReason });
   for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
   // Nothing may start any more. QEMU never ends this drain; here it ends when no node is left that it could hold.
   yield* bdrvDrainAllBegin(SITE_SHUTDOWN);

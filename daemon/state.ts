@@ -6,6 +6,7 @@ import type { BlockBackend } from "#core/backend";
 import type { HostHandle } from "#core/base";
 import type { BlockDriverState } from "#core/graph";
 import type { AioContext, SocketAddress } from "#core/sched";
+import { EventQueue } from "./events.ts";
 import type { NbdExport, NbdServer } from "./nbd/index.ts";
 import type { JsonObject } from "./qmp/json-value.ts";
 import type { QmpMonitor } from "./qmp/monitor.ts";
@@ -45,9 +46,10 @@ export class Daemon {
   readonly monitors = new Set<QmpMonitor<Daemon>>();
   /** Sockets where monitors are connected to. */
   readonly listeners = new Set<HostHandle>();
+  readonly events = new EventQueue();
   nbdServer: NbdServer | null = null;
-  /** `quit`, or a signal. */
-  isQuitting = false;
+  /** Why it ends, once it is told to (QAPI: ShutdownCause). */
+  quitReason: "host-qmp-quit" | "host-signal" | null = null;
   /** Nanoseconds since 1970 when the run began. */
   readonly epochNs: number;
 

@@ -23,7 +23,7 @@ import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import { bool, enumOf, optional, str, struct, type TypeOf, uint32, union } from "../qmp/schema.ts";
 import type { Daemon, DaemonExport } from "../state.ts";
-import { iothreadOf, lookupNode } from "./node-commands.ts";
+import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 
 /** QAPI: SocketAddress. */
 const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
@@ -119,12 +119,13 @@ export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>
     throw new BlockError(EINVAL, "Invalid block export id");
   if (daemon.exports.has(id))
     throw new BlockError(EINVAL, `Block export id '${id}' is already in use`);
-  const bs = lookupNode(nodeName);
+  const bs = bdrvLookupBs(null, nodeName);
   if (bs.readOnly && writable)
     throw new BlockError(EINVAL, "Cannot export read-only node as writable");
   if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
   if (options.iothread !== undefined) {
-    const ctx = iothreadOf(daemon, options.iothread);
+    const ctx = iothreadById(daemon, options.iothread);
+    if (ctx === null) throw new BlockError(EINVAL, `iothread "${options.iothread}" not found`);
     const moved = yield* settle(() => bdrvTryChangeAioContext(bs, ctx, null));
     if (!moved.ok && options["fixed-iothread"] === true) throw moved.error;
   }

@@ -14,7 +14,7 @@ const queryVersion = command("query-version", struct({}), function* (): Polls<Se
 });
 
 const quit = command("quit", struct({}), function* (daemon: Daemon): Polls<Sendable> {
-  daemon.isQuitting = true;
+  daemon.quitReason ??= "host-qmp-quit";
   return undefined;
 });
 

@@ -1,5 +1,6 @@
 // Nodes: blockdev-add and -del, what there is, and who is whose parent.
 
+import { bdrvHasBlk } from "#core/backend";
 import { EBUSY, EINVAL } from "#core/base";
 import {
   BLK_PERM_CONSISTENT_READ,
@@ -13,8 +14,9 @@ import {
   bdrvAllStates,
   bdrvAppend,
   bdrvDelChild,
-  bdrvFindNode,
+  bdrvGetDeviceOrNodeName,
   bdrvOpIsBlocked,
+  bdrvSetMonitorOwned,
   bdrvTryChangeAioContext,
   bdrvUnref,
   childrenOf,
@@ -22,25 +24,18 @@ import {
   parentsOf,
 } from "#core/graph";
 import { site } from "#core/probe";
-import { type AioContext, machine, type Polls } from "#core/sched";
+import { machine, type Polls } from "#core/sched";
 import { blockdevOpen } from "../blockdev.ts";
 import { type BlockdevOptions, blockdevOptions, strOrNull } from "../blockdev-options.ts";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import { bool, optional, str, struct } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
+import { bdrvLookupBs, findNode, iothreadById, namedNode } from "./lookup.ts";
 
 const SITE_QUERY = site("qmp_query_named_block_nodes");
 const SITE_GRAPH = site("bdrv_get_xdbg_block_graph");
 const SITE_CHANGE = site("qmp_x_blockdev_change");
-
-/** bdrv_lookup_bs (block.c:6182): the node called `nodeName`; BlockError when there is none. */
-export function lookupNode(nodeName: string): BlockDriverState {
-  const bs = nodeName === "" ? null : bdrvFindNode(nodeName);
-  if (bs === null)
-    throw new BlockError(EINVAL, `Cannot find device='' nor node-name='${nodeName}'`);
-  return bs;
-}
 
 /** qmp_blockdev_add (blockdev.c:3548). Polls. */
 export function* addBlockdev(daemon: Daemon, options: BlockdevOptions): Polls<void> {
@@ -48,6 +43,7 @@ export function* addBlockdev(daemon: Daemon, options: BlockdevOptions): Polls<vo
   if (options["node-name"] === undefined)
     throw new BlockError(EINVAL, "'node-name' must be specified for the root node");
   const bs = yield* blockdevOpen(options);
+  bdrvSetMonitorOwned(bs);
   daemon.nodes.set(bs.nodeName, bs);
 }
 
@@ -64,15 +60,15 @@ const blockdevDel = command(
   "blockdev-del",
   struct({ "node-name": str }),
   function* (daemon: Daemon, { "node-name": nodeName }): Polls<Sendable> {
-    const bs = bdrvFindNode(nodeName || " ");
-    if (bs === null)
-      throw new BlockError(EINVAL, `Failed to find node with node-name='${nodeName}'`);
-    if (parentsOf(bs, SITE_QUERY).first !== null)
-      throw new BlockError(EBUSY, `Block device ${nodeName} is in use`);
+    const bs = namedNode(nodeName);
+    if (bdrvHasBlk(bs)) throw new BlockError(EBUSY, `Node ${nodeName} is in use`);
     const blocked = bdrvOpIsBlocked(bs, "drive-del");
     if (blocked !== null) throw blocked;
-    if (!daemon.nodes.delete(nodeName))
+    if (daemon.nodes.get(nodeName) !== bs)
       throw new BlockError(EINVAL, `Node ${nodeName} is not owned by the monitor`);
+    if (bs.refcnt > 1)
+      throw new BlockError(EBUSY, `Block device ${bdrvGetDeviceOrNodeName(bs)} is in use`);
+    daemon.nodes.delete(nodeName);
     yield* bdrvUnref(bs);
     return undefined;
   },
@@ -161,31 +157,25 @@ const setIothread = command(
   "x-blockdev-set-iothread",
   struct({ "node-name": str, iothread: strOrNull, force: optional(bool) }),
   function* (daemon: Daemon, { "node-name": nodeName, iothread, force = false }): Polls<Sendable> {
-    const bs = bdrvFindNode(nodeName || " ");
-    if (bs === null)
-      throw new BlockError(EINVAL, `Failed to find node with node-name='${nodeName}'`);
-    // Protects against moving a node below a device that does not expect it.
-    if (!force && parentsOf(bs, SITE_CHANGE).first !== null)
-      throw new BlockError(EBUSY, `Node ${nodeName} is in use`);
-    const ctx = iothread === null ? machine.mainContext : iothreadOf(daemon, iothread);
+    const bs = namedNode(nodeName);
+    // Protects against accidents.
+    if (!force && bdrvHasBlk(bs)) {
+      const why = `Node ${nodeName} is associated with a BlockBackend and could be in use`;
+      throw new BlockError(EBUSY, `${why} (use force=true to override this check)`);
+    }
+    const ctx = iothread === null ? machine.mainContext : iothreadById(daemon, iothread);
+    if (ctx === null) throw new BlockError(EINVAL, `Cannot find iothread ${iothread}`);
     yield* bdrvTryChangeAioContext(bs, ctx, null);
     return undefined;
   },
 );
 
-/** iothread_by_id; BlockError when there is none. */
-export function iothreadOf(daemon: Daemon, id: string): AioContext {
-  const ctx = daemon.objects.get(id)?.ctx ?? null;
-  if (ctx === null) throw new BlockError(EINVAL, `Cannot find iothread ${id}`);
-  return ctx;
-}
-
 const blockdevSnapshot = command(
   "blockdev-snapshot",
   struct({ node: str, overlay: str }),
   function* (_daemon: Daemon, { node, overlay }): Polls<Sendable> {
-    const bs = lookupNode(node);
-    const above = lookupNode(overlay);
+    const bs = bdrvLookupBs(node, node);
+    const above = bdrvLookupBs(overlay, overlay);
     if (parentsOf(above, SITE_CHANGE).first !== null)
       throw new BlockError(EBUSY, "The overlay is already in use");
     if (backingOf(above, SITE_CHANGE) !== null)
@@ -201,7 +191,7 @@ const blockdevChange = command(
   "x-blockdev-change",
   struct({ parent: str, child: optional(str), node: optional(str) }),
   function* (_daemon: Daemon, { parent, child, node }): Polls<Sendable> {
-    const bs = lookupNode(parent);
+    const bs = bdrvLookupBs(parent, parent);
     if ((child === undefined) === (node === undefined)) {
       const why =
         child === undefined
@@ -210,7 +200,9 @@ const blockdevChange = command(
       throw new BlockError(EINVAL, why);
     }
     if (node !== undefined) {
-      yield* bdrvAddChild(bs, lookupNode(node));
+      const added = findNode(node);
+      if (added === null) throw new BlockError(EINVAL, `Node '${node}' not found`);
+      yield* bdrvAddChild(bs, added);
       return undefined;
     }
     const edge = childrenOf(bs, SITE_CHANGE)

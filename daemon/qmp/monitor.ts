@@ -12,7 +12,6 @@ import {
   aioWaitKick,
   type Co,
   CoQueue,
-  clockNs,
   GuestBuffer,
   hostAllocate,
   hostReveal,
@@ -53,8 +52,6 @@ export interface MonitorTarget<S> {
   readonly commands: QmpCommands<S>;
   /** What `query-version` says, in the greeting. */
   readonly version: Sendable;
-  /** Nanoseconds since 1970 when the run began; clients see times of the day. */
-  readonly epochNs: number;
 }
 
 interface Waiting {
@@ -192,12 +189,18 @@ function negotiationRequest(value: JsonValue): QmpRequest<QmpMonitor<unknown>> {
   }
 }
 
+/** An event, and when it happened: nanoseconds since 1970. */
+export interface QmpEvent {
+  readonly event: string;
+  readonly data: Sendable;
+  readonly ns: number;
+}
+
 /** monitor_qapi_event_emit: tell a client that has negotiated. Common. */
-export function monitorEvent<S>(monitor: QmpMonitor<S>, event: string, data: Sendable): void {
+export function monitorEvent<S>(monitor: QmpMonitor<S>, { event, data, ns }: QmpEvent): void {
   if (!monitor.isReady) return;
-  const now = monitor.target.epochNs + clockNs();
-  const seconds = Math.floor(now / 1e9);
-  const microseconds = Math.floor((now - seconds * 1e9) / 1000);
+  const seconds = Math.floor(ns / 1e9);
+  const microseconds = Math.floor((ns - seconds * 1e9) / 1000);
   send(monitor, { timestamp: { seconds, microseconds }, event, data });
 }
 

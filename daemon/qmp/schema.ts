@@ -119,6 +119,8 @@ export function int(
   );
 }
 
+/** QEMU's int: 64 bits; beyond 2^53 only what a number holds exactly. */
+export const int64 = int();
 export const uint32 = int(0, 2 ** 32 - 1, "uint32_t");
 export const uint16 = int(0, 2 ** 16 - 1, "uint16_t");
 

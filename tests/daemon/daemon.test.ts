@@ -5,7 +5,13 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { quiesce } from "../cli/test-support.ts";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
-import { daemonFolder, QmpClient, removeFolder, startDaemon } from "./running-daemon.ts";
+import {
+  daemonFolder,
+  expectSound,
+  QmpClient,
+  removeFolder,
+  startDaemon,
+} from "./running-daemon.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -24,14 +30,6 @@ const SERVED = [
   ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock"],
   ...["--export", "nbd,id=e0,node-name=disk0,iothread=io0,writable=on"],
 ];
-
-/** The recording replays identically and has no finding. */
-async function expectSound(trace: string): Promise<void> {
-  const replay = await quiesce(["replay", trace, "--json"]);
-  expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true });
-  const races = await quiesce(["races", trace, "--json"]);
-  expect(JSON.parse(races.stdout).findings).toEqual([]);
-}
 
 describe("quiesce daemon", () => {
   it.skipIf(!haveTools("qemu-io"))("serves, is controlled, quits, and replays", async () => {
@@ -63,7 +61,7 @@ describe("quiesce daemon", () => {
       error: { desc: "Duplicate nodes with node-name='n0'" },
     });
     expect(await qmp.run("blockdev-del", { "node-name": "disk0" })).toMatchObject({
-      error: { desc: "Block device disk0 is in use" },
+      error: { desc: "Node disk0 is in use" },
     });
     expect(await qmp.run("x-debug-query-block-graph")).toMatchObject({
       return: {
@@ -78,6 +76,10 @@ describe("quiesce daemon", () => {
     expect(await qmp.next()).toEqual({ return: [], id: 7 });
     expect(await qmp.next()).toMatchObject({ error: { class: "GenericError" } });
     expect(await qmp.next()).toEqual({ return: {} });
+    expect(await qmp.next()).toMatchObject({
+      event: "SHUTDOWN",
+      data: { guest: false, reason: "host-qmp-quit" },
+    });
     expect(await daemon.ended).toBe(0);
     await expectSound(daemon.trace());
   });

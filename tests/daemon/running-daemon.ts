@@ -5,6 +5,8 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect } from "vitest";
+import { quiesce } from "../cli/test-support.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
@@ -17,6 +19,8 @@ export class QmpClient {
   #text = "";
   readonly #lines: QmpMessage[] = [];
   #wake: () => void = () => undefined;
+  /** Events that came while an answer was waited for. */
+  readonly events: QmpMessage[] = [];
 
   private constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -61,9 +65,53 @@ export class QmpClient {
     return await this.next();
   }
 
+  /** Run a command; what it returns. Throws its error, as `Class: words`. Events on the way are kept. */
+  async execute(command: string, args: QmpMessage = {}): Promise<unknown> {
+    this.write(JSON.stringify({ execute: command, arguments: args }));
+    for (;;) {
+      const message = await this.next();
+      if ("event" in message) this.events.push(message);
+      else if ("error" in message) throw new Error(errorText(message));
+      else return message.return;
+    }
+  }
+
+  /** Run a command that is refused; its error, as `Class: words`. */
+  async refusal(command: string, args: QmpMessage = {}): Promise<string> {
+    try {
+      await this.execute(command, args);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+    throw new Error(`${command} was not refused`);
+  }
+
+  /** The next event of that name with these members, which may have come already; those before it are forgotten. */
+  async event(name: string, data: QmpMessage = {}): Promise<QmpMessage> {
+    for (;;) {
+      const event = this.events.shift() ?? (await this.next());
+      const has = event.data as QmpMessage | undefined;
+      const fits = Object.entries(data).every(([key, value]) => has?.[key] === value);
+      if (event.event === name && fits) return event;
+    }
+  }
+
   close(): void {
     this.#socket.end();
   }
+}
+
+function errorText({ error }: QmpMessage): string {
+  const { class: errorClass, desc } = error as { class: string; desc: string };
+  return `${errorClass}: ${desc}`;
+}
+
+/** A client that has negotiated. */
+export async function qmpClient(path: string): Promise<QmpClient> {
+  const client = await QmpClient.connect(path);
+  await client.next();
+  await client.execute("qmp_capabilities");
+  return client;
 }
 
 /** A daemon that runs. */
@@ -115,6 +163,14 @@ export async function startDaemon(folder: string, args: readonly string[]): Prom
     stderr: () => stderr,
     trace: () => join(folder, "traces", readdirSync(join(folder, "traces"))[0] ?? ""),
   };
+}
+
+/** The recording replays identically, and has no finding. */
+export async function expectSound(trace: string): Promise<void> {
+  const replay = await quiesce(["replay", trace, "--json"]);
+  expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true });
+  const races = await quiesce(["races", trace, "--json"]);
+  expect(JSON.parse(races.stdout).findings).toEqual([]);
 }
 
 /** Remove what a daemon left. */
