@@ -28,7 +28,7 @@ import {
   CLOCK_COMPONENTS_MAX,
   CONTEXT_MAX,
 } from "./limits.ts";
-import { Listeners, USE_NONE, USE_REQUEST, USE_RULES } from "./listeners.ts";
+import { Listeners, USE_NONE, USE_READ, USE_REQUEST, USE_RULES } from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
 import { GraphEvents } from "./model/graph-events.ts";
@@ -93,8 +93,6 @@ export class Analysis {
   readonly #judges: readonly PolicyJudge[];
   readonly #drainCost: DrainCost | null;
   readonly #listeners = new Listeners();
-  /** Rules that look at main's reads. */
-  readonly #mainReaders: readonly Pass[];
   #events = 0;
   #complete = false;
 
@@ -153,12 +151,15 @@ export class Analysis {
       ...this.#judges,
       ...(this.#drainCost === null ? [] : [this.#drainCost]),
     ];
-    this.#mainReaders = this.#passes.filter(({ mainRead }) => mainRead !== undefined);
     const listeners = this.#listeners;
     for (const kind of IGNORED) listeners.setQuiet(kind, USE_NONE);
     if (full === null) for (const kind of ACCIDENTS_ONLY) listeners.setQuiet(kind, USE_NONE);
-    for (const pass of this.#passes) for (const kind of pass.kinds) listeners.add(kind, pass);
     listeners.setQuiet(Ev.req_begin, USE_REQUEST);
+    listeners.setQuiet(Ev.list_read, USE_READ);
+    for (const pass of this.#passes) {
+      for (const kind of pass.kinds) listeners.add(kind, pass);
+      for (const kind of pass.mainKinds ?? []) listeners.add(kind, pass, "main");
+    }
   }
 
   #readAsTasks(disabled: ReadonlySet<EdgeKind>): Units | null {
@@ -208,13 +209,13 @@ export class Analysis {
   /** The events `from` to `to` of `batch`, whose first one is event `first` of the trace. */
   #judge({ ints, floats }: EventBatch, from: number, to: number, first: number): void {
     const now = this.#now;
-    const { uses } = this.#listeners;
+    const { usesInMain, usesElsewhere } = this.#listeners;
     // Hot loop: some 30 ns an event.
     for (let i = from, at = from * WORDS_PER_EVENT; i < to; i++, at += WORDS_PER_EVENT) {
       const head = ints[at] as number;
       const kind = head & 0xff;
       const ctx = head >>> 8;
-      const use = uses[kind] as number;
+      const use = (ctx === 0 ? usesInMain[kind] : usesElsewhere[kind]) as number;
       // What no context ran says something to the rules alone; it is in no order.
       if (ctx === WORLD_CTX && use !== USE_RULES) continue;
       now.index = first + i;
@@ -228,6 +229,10 @@ export class Analysis {
       const a = ints[at + 2] as number;
       const b = ints[at + 3] as number;
       const c = ints[at + 4] as number;
+      if (use === USE_READ) {
+        this.#conflicts.read(a, b, c);
+        continue;
+      }
       if (use === USE_REQUEST) {
         const offset = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
         now.task?.begins(b, a, c, offset);
@@ -236,7 +241,7 @@ export class Analysis {
       this.#frequent(kind, a, b, c, ints[at + 5] as number);
       if (use === USE_RULES) {
         now.wide = floats[i * FLOATS_PER_EVENT + FLOAT_WIDE] as number;
-        this.#listeners.tell(kind, a, b, c, ints[at + 5] as number);
+        this.#listeners.tell(ctx, kind, a, b, c, ints[at + 5] as number);
       }
     }
   }
@@ -322,7 +327,6 @@ export class Analysis {
     switch (kind) {
       case 95: // list_read
         this.#conflicts.read(a, b, c);
-        if (this.#now.ctx === 0) for (const pass of this.#mainReaders) pass.mainRead?.(a, b, c);
         break;
       case 60: // bs_in_flight_dec
         this.#edges.bsInFlightDec(this.#graph.node(a));

@@ -22,7 +22,7 @@ import type { TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 import { foldLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
-import { type Cell, type EditRecord, type Group, LOGGERS_MAX, Variable } from "./variable.ts";
+import { type Cell, type EditRecord, type Group, Variable } from "./variable.ts";
 import { Variables } from "./variables.ts";
 
 export class Conflicts {
@@ -183,8 +183,9 @@ export class Conflicts {
         if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
       });
     };
-    if (variable.loggers.length < LOGGERS_MAX) for (const task of variable.loggers) take(task);
-    else tasks.forEach(take);
+    const loggers = variable.loggers();
+    if (loggers === null) tasks.forEach(take);
+    else for (const task of loggers) take(task);
     variable.forgetLogs();
   }
 

@@ -15,17 +15,28 @@ function baseOf(orders: Orders, task: TaskState): Sig {
 
 /** The group of `sig` in `cell`, with room for one more. */
 export function groupFor(orders: Orders, cell: Cell, sig: Sig | null): Group {
-  const { groupsMax } = orders.limits;
-  if (cell.groups.length >= Math.max(groupsMax, cell.mergeAt)) mergeGroups(orders, cell);
-  const group = cell.groupOf(sig, orders.full !== null);
+  const group = cell.find(sig) ?? newGroup(orders, cell, sig);
   if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.unit));
+  return group;
+}
+
+function newGroup(orders: Orders, cell: Cell, sig: Sig | null): Group {
+  const { groupsMax } = orders.limits;
+  if (cell.groups.length >= Math.max(groupsMax, cell.mergeAt)) {
+    mergeGroups(orders, cell);
+    const merged = cell.find(sig);
+    if (merged !== null) return merged;
+  }
+  const group = new Group(sig, orders.full !== null);
+  cell.addGroup(group);
   return group;
 }
 
 /** The task is over: count all its reads. Hot. */
 export function settleLog(orders: Orders, task: TaskState): void {
   const { refs, ints } = task;
-  const walk = new SigWalk(baseOf(orders, task));
+  const walk = orders.lastWalk;
+  walk.restart(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
     const ref = refs[i];
     const index = ints[i * 2] as number;

@@ -113,8 +113,9 @@ export class Cell {
   /** Component of the full order: the context, or a part of it under the task reading. */
   readonly unit: number;
   readonly chain: number;
-  /** Reads since the last edit whose task is over, or that have none. */
-  groups: Group[] = [];
+  #groups: Group[] = [];
+  /** The one that was found or added last. */
+  #latest: Group | null = null;
   readonly after = new AfterEdit();
 
   constructor(variable: Variable, site: number, ctx: number, unit: number, chain: number) {
@@ -126,24 +127,39 @@ export class Cell {
     this.chain = chain;
   }
 
-  /** The group of `sig`; the newest come last, and are asked for most. */
-  groupOf(sig: Sig | null, timed: boolean): Group {
-    const { groups } = this;
-    for (let i = groups.length - 1; i >= 0; i--) {
-      const group = groups[i] as Group;
-      if (group.sig === sig) return group;
+  /** Reads since the last edit whose task is over, or that have none. */
+  get groups(): readonly Group[] {
+    return this.#groups;
+  }
+
+  set groups(groups: Group[]) {
+    this.#groups = groups;
+    this.#latest = null;
+  }
+
+  /** The group of `sig`, if there is one; the newest come last, and are asked for most. Hot. */
+  find(sig: Sig | null): Group | null {
+    if (this.#latest !== null && this.#latest.sig === sig) return this.#latest;
+    for (let i = this.#groups.length - 1; i >= 0; i--) {
+      const group = this.#groups[i] as Group;
+      if (group.sig !== sig) continue;
+      this.#latest = group;
+      return group;
     }
-    const group = new Group(sig, timed);
-    groups.push(group);
-    return group;
+    return null;
+  }
+
+  addGroup(group: Group): void {
+    this.#groups.push(group);
+    this.#latest = group;
   }
 
   /** What was read before the edit that happens now is judged. */
   forget(): void {
-    const [only] = this.groups;
+    if (this.#groups.length === 0) return;
     // Main reads the lists that it edits all the time: its one group is used again.
-    if (this.ctx === 0 && only !== undefined) only.clear();
-    else if (only !== undefined) this.groups = [];
+    if (this.ctx === 0) this.#groups[0]?.clear();
+    else this.groups = [];
   }
 
   /** Groups at which they are merged next; 0 before the first time. */
@@ -192,7 +208,7 @@ export interface EditRecord {
 }
 
 /** Tasks whose logs an edit looks at one by one; when there are more it looks at all that are in flight. */
-export const LOGGERS_MAX = 64;
+const LOGGERS_MAX = 64;
 /** Cells that are looked through one after the other. */
 const CELLS_IN_A_ROW = 24;
 
@@ -215,7 +231,8 @@ export class Variable {
   dead = false;
   /** Entries about it in the logs of tasks that are not over, or more; and whose logs, up to LOGGERS_MAX. */
   logged = 0;
-  readonly loggers: TaskState[] = [];
+  readonly #loggers: TaskState[] = [];
+  #loggerCount = 0;
 
   constructor(list: number, owner: number, guard: Holdable | null) {
     this.list = list;
@@ -225,16 +242,23 @@ export class Variable {
 
   /** The log of `task` mentions it. */
   loggedBy(task: TaskState): void {
-    const { loggers } = this;
-    if (this.logged === 0) loggers.length = 0;
+    const count = this.logged === 0 ? 0 : this.#loggerCount;
     this.logged++;
-    if (loggers.length < LOGGERS_MAX && loggers[loggers.length - 1] !== task) loggers.push(task);
+    this.#loggerCount = count;
+    if (count === LOGGERS_MAX || (count > 0 && this.#loggers[count - 1] === task)) return;
+    this.#loggers[count] = task;
+    this.#loggerCount++;
+  }
+
+  /** The tasks whose logs may mention it; null when they are too many to tell. */
+  loggers(): readonly TaskState[] | null {
+    return this.#loggerCount === LOGGERS_MAX ? null : this.#loggers.slice(0, this.#loggerCount);
   }
 
   /** No log mentions it. */
   forgetLogs(): void {
     this.logged = 0;
-    this.loggers.length = 0;
+    this.#loggerCount = 0;
   }
 
   cell(site: number, unit: number, chain: number): Cell | null {

@@ -91,10 +91,17 @@ export class Sig {
 /** A signature that grows along a walk: a generation that it has already is known by its stamp, however many there are. */
 export class SigWalk {
   static #walks = 0;
-  readonly #walk = ++SigWalk.#walks;
+  #walk = 0;
   sig: Sig;
 
   constructor(start: Sig) {
+    this.sig = start;
+    this.restart(start);
+  }
+
+  /** Another walk, from `start`. */
+  restart(start: Sig): void {
+    this.#walk = ++SigWalk.#walks;
     this.sig = start;
     for (let at: Sig | null = start; at !== null; at = at.parent)
       if (at.gen !== null) at.gen.walk = this.#walk;

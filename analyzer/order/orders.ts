@@ -12,7 +12,7 @@ import type { Sections } from "../model/sections.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, KEEP, type Label } from "./full.ts";
 import { IdMap } from "./id-map.ts";
-import { Channel, Gen, type Knowledge, learn, type Mark, Sig } from "./knowledge.ts";
+import { Channel, Gen, type Knowledge, learn, type Mark, Sig, SigWalk } from "./knowledge.ts";
 import type { SyncPoint } from "./sync-point.ts";
 import { TaskState } from "./task.ts";
 import type { Units } from "./units.ts";
@@ -52,6 +52,8 @@ export class Orders {
   readonly tasks = new IdMap<TaskState>("requests in flight at a time", TASKS_MAX);
   /** The signature of what nobody will ever hear of. */
   readonly nothing = new Sig(null, null);
+  /** The walk through the log of a task that ends: one object for all. */
+  readonly lastWalk = new SigWalk(this.nothing);
   readonly limits: AnalyzerLimits;
   readonly #sections: Sections;
   readonly #join: boolean;

@@ -18,9 +18,9 @@ interface Completing {
 }
 
 export class EditInIoCompletion implements Pass {
-  readonly kinds = [
+  readonly kinds = [];
+  readonly mainKinds = [
     Ev.req_end,
-    Ev.task_end,
     Ev.graph_op_begin,
     Ev.list_insert,
     Ev.list_remove,
@@ -35,15 +35,14 @@ export class EditInIoCompletion implements Pass {
   }
 
   on(kind: number, a: number, _b: number, _c: number, d: number): void {
-    const { now, operations } = this.#context;
+    const { now, operations, listeners } = this.#context;
     if (kind === Ev.req_end) {
-      if (now.ctx === 0 && now.task !== null) {
-        const { id, request } = now.task;
-        this.#completing.set(operations.activity(0), { id, request });
-      }
-    } else if (kind === Ev.task_end) {
-      if (this.#completing.size > 0) this.#over(a);
-    } else if (now.ctx === 0 && (this.#completing.size > 0 || now.task !== null))
+      if (now.task === null) return;
+      const { id, request } = now.task;
+      this.#completing.set(operations.activity(0), { id, request });
+      listeners.add(Ev.task_end, this);
+    } else if (kind === Ev.task_end) this.#over(a);
+    else if (this.#completing.size > 0 || now.task !== null)
       this.#changes(kind, kind === Ev.graph_op_begin ? a : d);
   }
 
@@ -52,6 +51,7 @@ export class EditInIoCompletion implements Pass {
   #over(id: number): void {
     for (const [activity, task] of this.#completing)
       if (task.id === id) this.#completing.delete(activity);
+    if (this.#completing.size === 0) this.#context.listeners.remove(Ev.task_end, this);
   }
 
   /** Main changes the graph at `site`: with an operation that begins, or an edit. */

@@ -35,20 +35,30 @@ interface Touch {
   lastEdit: AccessDraft | null;
 }
 
-/** One run of an operation; `phase` is -1 for graph operations, -2 for completions. */
-interface Run {
-  readonly activity: number;
+/** What an operation is: the site of a graph operation, or the string of a callback; and for completions their job. */
+interface Doing {
   readonly ref: number;
+  /** A phase of a transaction, or one of the constants below. */
   readonly phase: number;
-  /** The job that completes; null for graph operations. */
   readonly job: Holdable | null;
+}
+
+/** One run of an operation. */
+class Run {
+  readonly what: Doing;
   readonly begin: number;
   /** The operation that scheduled the bottom half in which this one runs. */
   readonly poster: Run | null;
-  depth: number;
-  end: number;
-  readonly touches: Map<number, Touch>;
-  readonly inner: Run[];
+  depth = 1;
+  end = -1;
+  readonly touches = new Map<number, Touch>();
+  readonly inner: Run[] = [];
+
+  constructor(what: Doing, begin: number, poster: Run | null) {
+    this.what = what;
+    this.begin = begin;
+    this.poster = poster;
+  }
 }
 
 const GRAPH_OPERATION = -1;
@@ -56,7 +66,9 @@ const COMPLETION = -2;
 const LISTS = LIST_KINDS.length;
 
 export class InterleavedOperations implements Pass {
-  readonly kinds = [
+  readonly kinds = [];
+  readonly mainKinds = [
+    Ev.list_read,
     Ev.graph_op_begin,
     Ev.graph_op_end,
     Ev.tran_action_begin,
@@ -81,10 +93,11 @@ export class InterleavedOperations implements Pass {
   }
 
   on(kind: number, a: number, b: number, c: number, d: number): void {
-    const { now, operations } = this.#context;
-    if (now.ctx !== 0) return;
-    const activity = operations.activity(0);
+    const activity = this.#context.operations.activity(0);
     switch (kind) {
+      case Ev.list_read:
+        if (this.#open.size > 0) this.#touch("read", a, b, { kind, site: c, value: 0 });
+        break;
       case Ev.graph_op_begin:
         this.#begin(activity, { ref: a, phase: GRAPH_OPERATION, job: null });
         break;
@@ -110,11 +123,6 @@ export class InterleavedOperations implements Pass {
     }
   }
 
-  mainRead(list: number, owner: number, site: number): void {
-    if (this.#open.size > 0)
-      this.#touch("read", list, owner, { kind: Ev.list_read, site, value: 0 });
-  }
-
   finish(): void {
     for (const run of this.#open.values()) {
       run.end = this.#context.now.index;
@@ -122,28 +130,17 @@ export class InterleavedOperations implements Pass {
     }
   }
 
-  #begin(activity: number, what: Pick<Run, "ref" | "phase" | "job">): void {
+  #begin(activity: number, what: Doing): void {
     const open = this.#open.get(activity);
     if (open !== undefined) {
       open.depth++;
       return;
     }
-    const { index } = this.#context.now;
     const poster = this.#posters.get(activity) ?? null;
-    const touches = new Map<number, Touch>();
-    this.#open.set(activity, {
-      ...what,
-      activity,
-      begin: index,
-      poster,
-      depth: 1,
-      end: -1,
-      touches,
-      inner: [],
-    });
+    this.#open.set(activity, new Run(what, this.#context.now.index, poster));
     if (this.#open.size > 1) return;
-    this.#context.listeners.add(Ev.bh_schedule, this);
-    this.#context.listeners.add(Ev.bh_run, this);
+    this.#context.listeners.add(Ev.bh_schedule, this, "main");
+    this.#context.listeners.add(Ev.bh_run, this, "main");
   }
 
   #end(activity: number): void {
@@ -210,7 +207,8 @@ export class InterleavedOperations implements Pass {
 
   #note(outer: Run, inner: Run, before: Conflict, after: Conflict): void {
     const { drafts, graph, now } = this.#context;
-    const key = `interleaved-operations ${outer.ref} ${outer.phase} ${inner.ref} ${inner.phase}`;
+    const [one, other] = [outer.what, inner.what];
+    const key = `interleaved-operations ${one.ref} ${one.phase} ${other.ref} ${other.phase}`;
     drafts.note(key, now.index, 1, () => ({
       rule: "interleaved-operations",
       ...subjectOf(graph, before.touch.list, before.touch.owner),
@@ -338,9 +336,10 @@ function verb({ what }: AccessDraft): string {
 
 function textOf(run: Run, names: Names): string {
   const name = nameOf(run, names);
-  return run.job === null ? name : `${name} of ${names.objectText(run.job)}`;
+  const { job } = run.what;
+  return job === null ? name : `${name} of ${names.objectText(job)}`;
 }
 
-function nameOf({ ref, phase }: Run, names: Names): string {
+function nameOf({ what: { ref, phase } }: Run, names: Names): string {
   return phase < 0 ? names.site(ref).name : `${names.string(ref)}_${TRAN_PHASES[phase] ?? ""}`;
 }

@@ -28,10 +28,10 @@ export interface PassContext {
 
 export interface Pass {
   readonly kinds: readonly EventKind[];
-  /** An event of one of `kinds`; its slots are a, b, c and d. */
+  /** Kinds that it asks for in the main context alone, where events are few. */
+  readonly mainKinds?: readonly EventKind[];
+  /** An event of one of these kinds; its slots are a, b, c and d. */
   on(kind: number, a: number, b: number, c: number, d: number): void;
-  /** A list or alias is read in the main context, at `site`. For rules about main alone: `kinds` would cost every read. */
-  mainRead?(list: number, owner: number, site: number): void;
   /** The trace is over; `complete` if its last event is run_end. */
   finish(complete: boolean): void;
 }

@@ -43,11 +43,8 @@ export class StalePointer implements Pass {
     Ev.bs_free,
     Ev.blk_free,
     Ev.edge_free,
-    Ev.bh_run,
-    Ev.fd_run,
-    Ev.bh_done,
-    Ev.co_terminate,
   ] as const;
+  readonly mainKinds = [Ev.list_read, Ev.bh_run, Ev.fd_run, Ev.bh_done, Ev.co_terminate] as const;
   readonly #context: PassContext;
   readonly #drains: DrainPhases;
   /** Objects that an alias or list holds, with the event that put each there. */
@@ -63,6 +60,9 @@ export class StalePointer implements Pass {
 
   on(kind: number, a: number, b: number, c: number, d: number): void {
     switch (kind) {
+      case Ev.list_read:
+        this.#read(a, b, c);
+        break;
       case Ev.bs_free:
         for (const list of [List.children, List.parents, List.file, List.backing])
           this.#contents.delete(`${list} ${a}`);
@@ -75,20 +75,22 @@ export class StalePointer implements Pass {
         break;
       case Ev.bh_run:
       case Ev.fd_run:
-        if (this.#context.now.ctx === 0) this.#handlers.push(this.#context.operations.activity(0));
+        this.#handlers.push(this.#context.operations.activity(0));
         break;
       case Ev.bh_done:
-        if (this.#context.now.ctx === 0) this.#doings.delete(this.#handlers.pop() ?? 0);
+        this.#doings.delete(this.#handlers.pop() ?? 0);
         break;
       case Ev.co_terminate:
-        if (this.#context.now.ctx === 0) this.#doings.delete(-a);
+        this.#doings.delete(-a);
         break;
       default:
         this.#edit(kind, a, b, c, d);
     }
   }
 
-  mainRead(list: number, owner: number, site: number): void {
+  finish(): void {}
+
+  #read(list: number, owner: number, site: number): void {
     const doing = this.#doing();
     if (doing === null) return;
     const access = accessNow(this.#context, "read", { kind: Ev.list_read, site, value: 0 });
@@ -100,8 +102,6 @@ export class StalePointer implements Pass {
     }
     doing.reads.set(key, access);
   }
-
-  finish(): void {}
 
   /** What the running call stack of main is doing; null where a pointer cannot be followed. */
   #doing(): Doing | null {

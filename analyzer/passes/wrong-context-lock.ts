@@ -24,6 +24,7 @@ export class WrongContextLock implements Pass {
 
   on(kind: number, a: number, b: number, c: number): void {
     const { now, listeners } = this.#context;
+    if (isLocking(kind) && b !== LockKindOf.aio_context) return;
     if (kind === Ev.bs_in_flight_inc) this.#request(a);
     else if (!this.#homes.on(kind, a, b, c)) {
       const before = this.#locks.holderOfLock(a);
@@ -31,8 +32,7 @@ export class WrongContextLock implements Pass {
       this.#locks.on(kind, a, b, c, now.ctx);
       // A frequent kind: nobody pays for it in a run without these locks.
       if (!taken && this.#locks.taken) listeners.add(Ev.bs_in_flight_inc, this);
-      if (kind === Ev.lock_release && b === LockKindOf.aio_context && taken && before !== now.ctx)
-        this.#badRelease(a, before);
+      if (kind === Ev.lock_release && taken && before !== now.ctx) this.#badRelease(a, before);
     }
   }
 
@@ -73,4 +73,8 @@ export class WrongContextLock implements Pass {
     const { drafts, now } = this.#context;
     drafts.tell("wrong-context-lock", key, now.index, told, node);
   }
+}
+
+function isLocking(kind: number): boolean {
+  return kind === Ev.lock_acquire || kind === Ev.lock_release;
 }
