@@ -24,6 +24,7 @@ import {
   type BdrvChild,
   type BdrvChildClass,
   type BlockDriverState,
+  type EdgePlace,
 } from "./state.ts";
 import { bdrvChildCbUpdateFilename } from "./update-filename.ts";
 import { assertBdrvGraphWritable } from "./writable.ts";
@@ -50,13 +51,13 @@ export const childOfBds: BdrvChildClass = {
 };
 
 /** bdrv_child_cb_attach (block.c:1448): `child` becomes one of its parent's children. Polls (subtree drain). */
-function* bdrvChildCbAttach(child: BdrvChild): Polls<void> {
+function* bdrvChildCbAttach(child: BdrvChild, place: EdgePlace | null): Polls<void> {
   globalStateCode(SITE_ATTACH);
   const bs = parentOf(child);
   assertBdrvGraphWritable(bs, SITE_ATTACH);
-  insertIntoChildren(bs, child, SITE_ATTACH);
+  insertIntoChildren(bs, child, SITE_ATTACH, place);
   if (bs.drv.isFilter || (child.role & BDRV_CHILD_FILTERED) !== 0) attachToFilter(bs, child);
-  else attachToFormat(bs, child);
+  else attachToFormat(bs, child, place);
   yield* bdrvApplySubtreeDrain(child, bs);
 }
 
@@ -92,14 +93,14 @@ function attachToFilter(bs: BlockDriverState, child: BdrvChild): void {
 }
 
 /** Elsewhere a COW child is `backing`, the primary one is `file`, and all others are in the list alone. */
-function attachToFormat(bs: BlockDriverState, child: BdrvChild): void {
+function attachToFormat(bs: BlockDriverState, child: BdrvChild, place: EdgePlace | null): void {
   const primary = (child.role & BDRV_CHILD_PRIMARY) !== 0;
   if ((child.role & BDRV_CHILD_COW) !== 0) {
     modelAssert(bs.drv.supportsBacking === true, "bs->drv->supports_backing", SITE_ATTACH);
     modelAssert(!primary, "!(child->role & BDRV_CHILD_PRIMARY)", SITE_ATTACH);
     modelAssert(backingOf(bs, SITE_ATTACH) === null, "!bs->backing", SITE_ATTACH);
     setBacking(bs, child, SITE_ATTACH);
-    bdrvBackingAttach(child, nodeOf(child, SITE_ATTACH));
+    bdrvBackingAttach(child, nodeOf(child, SITE_ATTACH), place?.backingBlocker ?? null);
   } else if (primary) {
     modelAssert(fileOf(bs, SITE_ATTACH) === null, "!bs->file", SITE_ATTACH);
     setFile(bs, child, SITE_ATTACH);

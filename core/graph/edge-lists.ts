@@ -6,14 +6,21 @@
 import { assert, type SiteId } from "../base/index.ts";
 import { Ev, List } from "../probe/index.ts";
 import { globalStateCode, machine } from "../sched/index.ts";
-import type { BdrvChild, BlockDriverState } from "./state.ts";
+import { backingBlockerOf } from "./op-blockers.ts";
+import { BDRV_CHILD_COW, type BdrvChild, BlockDriverState, type EdgePlace } from "./state.ts";
 
-/** Link `child` at the head of the `children` of its parent `bs`. */
-export function insertIntoChildren(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+/** Link `child` into the `children` of its parent `bs`: at the head, or where it was when it had `place`. */
+export function insertIntoChildren(
+  bs: BlockDriverState,
+  child: BdrvChild,
+  site: SiteId,
+  place: EdgePlace | null,
+): void {
   globalStateCode(site);
   assert(child.opaque === bs, "an edge is a child of its parent");
   assert(!bs.rawChildren.has(child), "an edge is in its parent's children once");
-  bs.rawChildren.insertHead(child);
+  if (place === null) bs.rawChildren.insertHead(child);
+  else bs.rawChildren.insertBefore(child, place.inChildren);
   machine.probe.emit(Ev.list_insert, List.children, bs.id, child.id, site);
 }
 
@@ -26,12 +33,18 @@ export function removeFromChildren(bs: BlockDriverState, child: BdrvChild, site:
   machine.probe.emit(Ev.list_remove, List.children, bs.id, child.id, site);
 }
 
-/** Link `child` at the head of the `parents` of the node `bs` that it points at. */
-export function insertIntoParents(bs: BlockDriverState, child: BdrvChild, site: SiteId): void {
+/** Link `child` into the `parents` of the node `bs` that it points at: at the head, or where it was when it had `place`. */
+export function insertIntoParents(
+  bs: BlockDriverState,
+  child: BdrvChild,
+  site: SiteId,
+  place: EdgePlace | null,
+): void {
   globalStateCode(site);
   assert(child.rawBs === bs, "an edge is in the parents of the node that it points at");
   assert(!bs.rawParents.has(child), "an edge is in its node's parents once");
-  bs.rawParents.insertHead(child);
+  if (place === null) bs.rawParents.insertHead(child);
+  else bs.rawParents.insertBefore(child, place.inParents);
   machine.probe.emit(Ev.list_insert, List.parents, bs.id, child.id, site);
 }
 
@@ -42,6 +55,20 @@ export function removeFromParents(bs: BlockDriverState, child: BdrvChild, site: 
   bs.rawParents.remove(child);
   assert(bs.rawParents.length >= 0, "a list does not hold less than nothing");
   machine.probe.emit(Ev.list_remove, List.parents, bs.id, child.id, site);
+}
+
+/** Where `child`, which is not empty, is in its two lists. */
+export function placeOf(child: BdrvChild, site: SiteId): EdgePlace {
+  globalStateCode(site);
+  const { opaque, rawBs } = child;
+  assert(rawBs !== null, "an edge that is somewhere points at a node");
+  const parent = opaque instanceof BlockDriverState ? opaque.rawChildren : null;
+  assert(parent === null || parent.has(child), "and its parent has it among its children");
+  return {
+    inChildren: parent?.behind(child) ?? [],
+    inParents: rawBs.rawParents.behind(child),
+    backingBlocker: (child.role & BDRV_CHILD_COW) === 0 ? null : backingBlockerOf(child, rawBs),
+  };
 }
 
 /** C: bs->file = child. */

@@ -103,16 +103,59 @@ export function bdrvOpBlockerIsEmpty(bs: BlockDriverState): boolean {
   return bs.opBlockers.size === 0;
 }
 
-/** bdrv_backing_attach (block.c:1287): `child` has become the COW child of its parent, which now speaks for it. */
-export function bdrvBackingAttach(child: BdrvChild, backing: BlockDriverState): void {
+/** An overlay's reason against operations on its backing file, with the older reasons beside it, for the way back. */
+export interface BackingBlocker {
+  readonly reason: OpBlockReason;
+  readonly older: ReadonlyMap<BlockOpType, readonly OpBlockReason[]>;
+}
+
+/** The reason that the parent of `child` has given against operations on `backing`. Common. */
+export function backingBlockerOf(child: BdrvChild, backing: BlockDriverState): BackingBlocker {
+  const { backingBlocker: reason } = child.opaque as BlockDriverState;
+  assert(reason !== null, "an overlay speaks for its backing file");
+  const older = new Map<BlockOpType, readonly OpBlockReason[]>();
+  for (const [op, reasons] of backing.opBlockers) {
+    const at = reasons.indexOf(reason);
+    if (at >= 0) older.set(op, reasons.slice(at + 1));
+  }
+  return { reason, older };
+}
+
+/**
+ * bdrv_backing_attach (block.c:1287): `child` has become the COW child of its parent, which now speaks for it. Differs from
+ * QEMU: a rollback gives the reason that was there `before`, among the same others.
+ */
+export function bdrvBackingAttach(
+  child: BdrvChild,
+  backing: BlockDriverState,
+  before: BackingBlocker | null,
+): void {
   globalStateCode(SITE_BACKING_ATTACH);
   const parent = child.opaque as BlockDriverState;
   assert(parent.backingBlocker === null, "a node has one backing file");
-  const message = `node is used as backing hd of '${bdrvGetDeviceOrNodeName(parent)}'`;
-  const reason = { message };
+  if (before !== null) {
+    blockAgain(parent, backing, before);
+    return;
+  }
+  const reason = {
+    message: `node is used as backing hd of '${bdrvGetDeviceOrNodeName(parent)}'`,
+  };
   parent.backingBlocker = reason;
   bdrvOpBlockAll(backing, reason);
   for (const op of BACKING_MAY) bdrvOpUnblock(backing, op, reason);
+}
+
+function blockAgain(
+  parent: BlockDriverState,
+  backing: BlockDriverState,
+  { reason, older }: BackingBlocker,
+): void {
+  parent.backingBlocker = reason;
+  for (const [op, behind] of older) {
+    const reasons = backing.opBlockers.get(op) ?? [];
+    const at = reasons.findIndex((other) => behind.includes(other));
+    backing.opBlockers.set(op, reasons.toSpliced(at < 0 ? reasons.length : at, 0, reason));
+  }
 }
 
 /** bdrv_backing_detach (block.c:1327): the mirror image. */

@@ -15,7 +15,7 @@ import { globalStateCode, modelAssert, type Polls, patchOn } from "../sched/inde
 import { edgeBs } from "./access.ts";
 import { insertIntoParents, removeFromParents, setEdgeBs } from "./edge-lists.ts";
 import { levelsNotIn, retargetLevels } from "./quiesce-ledger.ts";
-import type { BdrvChild, BlockDriverState } from "./state.ts";
+import type { BdrvChild, BlockDriverState, EdgePlace } from "./state.ts";
 import { assertBdrvGraphWritable } from "./writable.ts";
 
 const SITE = site("bdrv_replace_child_noperm");
@@ -25,11 +25,13 @@ const SITE_LINK = site("bdrv_replace_child_noperm/link");
 /**
  * bdrv_replace_child_noperm (block.c:2829): point `child` at `newBs`, or at nothing.
  * Contract: global state; both nodes in one AioContext; the edge is not frozen; permissions are the caller's business.
- * Polls. Patches 3, 4 and 11 show here.
+ * Polls. Patches 3, 4 and 11 show here. Differs from QEMU: a rollback says in which `place` of both lists the edge was, where
+ * C links it at their heads.
  */
 export function* bdrvReplaceChildNoperm(
   child: BdrvChild,
   newBs: BlockDriverState | null,
+  place: EdgePlace | null = null,
 ): Polls<void> {
   globalStateCode(SITE);
   const oldBs = edgeBs(child, SITE);
@@ -50,7 +52,7 @@ export function* bdrvReplaceChildNoperm(
   if (oldBs !== null) yield* leave(child, oldBs);
   setEdgeBs(child, newBs, SITE);
   if (newBs !== null) {
-    yield* enter(child, newBs, () => {
+    yield* enter(child, newBs, place, () => {
       // Leaving may have un-applied a subtree drain that reached the new node too.
       modelAssert(
         newBs.quiesceCounter <= newQuiesceCounter,
@@ -80,13 +82,18 @@ function* leave(child: BdrvChild, oldBs: BlockDriverState): Polls<void> {
 }
 
 /** Put `child` into `newBs`'s parents and its parent's children, in the order that patch 4 says. Polls. */
-function* enter(child: BdrvChild, newBs: BlockDriverState, settleSaldo: () => void): Polls<void> {
+function* enter(
+  child: BdrvChild,
+  newBs: BlockDriverState,
+  place: EdgePlace | null,
+  settleSaldo: () => void,
+): Polls<void> {
   const attachFirst = patchOn(4);
-  if (!attachFirst) link(child, newBs);
+  if (!attachFirst) link(child, newBs, place);
   settleSaldo();
   retargetLevels(child, newBs);
-  if (child.klass.attach !== undefined) yield* child.klass.attach(child);
-  if (attachFirst) link(child, newBs);
+  if (child.klass.attach !== undefined) yield* child.klass.attach(child, place);
+  if (attachFirst) link(child, newBs, place);
 }
 
 function unlink(child: BdrvChild, oldBs: BlockDriverState): void {
@@ -94,7 +101,7 @@ function unlink(child: BdrvChild, oldBs: BlockDriverState): void {
   removeFromParents(oldBs, child, SITE_UNLINK);
 }
 
-function link(child: BdrvChild, newBs: BlockDriverState): void {
+function link(child: BdrvChild, newBs: BlockDriverState, place: EdgePlace | null): void {
   assertBdrvGraphWritable(newBs, SITE_LINK);
-  insertIntoParents(newBs, child, SITE_LINK);
+  insertIntoParents(newBs, child, SITE_LINK, place);
 }

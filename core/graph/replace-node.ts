@@ -13,12 +13,13 @@ import { bdrvAttachChildNoperm } from "./attach.ts";
 import { type BeforeCommit, bdrvBackingRole, bdrvRemoveChild } from "./backing.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
 import { bdrvChainContains, bdrvFilterOrCowBs, bdrvFilterOrCowChild } from "./chain.ts";
+import { placeOf } from "./edge-lists.ts";
 import { withDrained, withSubtreeDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvRef, bdrvUnref } from "./node-life.ts";
 import { bdrvListRefreshPerms, bdrvRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReplaceChildNoperm } from "./replace-child.ts";
-import type { BdrvChild, BlockDriverState } from "./state.ts";
+import type { BdrvChild, BlockDriverState, EdgePlace } from "./state.ts";
 import { inTransaction, type Transaction, tranAdd, tranFaultPoint } from "./transaction.ts";
 
 const SITE_REPLACE_NODE = site("bdrv_replace_node");
@@ -213,10 +214,11 @@ export function* bdrvReplaceChildTran(
   globalStateCode(SITE_TRAN);
   assert(!tran.finalised, "the transaction is open");
   const oldBs = must(edgeBs(child, SITE_TRAN), "the edge is not empty");
+  const place = placeOf(child, SITE_TRAN);
   tranAdd(tran, {
     name: "bdrv_replace_child",
     commit: () => replaceChildCommit(oldBs),
-    abort: () => replaceChildAbort(child, oldBs),
+    abort: () => replaceChildAbort(child, oldBs, place),
   });
   if (newBs !== null) bdrvRef(newBs);
   yield* bdrvReplaceChildNoperm(child, newBs);
@@ -231,9 +233,13 @@ function* replaceChildCommit(oldBs: BlockDriverState): Polls<void> {
 }
 
 /** bdrv_replace_child_abort (block.c:2412): back to the old node, whose reference returns to the edge. Polls. */
-function* replaceChildAbort(child: BdrvChild, oldBs: BlockDriverState): Polls<void> {
+function* replaceChildAbort(
+  child: BdrvChild,
+  oldBs: BlockDriverState,
+  place: EdgePlace,
+): Polls<void> {
   globalStateCode(SITE_ABORT);
   const newBs = edgeBs(child, SITE_ABORT);
-  yield* bdrvReplaceChildNoperm(child, oldBs);
+  yield* bdrvReplaceChildNoperm(child, oldBs, place);
   yield* bdrvUnref(newBs);
 }

@@ -16,7 +16,7 @@ import type {
 } from "../sched/index.ts";
 import type { BlockOptions, ReopenState } from "./block-options.ts";
 import type { BdrvCheckResult, BlockStatus } from "./driver-results.ts";
-import type { BlockOpType, OpBlockReason } from "./op-blockers.ts";
+import type { BackingBlocker, BlockOpType, OpBlockReason } from "./op-blockers.ts";
 import { BLK_PERM_ALL, type Permissions } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -184,8 +184,8 @@ export interface BdrvChildClass {
   readonly getParentDesc: (child: BdrvChild) => string;
   /** The name by which users know the parent, "" for none; missing where parents have none but a node-name. */
   readonly getName?: (child: BdrvChild) => string;
-  /** May poll (it applies the parent's subtree drain to the child). */
-  readonly attach?: (child: BdrvChild) => Polls<void>;
+  /** May poll (it applies the parent's subtree drain to the child). `place` is where a rollback puts the edge. */
+  readonly attach?: (child: BdrvChild, place: EdgePlace | null) => Polls<void>;
   readonly detach?: (child: BdrvChild) => Polls<void>;
   readonly getParentAioContext: (child: BdrvChild) => AioContext;
   /**
@@ -277,6 +277,14 @@ export class BdrvChild {
   }
 }
 
+/** Where an edge was, for the way back: the elements behind it in its two lists, and its reason against operations. */
+export interface EdgePlace {
+  readonly inChildren: readonly BdrvChild[];
+  readonly inParents: readonly BdrvChild[];
+  /** Null where it is no backing edge of a format. */
+  readonly backingBlocker: BackingBlocker | null;
+}
+
 /** A list of edges with insertion at the head, as QLIST; iterate with `first` and `next`. */
 export class EdgeList {
   readonly which: "children" | "parents";
@@ -305,18 +313,40 @@ export class EdgeList {
     return edges;
   }
 
+  /** The elements behind `edge`, which is linked here. */
+  behind(edge: BdrvChild): BdrvChild[] {
+    const edges: BdrvChild[] = [];
+    for (let at = this.next(edge); at !== null; at = this.next(at)) edges.push(at);
+    return edges;
+  }
+
+  /** Where `edge` was when `behind` it were those: before the first of them that is still here, else at the end. */
+  insertBefore(edge: BdrvChild, behind: readonly BdrvChild[]): void {
+    const rest = new Set(behind);
+    let previous: BdrvChild | null = null;
+    for (let at = this.first; at !== null && !rest.has(at); at = this.next(at)) previous = at;
+    this.#insertAfter(previous, edge);
+  }
+
   insertHead(edge: BdrvChild): void {
-    const old = this.first;
+    this.#insertAfter(null, edge);
+  }
+
+  /** Behind `previous`, or at the head for null. */
+  #insertAfter(previous: BdrvChild | null, edge: BdrvChild): void {
+    const next = previous === null ? this.first : this.next(previous);
     if (this.which === "children") {
-      edge.nextInChildren = old;
-      edge.previousInChildren = null;
-      if (old !== null) old.previousInChildren = edge;
+      edge.nextInChildren = next;
+      edge.previousInChildren = previous;
+      if (next !== null) next.previousInChildren = edge;
+      if (previous !== null) previous.nextInChildren = edge;
     } else {
-      edge.nextInParents = old;
-      edge.previousInParents = null;
-      if (old !== null) old.previousInParents = edge;
+      edge.nextInParents = next;
+      edge.previousInParents = previous;
+      if (next !== null) next.previousInParents = edge;
+      if (previous !== null) previous.nextInParents = edge;
     }
-    this.first = edge;
+    if (previous === null) this.first = edge;
     this.length++;
   }
 

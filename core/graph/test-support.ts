@@ -1,7 +1,7 @@
 // For tests of the graph: drivers without I/O, a run of a drawn graph on the test machine, and a log of chosen events as text.
 
-import { blkAll } from "../backend/index.ts";
 import { assert, must } from "../base/index.ts";
+import { blockLayerToText } from "../jobs/index.ts";
 import { type EventName, LAYOUTS, ProbeBase, siteTable } from "../probe/index.ts";
 import { machine, type Polls, type RunOutcome } from "../sched/index.ts";
 import { type RunMainOptions, runMain } from "../sched/test-support.ts";
@@ -17,7 +17,6 @@ import {
   type DrawnGraph,
   graphFromText,
   graphToText,
-  graphToTextWithPerms,
   quorumAddChild,
   quorumDelChild,
   settle,
@@ -174,19 +173,13 @@ export const STILL = {
 /** Reads and writes, and lets nobody else write. */
 export const ALONE = { ...WRITER, sharedPerm: STILL.sharedPerm };
 
-/** Everything that a refusal must leave as it was. */
-function allThereIs(): string {
-  const references = bdrvAllStates().map((bs) => `${bs.nodeName} ${bs.refcnt}`);
-  return [graphToTextWithPerms(), ...references, `${blkAll().length} BlockBackends`].join("\n");
-}
-
 /** Assert that `edit` is refused with `message`, and that nothing has changed. Polls. */
 export function* refuses(edit: () => Polls<unknown>, message: string, errno?: number): Polls<void> {
-  const before = allThereIs();
+  const before = blockLayerToText();
   const outcome = yield* settle(edit);
   equal(outcome.ok ? "allowed" : outcome.error.message, message);
   if (!outcome.ok) equal(outcome.error.errno, errno ?? outcome.error.errno);
-  equal(allThereIs(), before);
+  equal(blockLayerToText(), before);
 }
 
 function equal(actual: number | string, expected: number | string): void {

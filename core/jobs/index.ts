@@ -18,6 +18,7 @@ export {
   blockJobErrorAction,
   blockJobIostatusResetLocked,
 } from "./block-job-error.ts";
+export { blockLayerToText, type LeftOut } from "./block-layer-text.ts";
 export {
   jobCancelLocked,
   jobCompleteLocked,

@@ -16,11 +16,11 @@ import {
   faultInjector,
   settle,
 } from "#core/graph";
+import { blockLayerToText } from "#core/jobs";
 import type { AioContext, Polls } from "#core/sched";
 import type { World } from "../world.ts";
 import type { StormJob } from "./job-moves.ts";
 import type { StormBlock } from "./node-moves.ts";
-import { snapshotOfGraph } from "./snapshot.ts";
 
 /** One operation in so many is made to fail, at every fault point that it has. */
 const FAULT_EVERY = 24;
@@ -162,17 +162,18 @@ export class StormState {
     kind: "transaction" | "composite" | "one-way",
     point: number,
   ): Polls<Ending> {
-    const before = snapshotOfGraph(kind === "transaction");
+    const leftOut = { progressOfJobs: true, contexts: kind !== "transaction" };
+    const before = blockLayerToText(leftOut);
     const fault = injectFault(point);
     const outcome = yield* settle(operation);
     faultInjector().reached = null;
     const ending = outcome.ok ? "done" : fault.happened ? "injected" : "refused";
     this.#tally(ending);
     if (outcome.ok) return ending;
-    const after = snapshotOfGraph(kind === "transaction");
+    const after = blockLayerToText(leftOut);
     if (after !== before && kind !== "one-way")
       throw new AssertionError(
-        `refused with "${outcome.error.message}", but the graph has changed\nbefore:\n${before}\nafter:\n${after}`,
+        `${this.#move} is refused with "${outcome.error.message}", but something has changed:\n${differingLines(before, after)}`,
       );
     return ending;
   }
@@ -198,6 +199,14 @@ export class StormState {
       (blk) => alive.includes(blk) && (blk.rawRoot !== null) === hasNode,
     );
   }
+}
+
+/** The lines of which one text has more than the other. */
+function differingLines(before: string, after: string): string {
+  const [were, are] = [before.split("\n"), after.split("\n")];
+  const gone = were.filter((line) => !are.includes(line)).map((line) => `- ${line}`);
+  const come = are.filter((line) => !were.includes(line)).map((line) => `+ ${line}`);
+  return [...gone, ...come].join("\n");
 }
 
 /** Let fault point number `point` fail; `happened` says whether it was reached. */
