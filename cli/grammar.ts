@@ -109,6 +109,7 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
     "quiesce races --online run.trace",
     "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
     "quiesce races --from std published.std --order hb --json",
+    "quiesce races --from std published.std --predict osr",
   ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
   races
     .option("--online", "follow a trace that is still being written, until its run ends")
@@ -139,9 +140,12 @@ function addRacesForeign(races: Command): void {
   const from =
     "what the trace is: quiesce's, or RAPID's text or binary form; docs/foreign-traces.md";
   const order = "of a foreign trace: happens-before, or schedulable happens-before (the default)";
+  const predict =
+    "also races that another order shows: one that keeps that of critical sections, or may reverse them";
   races
     .addOption(choice("--from <form>", from, ["quiesce", "std", "rapidbin"]))
-    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]));
+    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]))
+    .addOption(new Option("--predict <method>", predict).choices(["syncp", "osr"]));
 }
 
 function addRacesOutput(races: Command): void {

@@ -10,6 +10,13 @@ import {
   flatText,
   irregularityText,
 } from "#analyzer/flat";
+import {
+  type Prediction,
+  type PredictResult,
+  predictionJson,
+  predictionText,
+  predictRaces,
+} from "#analyzer/predict";
 import { grouped } from "#analyzer/reports";
 import { QuiesceError } from "#core/base";
 import { fdSource } from "#traces";
@@ -22,6 +29,7 @@ import { quiesceVersion } from "./version.ts";
 export interface RacesForeignOptions {
   readonly from: "std" | "rapidbin";
   readonly order?: FlatOrder;
+  readonly predict?: Prediction;
   readonly json?: boolean;
   readonly failOn: string;
   /** The options that were given, as opposed to those that have their default. */
@@ -29,7 +37,7 @@ export interface RacesForeignOptions {
 }
 
 /** Options that mean something for a foreign trace. */
-const APPLICABLE: ReadonlySet<string> = new Set(["from", "order", "json", "failOn"]);
+const APPLICABLE: ReadonlySet<string> = new Set(["from", "order", "predict", "json", "failOn"]);
 
 export async function racesForeign(
   paths: readonly string[],
@@ -38,22 +46,29 @@ export async function racesForeign(
 ): Promise<number> {
   const path = onlyPath(paths, options);
   const started = process.hrtime.bigint();
-  const result = analyzeFile(path, options, terminal);
+  const result = withSource(path, options, terminal, (source, onProgress) =>
+    analyzeFlat(source, { order: options.order ?? "shb", onProgress }),
+  );
+  const { predict: method } = options;
+  const prediction =
+    method === undefined
+      ? null
+      : withSource(path, options, terminal, (source, onProgress) =>
+          predictRaces(source, { method, onProgress }),
+        );
   const facts: FlatFacts = {
     trace: path,
     from: options.from,
     tool: { name: "quiesce", version: quiesceVersion() },
     seconds: Number(process.hrtime.bigint() - started) / 1e9,
   };
-  const text =
-    options.json === true
-      ? `${JSON.stringify(flatJson(result, facts), null, 2)}\n`
-      : flatText(result, facts);
-  await writeAll(terminal.stdout, text);
+  const report = { result, prediction, facts };
+  await writeAll(terminal.stdout, options.json === true ? asJson(report) : asText(report));
   const remark = irregularityText(result, path);
   if (remark !== null) terminal.stderr.write(`quiesce: ${remark}\n`);
   const isQuiet = options.failOn === "none" || options.failOn === "never";
-  return result.racyEvents > 0 && !isQuiet ? ExitCode.findings : ExitCode.ok;
+  const isRacy = result.racyEvents > 0 || (prediction?.racyEvents ?? 0) > 0;
+  return isRacy && !isQuiet ? ExitCode.findings : ExitCode.ok;
 }
 
 /** One file, and no option that is about drains or about the sites of a block layer. */
@@ -77,7 +92,34 @@ function onlyPath(paths: readonly string[], options: RacesForeignOptions): strin
   return path;
 }
 
-function analyzeFile(path: string, options: RacesForeignOptions, terminal: Terminal): FlatResult {
+interface ForeignReport {
+  readonly result: FlatResult;
+  readonly prediction: PredictResult | null;
+  readonly facts: FlatFacts;
+}
+
+function asJson({ result, prediction, facts }: ForeignReport): string {
+  const data = flatJson(result, facts);
+  const predicted =
+    prediction === null
+      ? {}
+      : { prediction: predictionJson(prediction, result.pairs, result.names) };
+  return `${JSON.stringify({ ...data, ...predicted }, null, 2)}\n`;
+}
+
+function asText({ result, prediction, facts }: ForeignReport): string {
+  const text = flatText(result, facts);
+  if (prediction === null) return text;
+  return `${text}\n${predictionText(prediction, result.pairs, result.names)}`;
+}
+
+/** Reads the file at `path` from its beginning. */
+function withSource<T>(
+  path: string,
+  options: RacesForeignOptions,
+  terminal: Terminal,
+  read: (source: AbstractSource, onProgress: (events: number) => void) => T,
+): T {
   const progress = new Progress(terminal);
   const fd = openSync(path, "r");
   try {
@@ -86,10 +128,7 @@ function analyzeFile(path: string, options: RacesForeignOptions, terminal: Termi
     const file = fdSource(fd);
     const source: AbstractSource =
       options.from === "std" ? new StdReader(file) : new RapidBinReader(file);
-    return analyzeFlat(source, {
-      order: options.order ?? "shb",
-      onProgress: (events) => progress.show(`Analysing ${path}: ${grouped(events)} events`),
-    });
+    return read(source, (events) => progress.show(`Analysing ${path}: ${grouped(events)} events`));
   } catch (error) {
     if (!(error instanceof QuiesceError)) throw error;
     throw new QuiesceError(error.kind, `${path}: ${error.message}`);

@@ -47,6 +47,7 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly failOn: FailOn;
   /** Only of a foreign trace. */
   readonly order?: string;
+  readonly predict?: string;
 }
 
 export async function races(
@@ -84,6 +85,8 @@ export async function races(
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
   const { baseline, suppress = [], failOn, json, annotations } = options;
+  if (options.predict !== undefined)
+    throw new QuiesceError("usage", "--predict is for foreign traces: say --from std, too.");
   if (options.order !== undefined)
     throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];

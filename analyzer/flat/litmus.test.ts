@@ -1,9 +1,10 @@
 // The ten litmus programs of the races reference (2.4), as files in RAPID's form, and what each engine says of them: racy events,
-// and for the atomicity engine whether it finds a violation. Columns of engines that are elsewhere: see EXPECTED.
+// and for the atomicity engine whether it finds a violation.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { sourceOf } from "#traces/std";
+import { predictRaces } from "../predict/index.ts";
 import { analyzeAtomicity } from "./atomicity.ts";
 import { analyzeFlat } from "./flat.ts";
 import { analyzeLockSets } from "./lockset.ts";
@@ -14,11 +15,12 @@ const FOLDER = new URL("../../traces/std/litmus/", import.meta.url);
 const ENGINES = {
   hb: (text: string) => analyzeFlat(sourceOf(stdTrace(text)), { order: "hb" }).racyEvents,
   shb: (text: string) => analyzeFlat(sourceOf(stdTrace(text)), { order: "shb" }).racyEvents,
+  syncp: (text: string) => predictRaces(sourceOf(stdTrace(text)), { method: "syncp" }).racyEvents,
+  osr: (text: string) => predictRaces(sourceOf(stdTrace(text)), { method: "osr" }).racyEvents,
   lockset: (text: string) => analyzeLockSets(sourceOf(stdTrace(text))).racyEvents,
   atomicity: (text: string) => analyzeAtomicity(sourceOf(stdTrace(text))).violations.length,
 } as const;
 
-/** `syncp` and `osr` are the predictive engines' columns: an entry of ENGINES makes them checked here. */
 const EXPECTED = `
                                                hb shb syncp osr lockset atomicity
     L01-plain-race                              1   1     1   1       1         0
@@ -37,7 +39,8 @@ const [head = [], ...rows] = EXPECTED.trim()
   .map((row) => row.trim().split(/ +/));
 
 describe("litmus", () => {
-  it("has ten programs, each with a row", () => {
+  it("has ten programs, each with a row, and an engine for each column", () => {
+    expect(Object.keys(ENGINES)).toEqual(head);
     const files = readdirSync(FOLDER).map((file) => file.replace(/\.std$/, ""));
     expect(files.sort()).toEqual(rows.map(([name]) => name));
   });

@@ -28,7 +28,7 @@ export interface FlatFacts {
 }
 
 /** The result as plain data. */
-export function flatJson(result: FlatResult, facts: FlatFacts): unknown {
+export function flatJson(result: FlatResult, facts: FlatFacts): object {
   const { names, pairs, irregularities, order, events, pairsBeyondLimit } = result;
   const { racyEvents, racyLocations, racyVariables, firstRacyEvent } = result;
   return {

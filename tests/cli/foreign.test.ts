@@ -46,6 +46,39 @@ describe("quiesce races --from std", () => {
     expect(shb.stdout).toContain("  w 2 | r 3       x1  first flag, T1 then T2, event 2");
   });
 
+  it("predicts a race that only another order of the critical sections shows, and says which order", async () => {
+    const sections = "T1|acq(l)|1\nT1|w(x)|2\nT1|rel(l)|3\nT2|acq(l)|4\nT2|rel(l)|5\nT2|w(x)|6\n";
+    const trace = file("sections.std", sections);
+    const plain = await quiesce(["races", "--from", "std", trace, "--predict", "syncp"]);
+    expect(plain.code).toBe(0);
+    expect(plain.stdout).toContain("0 racy events, 0 pairs of sites");
+    const reversed = await quiesce(["races", "--from", "std", trace, "--predict", "osr"]);
+    expect(reversed.code).toBe(1);
+    expect(reversed.stdout).toContain(
+      [
+        "  w 2 | w 6  x1  x, T1 and T2",
+        "    can run:",
+        "      T2 acq(l) at 4",
+        "      T2 rel(l) at 5",
+        "      T1 acq(l) at 1",
+        "    and then, in either order, T1 w(x) at 2 and T2 w(x) at 6",
+      ].join("\n"),
+    );
+    const json = await quiesce(["races", "--from", "std", trace, "--predict", "osr", "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      racyEvents: 0,
+      prediction: {
+        ...{ method: "osr", racyEvents: 1, pairs: 1, untried: 0, stoppedAt: null },
+        findings: [
+          {
+            rule: "predicted-race",
+            witness: { from: 0, order: [3, 4, 0], race: [1, 5] },
+          },
+        ],
+      },
+    });
+  });
+
   it("is silent about a trace without races, and exits with 0", async () => {
     const { code, stdout } = await quiesce([
       "races",
@@ -88,6 +121,7 @@ describe("quiesce races --from std", () => {
       2,
     ],
     ["--fail-on new", ["races", "--from", "std", path("flag.std"), "--fail-on", "new"], 2],
+    ["--predict of quiesce's own trace", ["races", path("x.trace"), "--predict", "osr"], 2],
     ["--order of quiesce's own trace", ["races", path("x.trace"), "--order", "hb"], 2],
     [
       "an export over its input",

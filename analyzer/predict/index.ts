@@ -1,0 +1,10 @@
+export {
+  type PredictedPair,
+  type Prediction,
+  type PredictLimits,
+  type PredictOptions,
+  type PredictResult,
+  predictRaces,
+} from "./predict.ts";
+export { predictedOnly, predictionJson, predictionText } from "./report.ts";
+export { faultOf, type Witness } from "./witness.ts";
