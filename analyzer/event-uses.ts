@@ -20,6 +20,8 @@ export const IGNORED = [
   Ev.clock_read,
   Ev.host_call,
   Ev.data_decision,
+  Ev.dirty_bitmap,
+  Ev.set_dirty,
 ] as const;
 
 /** Kinds that only the full order looks at. */

@@ -4,9 +4,10 @@
 //   inactivate: parents before children     activate: children before parents
 //
 // These loops walk `children` and `parents` and poll inside (permissions, the driver), as QEMU's do; only main edits the lists,
-// and main is in here. Bitmaps that an image stores are not looked at: there are none yet.
+// and main is in here.
 
 import { assert, EINVAL, ENOMEDIUM, EPERM } from "../base/index.ts";
+import { bdrvDirtyBitmapSkipStore } from "../bitmaps/flags.ts";
 import { refreshTotalSectors } from "../io/index.ts";
 import { site } from "../probe/index.ts";
 import {
@@ -57,6 +58,7 @@ export function* bdrvActivate(bs: BlockDriverState): Polls<number> {
 /** More permissions first: an inactive node needs a part of what it needs when it is active. */
 function* activateNode(bs: BlockDriverState): Polls<void> {
   bs.inactive = false;
+  for (const bitmap of bs.dirtyBitmaps) bdrvDirtyBitmapSkipStore(bitmap, false);
   const done = yield* settle(function* (): Polls<void> {
     yield* bdrvRefreshPerms(bs, null);
     const ret = yield* bdrvInvalidateCache(bs);

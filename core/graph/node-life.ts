@@ -5,6 +5,7 @@
 // levels that no end will ever reach, as it is in no list any more; they are ended here. Lists of all nodes: all-states.ts.
 
 import { assert, EINVAL, type NodeId } from "../base/index.ts";
+import { bdrvReleaseNamedDirtyBitmaps } from "../bitmaps/life.ts";
 import {
   bdrvDrain,
   bdrvDrainAllEndQuiesce,
@@ -22,6 +23,7 @@ import {
   modelAssert,
   nextId,
   type Polls,
+  QemuMutex,
 } from "../sched/index.ts";
 import { backingOf, childrenOf, fileOf } from "./access.ts";
 import { addToAllStates, bdrvAllStates, removeFromAllStates } from "./all-states.ts";
@@ -56,6 +58,7 @@ export function bdrvNew(
   const bs = new BlockDriverState(id, name, drv, machine.mainContext, readOnly, {
     reqsLock: new CoMutex(),
     flushQueue: new CoQueue(),
+    dirtyBitmapMutex: new QemuMutex("dirty_bitmap_mutex"),
   });
   bs.opaque = opaque;
   const { probe } = machine;
@@ -125,6 +128,8 @@ function* bdrvClose(bs: BlockDriverState): Polls<void> {
   modelAssert(backingOf(bs, SITE_CHILDREN) === null, "!bs->backing", SITE_CLOSE);
   modelAssert(fileOf(bs, SITE_CHILDREN) === null, "!bs->file", SITE_CLOSE);
   bs.opaque = null;
+  bdrvReleaseNamedDirtyBitmaps(bs);
+  modelAssert(bs.dirtyBitmaps.length === 0, "QLIST_EMPTY(&bs->dirty_bitmaps)", SITE_CLOSE);
   yield* bdrvDrainedEnd(bs, SITE_CLOSE);
   if (bs.quiesceCounter > 0) yield* bdrvDrainAllEndQuiesce(bs);
 }

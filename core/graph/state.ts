@@ -5,6 +5,7 @@
 // (edits, with their event) and invariant checks touch them; all other code goes through those two files.
 
 import { assert, type EdgeId, type NodeId, type SectionId, type TaskId } from "../base/index.ts";
+import type { BdrvDirtyBitmap } from "../bitmaps/state.ts";
 import type {
   AioContext,
   Co,
@@ -13,7 +14,9 @@ import type {
   Coroutine,
   GuestBuffer,
   Polls,
+  QemuMutex,
 } from "../sched/index.ts";
+import type { BlockError } from "./block-error.ts";
 import type { BlockOptions, ReopenState } from "./block-options.ts";
 import type { BdrvCheckResult, BlockStatus } from "./driver-results.ts";
 import type { BackingBlocker, BlockOpType, OpBlockReason } from "./op-blockers.ts";
@@ -168,6 +171,19 @@ export interface BlockDriver {
     backingFile: string,
     backingFormat: string,
   ) => Polls<number>;
+  /** Bytes of a cluster of the image (C: cluster_size of bdrv_get_info). */
+  readonly clusterBytes?: (bs: BlockDriverState) => number;
+  /** Whether bitmaps can be stored in the image; whether one like that can, or a BlockError; and taking one out of it again. */
+  readonly supportsPersistentDirtyBitmap?: (bs: BlockDriverState) => boolean;
+  readonly canStoreNewDirtyBitmap?: (
+    bs: BlockDriverState,
+    name: string,
+    granularity: number,
+  ) => void;
+  readonly coRemovePersistentDirtyBitmap?: (
+    bs: BlockDriverState,
+    name: string,
+  ) => Co<BlockError | null>;
   /** Hot add and removal of a child (quorum-children.ts has both). Poll. Missing: the driver's children are fixed. */
   readonly addChild?: (bs: BlockDriverState, childBs: BlockDriverState) => Polls<void>;
   readonly delChild?: (bs: BlockDriverState, child: BdrvChild) => Polls<void>;
@@ -443,6 +459,9 @@ export class BlockDriverState {
   serialisingInFlight = 0;
   readonly reqsLock: CoMutex;
   readonly flushQueue: CoQueue;
+  /** Newest first; see core/bitmaps/state.ts for who changes it. */
+  readonly dirtyBitmaps: BdrvDirtyBitmap[] = [];
+  readonly dirtyBitmapMutex: QemuMutex;
   activeFlushReq = false;
   writeGen = 0;
   flushedGen = 0;
@@ -466,6 +485,7 @@ export class BlockDriverState {
     this.opaque = null;
     this.reqsLock = locks.reqsLock;
     this.flushQueue = locks.flushQueue;
+    this.dirtyBitmapMutex = locks.dirtyBitmapMutex;
   }
 
   /** C: quiesce_counter. */
@@ -479,8 +499,9 @@ export class BlockDriverState {
   }
 }
 
-/** The coroutine locks that a node is born with. */
+/** The locks that a node is born with. */
 export interface NodeLocks {
   readonly reqsLock: CoMutex;
   readonly flushQueue: CoQueue;
+  readonly dirtyBitmapMutex: QemuMutex;
 }

@@ -1,7 +1,8 @@
 // Discarding through an edge: a hint that the bytes are not needed. A driver that cannot is no
 // error, nor is a node that was opened with discard=ignore.
 
-import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeBs, edgeHome } from "../graph/access.ts";
 import type { BdrvChild, BdrvTrackedRequest, BlockDriverState } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
@@ -23,13 +24,14 @@ export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number)
   if (bs === null || !bdrvIsInserted(bs)) return -ENOMEDIUM;
   const checked = bdrvCheckRequest32(offset, bytes, null);
   if (checked < 0) return checked;
+  if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   if (!bs.unmap || bs.drv.coPdiscard === undefined) return 0;
   bdrvBscInvalidateRange(bs, offset, bytes);
   const outermost = requestBegin(bs, Request.discard, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.discard, offset, bytes);
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, 0);
   if (ret >= 0) ret = yield* discardPieces(bs, req);
-  bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
+  bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.discard, ret, outermost);
   return ret;

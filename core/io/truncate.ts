@@ -56,6 +56,6 @@ function* truncateTracked(
   else if (filtered !== null) ret = yield* bdrvCoTruncate(filtered, offset);
   if (ret < 0) return ret;
   const length = refreshTotalSectors(bs);
-  bdrvCoWriteReqFinish(bs, req, length < 0 ? offset : length, 0);
+  bdrvCoWriteReqFinish(bs, req, { offset: length < 0 ? offset : length, bytes: 0 }, 0);
   return Math.min(length, 0);
 }

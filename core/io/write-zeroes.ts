@@ -1,7 +1,8 @@
 // Writing zeroes through an edge: as a write without a buffer. The driver does it if it can; else a buffer of zeroes is
 // written. Blocks that the request covers in part are read, changed and written back.
 
-import { assert, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
+import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import {
   BDRV_REQ_FUA,
@@ -107,9 +108,10 @@ function* alignedZeroes(
 ): Co<number> {
   const { bs } = req;
   if (bs.closed) return -ENOMEDIUM;
+  if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
   if (ret >= 0) ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags);
-  bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
+  bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   return Math.min(ret, 0);
 }
 

@@ -3,6 +3,8 @@
 // a flush of the node, as no driver here can do better.
 
 import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { bdrvDirtyBitmapTruncate, bdrvSetDirty } from "../bitmaps/dirty.ts";
+import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
@@ -119,11 +121,12 @@ export function* bdrvAlignedPwritev(
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
   if (bs.closed) return -ENOMEDIUM;
+  if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
   if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
     ret = yield* bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
   else if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
-  bdrvCoWriteReqFinish(bs, req, offset + bytes, ret);
+  bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   return Math.min(ret, 0);
 }
 
@@ -196,19 +199,33 @@ export function* bdrvCoWriteReqPrepare(
   return 0;
 }
 
-/** bdrv_co_write_req_finish (io.c:2009): the request, which ended at byte `end` with `ret`, may have made the node longer. */
+/** Where a request has changed a node. */
+export interface WrittenRange {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/**
+ * bdrv_co_write_req_finish (io.c:2009): the request, which is over with `ret`, may have made the node longer; bitmaps note the
+ * range, also when it failed, since a part of it may have been written.
+ */
 export function bdrvCoWriteReqFinish(
   bs: BlockDriverState,
   req: BdrvTrackedRequest,
-  end: number,
+  { offset, bytes }: WrittenRange,
   ret: number,
 ): void {
   ioCode(bs.aioContext, SITE_CO_WRITE_REQ_FINISH);
-  assert(end >= 0, "requests lie inside an image");
+  assert(offset >= 0 && bytes >= 0, "requests lie inside an image");
   bs.writeGen++;
-  if (ret < 0 || req.type === Request.discard) return;
-  const sectorsEnd = alignUp(end, BDRV_SECTOR_SIZE);
-  if (req.type !== Request.truncate && sectorsEnd <= bs.totalBytes) return;
-  bs.totalBytes = sectorsEnd;
-  bdrvParentCbResize(bs);
+  const isTruncate = req.type === Request.truncate;
+  if (ret >= 0 && req.type !== Request.discard) {
+    const end = alignUp(offset + bytes, BDRV_SECTOR_SIZE);
+    if (isTruncate || end > bs.totalBytes) {
+      bs.totalBytes = end;
+      bdrvParentCbResize(bs);
+      bdrvDirtyBitmapTruncate(bs, end);
+    }
+  }
+  if (!isTruncate && bytes > 0) bdrvSetDirty(bs, offset, bytes);
 }

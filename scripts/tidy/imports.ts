@@ -9,7 +9,7 @@ import { type Check, type Node, type Project, problemAt, type SourceFile } from 
 
 const FLOOR = ["core/base", "core/probe"];
 const CORE = ["core", "core/sched", "core/graph", "core/io", "core/backend", "core/drivers"];
-const ALL_OF_CORE = [...FLOOR, ...CORE, "core/throttle", "core/jobs"];
+const ALL_OF_CORE = [...FLOOR, ...CORE, "core/bitmaps", "core/throttle", "core/jobs"];
 const EVERYTHING = [
   ...ALL_OF_CORE,
   ..."traces tracer replay analyzer explorer daemon viewer cli tests bench scripts".split(" "),
@@ -22,6 +22,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[]>> = {
   "core/sched": FLOOR,
   "core/throttle": [...FLOOR, "core/sched", "core/graph"],
   "core/graph": ALL_OF_CORE,
+  "core/bitmaps": ALL_OF_CORE,
   "core/io": ALL_OF_CORE,
   "core/backend": ALL_OF_CORE,
   "core/drivers": ALL_OF_CORE,
