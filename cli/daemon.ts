@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { QuiesceError } from "#core/base";
 import { NullProbe } from "#core/probe";
-import { type DaemonOption, LiveHost, parseKeyval, runLive } from "#daemon";
+import { type DaemonOption, LiveHost, parseKeyval, runLive, veiledOption } from "#daemon";
 import { headerOf, prepareRun, schedulerNamed } from "#explorer";
 import { FileSink, Recorder } from "#tracer";
 import { FORMAT_VERSION } from "#traces";
@@ -50,7 +50,10 @@ export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Pr
     if (options.pidfile !== undefined) writeFileSync(options.pidfile, `${process.pid}\n`);
   });
   const run = { seed: 0, params: daemonParams(parsed, epochNs) };
-  const recording = options.record === undefined ? null : startRecording(options, scenario, run);
+  // What is written down has no secrets. The run cannot tell: it never looks at one.
+  const written = { seed: 0, params: daemonParams(parsed.map(veiledOption), epochNs) };
+  const recording =
+    options.record === undefined ? null : startRecording(options, scenario, written);
   try {
     const machine = prepareRun(scenario, run, {
       host,
@@ -76,7 +79,8 @@ function parsedOption(name: DaemonOption["name"], text: string): DaemonOption {
     return { name, ...parseKeyval(text, IMPLIED[name]) };
   } catch (error) {
     if (!(error instanceof QuiesceError)) throw error;
-    throw new QuiesceError("usage", `--${name} ${text}: ${error.message}`);
+    const veiled = text.replace(/\b(data=)[^,]*|("data"\s*:\s*)"[^"]*"/g, "$1$2");
+    throw new QuiesceError("usage", `--${name} ${veiled}: ${error.message}`);
   }
 }
 

@@ -47,7 +47,7 @@ import { commandTable, type QmpCommands } from "./qmp/dispatch.ts";
 import { jsonText } from "./qmp/json-value.ts";
 import { monitorClose, monitorIsFlushed, monitorServe, QmpMonitor } from "./qmp/monitor.ts";
 import { bool, enumOf, optional, QmpError, str, struct } from "./qmp/schema.ts";
-import { Daemon, type DaemonChardev, type DaemonOption } from "./state.ts";
+import { Daemon, type DaemonChardev, type DaemonOption, veiledOption } from "./state.ts";
 
 const SITE_MONITOR = site("monitor_init");
 const SITE_CLEANUP = site("monitor_cleanup");
@@ -92,7 +92,8 @@ function* carryOut(daemon: Daemon, option: DaemonOption): Polls<void> {
     yield* apply(daemon, option);
   } catch (error) {
     if (!(error instanceof BlockError || error instanceof QmpError)) throw error;
-    throw new QuiesceError("usage", `--${option.name} ${jsonText(option.value)}: ${error.message}`);
+    const { name, value } = veiledOption(option);
+    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}`);
   }
 }
 
@@ -103,11 +104,11 @@ function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<vo
       yield* addBlockdev(daemon, blockdevOptions.read(value, "", kind));
       return;
     case "object":
-      yield* addObject(daemon, objectOptions.read(value, "", kind));
+      yield* addObject(daemon, objectOptions.read(value, "", kind), null);
       return;
     case "nbd-server": {
       const options = nbdServerOptions.read(value, "", kind);
-      yield* startNbdServer(daemon, socketAddressOf(options.addr), options["max-connections"]);
+      yield* startNbdServer(daemon, socketAddressOf(options.addr), options);
       return;
     }
     case "export":
@@ -195,7 +196,7 @@ function* serveClients(daemon: Daemon, listener: HostHandle): Co<void> {
 }
 
 function* serveClient(daemon: Daemon, socket: HostHandle): Co<void> {
-  const target = { state: daemon, commands, version: VERSION };
+  const target = { state: daemon, commands, version: VERSION, vault: daemon.vault };
   const monitor = new QmpMonitor<Daemon>(target, socket);
   daemon.monitors.add(monitor);
   yield* monitorServe(monitor);
@@ -220,5 +221,6 @@ function* shutDown(daemon: Daemon): Polls<void> {
   daemon.listeners.clear();
   for (const monitor of monitors) monitorClose(monitor);
   yield* aioWaitWhileUnlocked(null, () => daemon.monitors.size > 0, SITE_CLEANUP);
-  for (const { ctx } of daemon.objects.values()) if (ctx !== null) yield* iothreadStopJoin(ctx);
+  for (const object of daemon.objects.values())
+    if (object.type === "iothread") yield* iothreadStopJoin(object.ctx);
 }

@@ -10,6 +10,7 @@ import { EventQueue } from "./events.ts";
 import type { NbdExport, NbdServer } from "./nbd/index.ts";
 import type { JsonObject } from "./qmp/json-value.ts";
 import type { QmpMonitor } from "./qmp/monitor.ts";
+import { SecretVault } from "./qmp/secret-seal.ts";
 
 /** C: BlockExport of type nbd. */
 export interface DaemonExport {
@@ -29,12 +30,37 @@ export interface DaemonChardev {
   isUsed: boolean;
 }
 
-/** An object of object-add. */
-export interface DaemonObject {
-  readonly type: "iothread" | "throttle-group";
+/** C: QCryptoSecret: the host has it. */
+export interface DaemonSecret {
+  readonly type: "secret";
   readonly id: string;
-  readonly ctx: AioContext | null;
+  readonly handle: HostHandle;
 }
+
+/** C: QCryptoTLSCreds: the host has them. */
+export interface DaemonCreds {
+  readonly type: "tls-creds-x509" | "tls-creds-psk";
+  readonly id: string;
+  readonly handle: HostHandle;
+  readonly isServer: boolean;
+  /** Whoever shakes hands with them has proven its distinguished name. */
+  readonly identifiesPeer: boolean;
+}
+
+/** C: QAuthZ. */
+export interface DaemonAuthz {
+  readonly type: "authz-simple" | "authz-list";
+  readonly id: string;
+  readonly isAllowed: (identity: string) => boolean;
+}
+
+/** An object of object-add. */
+export type DaemonObject =
+  | { readonly type: "iothread"; readonly id: string; readonly ctx: AioContext }
+  | { readonly type: "throttle-group"; readonly id: string }
+  | DaemonSecret
+  | DaemonCreds
+  | DaemonAuthz;
 
 /** The daemon of one run. */
 export class Daemon {
@@ -50,6 +76,10 @@ export class Daemon {
   nbdServer: NbdServer | null = null;
   /** Why it ends, once it is told to (QAPI: ShutdownCause). */
   quitReason: "host-qmp-quit" | "host-signal" | null = null;
+  /** What the NBD server shakes hands with; it stays until the server is stopped, also when its object is deleted. */
+  nbdCreds: DaemonCreds | null = null;
+  /** Texts of secrets that came over QMP. */
+  readonly vault = new SecretVault();
   /** Nanoseconds since 1970 when the run began. */
   readonly epochNs: number;
 
@@ -64,4 +94,10 @@ export interface DaemonOption {
   readonly value: JsonObject;
   /** Leaves are text, not JSON. */
   readonly isText: boolean;
+}
+
+/** The option without the secret that it may have, for all that is written down. */
+export function veiledOption(option: DaemonOption): DaemonOption {
+  if (option.name !== "object" || !option.value.has("data")) return option;
+  return { ...option, value: new Map([...option.value, ["data", ""]]) };
 }

@@ -8,6 +8,7 @@ import {
   assert,
   type ByteCount,
   EACCES,
+  ENOTSUP,
   type HostHandle,
   must,
   type Prng,
@@ -185,6 +186,8 @@ export class SimulatedHost implements Host, ExternalClients {
     if (request.call === "open") return this.#openFile(request);
     if (request.call === "socket")
       return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
+    if (request.call === "secret" || request.call === "tls_creds")
+      return { ret: -ENOTSUP, value: 0 };
     if (request.call === "close" && this.#sockets.has(request.handle)) {
       this.#sockets.close(request.handle);
       return { ret: 0, value: 0 };

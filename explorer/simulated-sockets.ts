@@ -88,6 +88,7 @@ export class SimulatedSockets {
       this.#later(() => this.#match(socket));
     } else {
       assert(socket.kind === "end", "a connection sends and receives");
+      assert(op.type !== "handshake", "this network has no credentials to shake hands with");
       if (op.type === "send") this.#send(op, socket);
       else {
         socket.receives.push(op);

@@ -70,6 +70,7 @@ export const REQUEST_TYPES = [
   "connect",
   "recv",
   "send",
+  "handshake",
 ] as const;
 export const TRAN_PHASES = ["prepare", "commit", "abort", "clean"] as const;
 export const LOCK_KINDS = [
@@ -89,6 +90,8 @@ export const HOST_CALLS = [
   "alignment",
   "truncate",
   "socket",
+  "secret",
+  "tls_creds",
 ] as const;
 export const JOB_STATUSES = [
   "undefined",

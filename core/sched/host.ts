@@ -13,6 +13,7 @@ import {
   type VirtualNs,
 } from "../base/index.ts";
 import type { AioContext } from "./aio-context.ts";
+import type { SecretSpec, TlsCredsSpec } from "./host-tls.ts";
 
 /** What a host call returned: `ret` >= 0 or a negated errno; `value` is the size, alignment or handle asked for, else 0. */
 export interface HostResult {
@@ -32,7 +33,9 @@ export type HostCallRequest =
   | { readonly call: "size"; readonly handle: HostHandle }
   | { readonly call: "alignment"; readonly handle: HostHandle }
   | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset }
-  | { readonly call: "socket"; readonly address: SocketAddress; readonly listens: boolean };
+  | { readonly call: "socket"; readonly address: SocketAddress; readonly listens: boolean }
+  | { readonly call: "secret"; readonly secret: SecretSpec }
+  | { readonly call: "tls_creds"; readonly creds: TlsCredsSpec };
 
 /** Where a peer is: SocketAddress of QAPI. A file descriptor is one that this process was started with. */
 export type SocketAddress =
@@ -45,7 +48,7 @@ export type SocketAddress =
 export type FileOpType = "read" | "write" | "flush" | "write_zeroes" | "discard";
 
 /** Kinds of operation on a socket; see host-socket.ts. */
-export type SocketOpType = "accept" | "connect" | "recv" | "send";
+export type SocketOpType = "accept" | "connect" | "recv" | "send" | "handshake";
 
 /** Kinds of operation that a host completes later. */
 export type HostOpType = FileOpType | SocketOpType;
@@ -55,7 +58,7 @@ export interface HostOp {
   readonly id: OpId;
   readonly type: HostOpType;
   readonly handle: HostHandle;
-  /** Of a recv: how many bytes must have come. */
+  /** Of a recv: how many bytes must have come. Of a handshake: the handle of the credentials. */
   readonly offset: ByteOffset;
   readonly bytes: ByteCount;
   readonly iov: GuestBuffer | null;

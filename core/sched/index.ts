@@ -64,6 +64,15 @@ export {
   socketRecv,
   socketSend,
 } from "./host-socket.ts";
+export {
+  type HostRefusal,
+  hostClose,
+  hostSecret,
+  hostTlsCreds,
+  type SecretSpec,
+  socketHandshake,
+  type TlsCredsSpec,
+} from "./host-tls.ts";
 export { iothreadCreate, iothreadStopJoin } from "./iothread.ts";
 export * from "./machine.ts";
 export { ModelAssertion, modelAssert } from "./model-assert.ts";

@@ -10,7 +10,7 @@ import {
   bdrvTryChangeAioContext,
   settle,
 } from "#core/graph";
-import type { Polls, SocketAddress } from "#core/sched";
+import { hostClose, type Polls, type SocketAddress } from "#core/sched";
 import { emitEvent } from "../events.ts";
 import {
   type NbdExport,
@@ -22,7 +22,7 @@ import {
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import { bool, enumOf, optional, str, struct, type TypeOf, uint32, union } from "../qmp/schema.ts";
-import type { Daemon, DaemonExport } from "../state.ts";
+import type { Daemon, DaemonAuthz, DaemonCreds, DaemonExport } from "../state.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 
 /** QAPI: SocketAddress. */
@@ -40,7 +40,13 @@ const legacyAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
 });
 
 /** QAPI: NbdServerOptions, as `--nbd-server` has it. */
-export const nbdServerOptions = struct({ addr: flatAddress, "max-connections": optional(uint32) });
+const serverMembers = {
+  "tls-creds": optional(str),
+  "tls-authz": optional(str),
+  "max-connections": optional(uint32),
+};
+export const nbdServerOptions = struct({ addr: flatAddress, ...serverMembers });
+type ServerMembers = Omit<TypeOf<typeof nbdServerOptions>, "addr">;
 
 /** Where a socket of the command line is. */
 export function socketAddressOf(address: TypeOf<typeof flatAddress>): SocketAddress {
@@ -64,23 +70,52 @@ function portOf(text: string): number {
 export function* startNbdServer(
   daemon: Daemon,
   address: SocketAddress,
-  maxConnections: number | undefined,
+  { "tls-creds": credsId, "tls-authz": authzId, "max-connections": maxConnections }: ServerMembers,
 ): Polls<void> {
   if (daemon.nbdServer !== null) throw new BlockError(EINVAL, "NBD server already running");
+  const creds = credsId === undefined ? null : serverCreds(daemon, credsId);
+  // QEMU would let everybody in.
+  if (authzId !== undefined && creds?.identifiesPeer !== true)
+    throw new BlockError(
+      EINVAL,
+      "'tls-authz' needs 'tls-creds' by which clients prove who they are",
+    );
+  const isAllowed = (identity: string) => authzOf(daemon, authzId)?.isAllowed(identity) ?? false;
   daemon.nbdServer = yield* nbdServerStart({
     address,
     ...(maxConnections === undefined ? {} : { maxConnections }),
+    ...(creds === null
+      ? {}
+      : { tls: { creds: creds.handle, isAllowed: authzId === undefined ? null : isAllowed } }),
   });
+  daemon.nbdCreds = creds;
+}
+
+/** nbd_get_tls_creds (blockdev-nbd.c:105). */
+function serverCreds(daemon: Daemon, id: string): DaemonCreds {
+  const object = daemon.objects.get(id);
+  if (object === undefined) throw new BlockError(EINVAL, `No TLS credentials with id '${id}'`);
+  if (!("isServer" in object))
+    throw new BlockError(EINVAL, `Object with id '${id}' is not TLS credentials`);
+  if (!object.isServer)
+    throw new BlockError(EINVAL, "Expected TLS credentials for a server endpoint");
+  return object;
+}
+
+/** qauthz_is_allowed_by_id: the object is looked up when a client comes; one that is not there lets nobody in. */
+function authzOf(daemon: Daemon, id: string | undefined): DaemonAuthz | null {
+  const object = id === undefined ? undefined : daemon.objects.get(id);
+  return object !== undefined && "isAllowed" in object ? object : null;
 }
 
 const serverStart = command(
   "nbd-server-start",
-  struct({ addr: legacyAddress, "max-connections": optional(uint32) }),
-  function* (daemon: Daemon, { addr, "max-connections": maxConnections }): Polls<Sendable> {
+  struct({ addr: legacyAddress, ...serverMembers }),
+  function* (daemon: Daemon, { addr, ...members }): Polls<Sendable> {
     const address = socketAddressOf({ type: addr.type, ...addr.data } as TypeOf<
       typeof flatAddress
     >);
-    yield* startNbdServer(daemon, address, maxConnections);
+    yield* startNbdServer(daemon, address, members);
     return undefined;
   },
 );
@@ -93,6 +128,9 @@ const serverStop = command(
     for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
     yield* nbdServerStop(daemon.nbdServer);
     daemon.nbdServer = null;
+    const creds = daemon.nbdCreds;
+    daemon.nbdCreds = null;
+    if (creds !== null && daemon.objects.get(creds.id) !== creds) hostClose(creds.handle);
     return undefined;
   },
 );

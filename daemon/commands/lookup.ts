@@ -54,5 +54,6 @@ export function qmpGetRootBs(name: string): BlockDriverState {
 
 /** iothread_by_id; null when there is none. */
 export function iothreadById(daemon: Daemon, id: string): AioContext | null {
-  return daemon.objects.get(id)?.ctx ?? null;
+  const object = daemon.objects.get(id);
+  return object?.type === "iothread" ? object.ctx : null;
 }

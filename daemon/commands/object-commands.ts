@@ -1,9 +1,15 @@
-// object-add and object-del: iothreads and throttle groups.
+// object-add and object-del: iothreads, throttle groups, and what security-objects.ts has.
 
 import { blkAll } from "#core/backend";
 import { EBUSY, EEXIST, EINVAL } from "#core/base";
 import { BlockError, bdrvAllStates } from "#core/graph";
-import { type AioContext, iothreadCreate, iothreadStopJoin, type Polls } from "#core/sched";
+import {
+  type AioContext,
+  hostClose,
+  iothreadCreate,
+  iothreadStopJoin,
+  type Polls,
+} from "#core/sched";
 import { type ThrottleLimits, throttleGroupDel, throttleGroupNew } from "#core/throttle";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
@@ -17,7 +23,9 @@ import {
   type TypeOf,
   union,
 } from "../qmp/schema.ts";
+import type { SecretVault } from "../qmp/secret-seal.ts";
 import type { Daemon } from "../state.ts";
+import { SECURITY_TYPES, securityObject, securityObjects } from "./security-objects.ts";
 
 const RATES = [
   "iops-total",
@@ -43,16 +51,21 @@ const throttleLimits = struct(
 
 /** QAPI: ObjectOptions. */
 export const objectOptions = union(
-  { "qom-type": enumOf("iothread", "throttle-group"), id: str },
+  { "qom-type": enumOf("iothread", "throttle-group", ...SECURITY_TYPES), id: str },
   "qom-type",
   {
     iothread: {},
     "throttle-group": { limits: optional(throttleLimits) },
+    ...securityObjects,
   },
 );
 
-/** user_creatable_add_qapi. Polls. */
-export function* addObject(daemon: Daemon, options: TypeOf<typeof objectOptions>): Polls<void> {
+/** user_creatable_add_qapi. `vault` has the texts of secrets, when they are sealed. Polls. */
+export function* addObject(
+  daemon: Daemon,
+  options: TypeOf<typeof objectOptions>,
+  vault: SecretVault | null,
+): Polls<void> {
   const { id } = options;
   if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id))
     throw new BlockError(EINVAL, "Parameter 'id' expects an identifier");
@@ -64,15 +77,19 @@ export function* addObject(daemon: Daemon, options: TypeOf<typeof objectOptions>
     daemon.objects.set(id, { type: "iothread", id, ctx: iothreadCreate(id) });
     return;
   }
-  throttleGroupNew(id, (options.limits ?? {}) as ThrottleLimits);
-  daemon.objects.set(id, { type: "throttle-group", id, ctx: null });
+  if (options["qom-type"] === "throttle-group") {
+    throttleGroupNew(id, (options.limits ?? {}) as ThrottleLimits);
+    daemon.objects.set(id, { type: "throttle-group", id });
+    return;
+  }
+  daemon.objects.set(id, securityObject(daemon, options, vault));
 }
 
 const objectAdd = command(
   "object-add",
   objectOptions,
   function* (daemon: Daemon, options): Polls<Sendable> {
-    yield* addObject(daemon, options);
+    yield* addObject(daemon, options, daemon.vault);
     return undefined;
   },
 );
@@ -83,15 +100,16 @@ const objectDel = command(
   function* (daemon: Daemon, { id }): Polls<Sendable> {
     const object = daemon.objects.get(id);
     if (object === undefined) throw new BlockError(EINVAL, `object '${id}' not found`);
-    if (object.ctx !== null) {
+    if (object.type === "iothread") {
       if (isUsed(object.ctx))
         throw new BlockError(EBUSY, `object '${id}' is in use, can not be deleted`);
       daemon.objects.delete(id);
       yield* iothreadStopJoin(object.ctx);
       return undefined;
     }
-    throttleGroupDel(id);
+    if (object.type === "throttle-group") throttleGroupDel(id);
     daemon.objects.delete(id);
+    if ("handle" in object && object !== daemon.nbdCreds) hostClose(object.handle);
     return undefined;
   },
 );

@@ -34,6 +34,7 @@ import {
 } from "#core/sched";
 import { transform } from "./codec.ts";
 import { readAll, writeAll, writeZeroes } from "./file-io.ts";
+import { LiveCredentials } from "./live-credentials.ts";
 import { LiveSockets } from "./live-sockets.ts";
 
 /** Steps without a turn for libuv while operations are outstanding: a turn costs as much as a few steps, a late completion a whole request. */
@@ -54,7 +55,9 @@ export class LiveHost implements Host {
   readonly #sockets = new LiveSockets({
     complete: (op, ret) => this.#completed(op, ret),
     newHandle: () => this.#newHandle(),
+    tlsOptions: (handle) => this.#credentials.serverOptions(handle),
   });
+  readonly #credentials = new LiveCredentials(() => this.#newHandle());
   #arrivals: Arrival[] = [];
   #operations = 0;
   #handles = 0;
@@ -129,8 +132,12 @@ export class LiveHost implements Host {
     if (request.call === "open") return this.#openFile(request);
     if (request.call === "socket")
       return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
-    if (request.call === "close" && this.#sockets.has(request.handle)) {
-      this.#sockets.close(request.handle);
+    if (request.call === "secret") return this.#credentials.openSecret(request.secret);
+    if (request.call === "tls_creds") return this.#credentials.openCreds(request.creds);
+    const keeper = [this.#sockets, this.#credentials].find((one) => one.has(request.handle));
+    if (keeper !== undefined) {
+      assert(request.call === "close", "sockets and credentials are closed, and no more");
+      keeper.close(request.handle);
       return { ret: 0, value: 0 };
     }
     const fd = this.#fdOf(request.handle);

@@ -6,16 +6,19 @@
 
 import net from "node:net";
 import type { Duplex } from "node:stream";
+import type tls from "node:tls";
 import {
   assert,
   ECANCELED,
   ECONNRESET,
   EINVAL,
+  EIO,
   errnoFromCode,
   type HostHandle,
   must,
 } from "#core/base";
 import type { HostOp, SocketAddress } from "#core/sched";
+import { serverHandshake } from "./live-handshake.ts";
 import { stdioStream } from "./stdio-stream.ts";
 
 /** Hands the result of an operation back. */
@@ -25,6 +28,8 @@ export type Complete = (op: HostOp, ret: number) => void;
 export interface LiveSocketsOptions {
   readonly complete: Complete;
   readonly newHandle: () => HostHandle;
+  /** How a server with these credentials shakes hands. */
+  readonly tlsOptions: (credentials: number) => tls.TlsOptions;
 }
 
 /** Every socket of one host, by handle. */
@@ -42,12 +47,15 @@ export class LiveSockets {
 
   /** The call `socket`. */
   open(address: SocketAddress, listens: boolean): HostHandle {
-    const { complete } = this.#options;
     return this.#add(
       listens
-        ? new Listener(address, complete, (stream) => this.#add(new Connection(stream, complete)))
-        : new Connection(streamTo(address), complete),
+        ? new Listener(address, this.#options.complete, (stream) => this.#connection(stream))
+        : new Connection(streamTo(address), this.#options),
     );
+  }
+
+  #connection(stream: net.Socket): HostHandle {
+    return this.#add(new Connection(stream, this.#options));
   }
 
   #add(socket: Listener | Connection): HostHandle {
@@ -135,9 +143,12 @@ class Listener {
 
 /** One end of a connection. */
 class Connection {
-  readonly #stream: Duplex;
+  /** What is read and written: the socket, or what encrypts it. */
+  #stream: Duplex;
   readonly #complete: Complete;
+  readonly #options: LiveSocketsOptions;
   #connects: HostOp | null = null;
+  #handshakes: HostOp | null = null;
   #isConnected = false;
   /** Receives that wait; of the first, `#received` bytes have come. */
   readonly #receives: HostOp[] = [];
@@ -147,21 +158,30 @@ class Connection {
   #error = 0;
   #isClosed = false;
 
-  constructor(stream: Duplex, complete: Complete) {
+  constructor(stream: Duplex, options: LiveSocketsOptions) {
     this.#stream = stream;
-    this.#complete = complete;
+    this.#complete = options.complete;
+    this.#options = options;
     if (stream instanceof net.Socket) stream.setNoDelay(true);
     this.#isConnected = !(stream instanceof net.Socket) || !stream.connecting;
-    stream.on("connect", () => this.#connected());
-    stream.on("readable", () => this.#serve());
-    stream.on("end", () => {
+    this.#listen();
+  }
+
+  readonly #listeners: Readonly<Record<string, (error: NodeJS.ErrnoException) => void>> = {
+    connect: () => this.#connected(),
+    readable: () => this.#serve(),
+    end: () => {
       this.#isAtEnd = true;
       this.#serve();
-    });
-    stream.on("error", (error: NodeJS.ErrnoException) => this.#failed(errnoFromCode(error.code)));
-    stream.on("close", () => {
+    },
+    error: (error) => this.#failed(errnoFromCode(error.code)),
+    close: () => {
       if (!this.#isAtEnd) this.#failed(ECONNRESET);
-    });
+    },
+  };
+
+  #listen(): void {
+    for (const [event, what] of Object.entries(this.#listeners)) this.#stream.on(event, what);
   }
 
   submit(op: HostOp): void {
@@ -171,6 +191,8 @@ class Connection {
     } else if (op.type === "recv") {
       this.#receives.push(op);
       this.#serve();
+    } else if (op.type === "handshake") {
+      this.#handshake(op);
     } else {
       assert(op.type === "send", "a connection sends and receives");
       this.#send(op);
@@ -182,6 +204,30 @@ class Connection {
     const op = this.#connects;
     this.#connects = null;
     if (op !== null) this.#complete(op, -this.#error);
+  }
+
+  /** From here on the stream is the encrypted one; what came before that was not looked at goes into it. */
+  #handshake(op: HostOp): void {
+    assert(this.#receives.length === 0 && this.#sends.size === 0, "nothing is under way");
+    if (this.#error !== 0 || this.#isAtEnd) {
+      this.#complete(op, -(this.#error || ECONNRESET));
+      return;
+    }
+    this.#handshakes = op;
+    const plain = this.#stream;
+    for (const [event, what] of Object.entries(this.#listeners)) plain.off(event, what);
+    serverHandshake(plain, this.#options.tlsOptions(op.offset), (result) => {
+      if (this.#handshakes !== op) return;
+      this.#handshakes = null;
+      if (result.stream === null) {
+        this.#error = result.errno;
+        this.#complete(op, -result.errno);
+        return;
+      }
+      this.#stream = result.stream;
+      this.#listen();
+      this.#complete(op, putName(result.peer, op));
+    });
   }
 
   /** Give what has come to those that wait for it. */
@@ -236,8 +282,10 @@ class Connection {
     this.#isClosed = true;
     const left = [...this.#receives.splice(0), ...this.#sends];
     if (this.#connects !== null) left.push(this.#connects);
+    if (this.#handshakes !== null) left.push(this.#handshakes);
     this.#sends.clear();
     this.#connects = null;
+    this.#handshakes = null;
     for (const op of left) this.#complete(op, -ECANCELED);
     this.#stream.on("finish", () => this.#stream.destroy());
     this.#stream.end();
@@ -252,6 +300,14 @@ function contentsOf({ iov, iovOffset, bytes }: HostOp): Uint8Array {
     "live memory has contents",
   );
   return data.subarray(iovOffset, iovOffset + bytes);
+}
+
+/** Where the peer's name goes; one that has no room there is nobody's. */
+function putName(peer: string, op: HostOp): number {
+  const name = Buffer.from(peer);
+  if (name.length > op.bytes) return -EIO;
+  contentsOf(op).set(name);
+  return name.length;
 }
 
 function listenOptions(address: SocketAddress): net.ListenOptions & { fd?: number } {

@@ -13,6 +13,8 @@ export class NbdClient {
   readonly channel: NbdChannel;
   /** What it asked for; null while it negotiates. */
   nbdExport: NbdExport | null = null;
+  /** What it says is encrypted, and who it is is known as well as the credentials ask for. */
+  isSecure = false;
   structuredReply = false;
   /** What block status requests are answered with, and the export that the client chose them for. */
   metaContexts: readonly MetaContext[] = [];

@@ -3,9 +3,9 @@
 // Every option is answered, a wrong one with an error that says why, so that a client can go on. What cannot be answered ends the
 // connection: a wrong magic number, a length that no option has, EXPORT_NAME for an export that is not there.
 
-import type { SiteId } from "#core/base";
+import { must, type SiteId } from "#core/base";
 import { site } from "#core/probe";
-import type { Co } from "#core/sched";
+import { type Co, type GuestBuffer, hostAllocate, hostDecide, socketHandshake } from "#core/sched";
 import {
   channelReadHeader,
   channelSkip,
@@ -19,10 +19,15 @@ import { exportFlags, type NbdExport } from "./export.ts";
 import { NBD_OPTIONS_MAX } from "./limits.ts";
 import { matchingContexts, parseMetaQuery } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
+import type { NbdTls } from "./server.ts";
 
 const SITE_FLAGS: SiteId = site("nbd_negotiate_options/flags");
 const SITE_OPTION: SiteId = site("nbd_negotiate_options");
 const SITE_DATA: SiteId = site("nbd_opt_read");
+const SITE_PEER: SiteId = site("nbd_negotiate_handle_starttls");
+
+/** Longest distinguished name of a peer. */
+const PEER_BYTES_MAX = 4096;
 
 /** Longest contents of an option that are looked at: a name and every information that there is. */
 const OPTION_DATA_BYTES_MAX = 256 * 1024;
@@ -37,6 +42,14 @@ interface Option {
   readonly data: MessageReader;
 }
 
+/** What a client said of itself in its first four bytes. */
+interface ClientFlags {
+  /** It wants the zeroes after the answer to EXPORT_NAME. */
+  readonly zeroes: boolean;
+  /** It understands answers to options. Who does not knows one option only, and that ends in either case. */
+  readonly isFixed: boolean;
+}
+
 /** nbd_negotiate (nbd/server.c:1323): true when the client has opened an export, which is `client.nbdExport` then. Common. */
 export function* nbdNegotiate(client: NbdClient): Co<boolean> {
   const { channel } = client;
@@ -49,17 +62,18 @@ export function* nbdNegotiate(client: NbdClient): Co<boolean> {
   if (flagBytes === null) return false;
   const flags = new MessageReader(flagBytes).u32();
   if ((flags & ~(nbd.NBD_FLAG_C_FIXED_NEWSTYLE | nbd.NBD_FLAG_C_NO_ZEROES)) !== 0) return false;
-  const zeroes = (flags & nbd.NBD_FLAG_C_NO_ZEROES) === 0;
+  const clientFlags = {
+    zeroes: (flags & nbd.NBD_FLAG_C_NO_ZEROES) === 0,
+    isFixed: (flags & nbd.NBD_FLAG_C_FIXED_NEWSTYLE) !== 0,
+  };
   for (let left = NBD_OPTIONS_MAX; left > 0; left--) {
-    const next = yield* nextOption(client, zeroes);
+    const next = yield* nextOption(client, clientFlags);
     if (next !== "next") return next === "open";
-    // A client that does not speak fixed newstyle knows one option only, and that ends in either case.
-    if ((flags & nbd.NBD_FLAG_C_FIXED_NEWSTYLE) === 0) return false;
   }
   return false;
 }
 
-function* nextOption(client: NbdClient, zeroes: boolean): Co<Next> {
+function* nextOption(client: NbdClient, flags: ClientFlags): Co<Next> {
   const { channel } = client;
   const head = yield* channelReadHeader(channel, nbd.NBD_OPTION_BYTES, SITE_OPTION);
   if (head === null) return "over";
@@ -68,13 +82,47 @@ function* nextOption(client: NbdClient, zeroes: boolean): Co<Next> {
   const type = fields.u32();
   const length = fields.u32();
   if (length > nbd.NBD_BUFFER_BYTES_MAX) return "over";
+  if (!flags.isFixed && type !== nbd.NBD_OPT_EXPORT_NAME) return "over";
+  if (client.server.tls !== null && !client.isSecure)
+    return yield* beforeTls(client, client.server.tls, type, length);
   if (length > OPTION_DATA_BYTES_MAX) {
     if (!(yield* channelSkip(channel, length))) return "over";
     return yield* refuse(client, type, nbd.NBD_REP_ERR_INVALID, "the option is too long");
   }
   const bytes = yield* channelReadHeader(channel, length, SITE_DATA);
   if (bytes === null) return "over";
-  return yield* answer(client, { type, data: new MessageReader(bytes) }, zeroes);
+  return yield* answer(client, { type, data: new MessageReader(bytes) }, flags.zeroes);
+}
+
+/** Until it has shaken hands, a client is told nothing: neither what exports there are, nor whether there are any. */
+function* beforeTls(client: NbdClient, tls: NbdTls, type: number, length: number): Co<Next> {
+  if (type === nbd.NBD_OPT_EXPORT_NAME) return "over";
+  if (!(yield* channelSkip(client.channel, length))) return "over";
+  if (type === nbd.NBD_OPT_STARTTLS) {
+    if (length === 0) return yield* startTls(client, tls);
+    yield* unexpectedLength(client, type);
+    return "over";
+  }
+  const why = `Option 0x${type.toString(16)} not permitted before TLS`;
+  const next = yield* refuse(client, type, nbd.NBD_REP_ERR_TLS_REQD, why);
+  return type === nbd.NBD_OPT_ABORT ? "over" : next;
+}
+
+/** nbd_negotiate_handle_starttls (nbd/server.c:735). */
+function* startTls(client: NbdClient, { creds, isAllowed }: NbdTls): Co<Next> {
+  const { channel } = client;
+  const acknowledged = yield* reply(client, nbd.NBD_OPT_STARTTLS, nbd.NBD_REP_ACK);
+  if (acknowledged === "over" || channel.isClosed) return "over";
+  const peer = hostAllocate(PEER_BYTES_MAX);
+  const ret = yield* socketHandshake(channel.socket, creds, peer);
+  if (ret < 0) return "over";
+  // Who it is stays out of the trace: what was decided is in it.
+  const nameOf = ({ data }: GuestBuffer) =>
+    new TextDecoder().decode(must(data, "who decides has the name").subarray(0, ret));
+  const isLetIn =
+    isAllowed === null || hostDecide(SITE_PEER, () => (isAllowed(nameOf(peer)) ? 1 : 0)) === 1;
+  client.isSecure = isLetIn;
+  return isLetIn ? "next" : "over";
 }
 
 function* answer(client: NbdClient, option: Option, zeroes: boolean): Co<Next> {
@@ -91,15 +139,32 @@ function* answer(client: NbdClient, option: Option, zeroes: boolean): Co<Next> {
     case nbd.NBD_OPT_GO:
       return yield* info(client, option);
     case nbd.NBD_OPT_STARTTLS:
-      return yield* refuse(client, type, nbd.NBD_REP_ERR_POLICY, "TLS not configured");
+      return yield* startTlsTooLate(client, option);
     case nbd.NBD_OPT_STRUCTURED_REPLY:
       return yield* structuredReply(client, option);
     case nbd.NBD_OPT_LIST_META_CONTEXT:
     case nbd.NBD_OPT_SET_META_CONTEXT:
       return yield* metaContexts(client, option);
     default:
-      return yield* refuse(client, type, nbd.NBD_REP_ERR_UNSUP, `Unsupported option ${type}`);
+      return yield* refuse(
+        client,
+        type,
+        nbd.NBD_REP_ERR_UNSUP,
+        `Unsupported option ${type} (${optionName(type)})`,
+      );
   }
+}
+
+/** Where there are no credentials, or once they have been used. */
+function* startTlsTooLate(client: NbdClient, { type, data }: Option): Co<Next> {
+  if (data.left > 0) return yield* unexpectedLength(client, type);
+  return client.isSecure
+    ? yield* refuse(client, type, nbd.NBD_REP_ERR_INVALID, "TLS already enabled")
+    : yield* refuse(client, type, nbd.NBD_REP_ERR_POLICY, "TLS not configured");
+}
+
+function optionName(type: number): string {
+  return nbd.OPTION_NAMES.get(type) ?? "<unknown>";
 }
 
 /** nbd_negotiate_handle_export_name: there is no way to say that there is no such export. */
@@ -145,7 +210,7 @@ function* structuredReply(client: NbdClient, { type, data }: Option): Co<Next> {
 function* metaContexts(client: NbdClient, { type, data }: Option): Co<Next> {
   const isListing = type === nbd.NBD_OPT_LIST_META_CONTEXT;
   if (!client.structuredReply) {
-    const why = `request option '${type}' when structured reply is not negotiated`;
+    const why = `request option '${optionName(type)}' when structured reply is not negotiated`;
     return yield* refuse(client, type, nbd.NBD_REP_ERR_INVALID, why);
   }
   if (!isListing) client.metaContexts = [];
@@ -253,7 +318,7 @@ function flagsFor(client: NbdClient, found: NbdExport): number {
 }
 
 function* unexpectedLength(client: NbdClient, type: number): Co<Next> {
-  const why = `option '${type}' has unexpected length`;
+  const why = `option '${optionName(type)}' has unexpected length`;
   return yield* refuse(client, type, nbd.NBD_REP_ERR_INVALID, why);
 }
 

@@ -35,6 +35,19 @@ export const NBD_OPT_STRUCTURED_REPLY = 8;
 export const NBD_OPT_LIST_META_CONTEXT = 9;
 export const NBD_OPT_SET_META_CONTEXT = 10;
 
+/** What options are called in errors (C: nbd_opt_lookup). */
+export const OPTION_NAMES: ReadonlyMap<number, string> = new Map([
+  [NBD_OPT_EXPORT_NAME, "export name"],
+  [NBD_OPT_ABORT, "abort"],
+  [NBD_OPT_LIST, "list"],
+  [NBD_OPT_STARTTLS, "starttls"],
+  [NBD_OPT_INFO, "info"],
+  [NBD_OPT_GO, "go"],
+  [NBD_OPT_STRUCTURED_REPLY, "structured reply"],
+  [NBD_OPT_LIST_META_CONTEXT, "list meta context"],
+  [NBD_OPT_SET_META_CONTEXT, "set meta context"],
+]);
+
 export const NBD_REP_ACK = 1;
 export const NBD_REP_SERVER = 2;
 export const NBD_REP_INFO = 3;

@@ -47,6 +47,7 @@ export class NbdServer {
   /** Clients at the same time; 0 is without limit. */
   readonly maxConnections: number;
   readonly handshakeNsMax: number;
+  readonly tls: NbdTls | null;
   readonly exports = new Map<string, NbdExport>();
   readonly clients = new Set<NbdClient>();
   /** The accepting coroutine, when there are as many clients as may be. */
@@ -59,14 +60,23 @@ export class NbdServer {
   constructor(listener: HostHandle, options: NbdServerOptions) {
     this.listener = listener;
     this.maxConnections = options.maxConnections ?? 0;
+    this.tls = options.tls ?? null;
     this.handshakeNsMax = options.handshakeNsMax ?? NBD_HANDSHAKE_NS_MAX;
   }
+}
+
+/** Clients must shake hands with these credentials before they are told anything. */
+export interface NbdTls {
+  readonly creds: HostHandle;
+  /** Whether a peer with this distinguished name is let in (C: tlsauthz); null: all whose certificates are right. */
+  readonly isAllowed: ((identity: string) => boolean) | null;
 }
 
 /** QAPI: NbdServerOptions. */
 export interface NbdServerOptions {
   readonly address: SocketAddress;
   readonly maxConnections?: number;
+  readonly tls?: NbdTls;
   readonly handshakeNsMax?: number;
 }
 

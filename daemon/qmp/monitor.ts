@@ -4,7 +4,7 @@
 // client that asked for out-of-band execution may let commands that support it overtake the queue. Commands run at thread level,
 // each in a bottom half of main's, so a command may poll while the monitor keeps reading.
 
-import { assert, type HostHandle, type SiteId } from "#core/base";
+import { assert, type HostHandle, must, type SiteId } from "#core/base";
 import { site } from "#core/probe";
 import {
   aioBhScheduleOneshot,
@@ -14,6 +14,7 @@ import {
   CoQueue,
   GuestBuffer,
   hostAllocate,
+  hostDecide,
   hostReveal,
   machine,
   type Polls,
@@ -36,8 +37,10 @@ import {
 import { JsonStream, type Parsed } from "./json-stream.ts";
 import { type JsonValue, jsonText, type Sendable } from "./json-value.ts";
 import { enumOf, list, optional, QmpError, struct } from "./schema.ts";
+import { SecretSeal, type SecretVault, sealedBytesMax } from "./secret-seal.ts";
 
 const SITE_READ: SiteId = site("monitor_qmp_read");
+const SITE_SEAL: SiteId = site("monitor_qmp_read/seal");
 
 /** Commands that wait (C: QMP_REQ_QUEUE_LEN_MAX). */
 const QUEUE_MAX = 8;
@@ -52,6 +55,8 @@ export interface MonitorTarget<S> {
   readonly commands: QmpCommands<S>;
   /** What `query-version` says, in the greeting. */
   readonly version: Sendable;
+  /** Where the texts of secrets go, of which nothing may be revealed. */
+  readonly vault: SecretVault;
 }
 
 interface Waiting {
@@ -108,17 +113,26 @@ export function* monitorServe<S>(monitor: QmpMonitor<S>): Co<void> {
   const { version } = monitor.target;
   send(monitor, { QMP: { version, capabilities: ["oob"] } });
   const stream = new JsonStream();
+  const seal = new SecretSeal(monitor.target.vault);
   const buffer = hostAllocate(RECEIVE_BYTES);
+  const sealed = hostAllocate(sealedBytesMax(RECEIVE_BYTES));
   for (;;) {
     while (isFull(monitor)) yield* qemuCoQueueWait(monitor.room);
     const range = { buffer, start: 0, least: 1, most: RECEIVE_BYTES };
     const got = monitor.isClosed ? 0 : yield* socketRecv(monitor.socket, range);
     if (got <= 0) break;
-    for (const parsed of stream.feed(hostReveal(SITE_READ, buffer, 0, got)))
+    const bytes = hostDecide(SITE_SEAL, () =>
+      seal.pass(contentsOf(buffer).subarray(0, got), contentsOf(sealed)),
+    );
+    for (const parsed of stream.feed(hostReveal(SITE_READ, sealed, 0, bytes)))
       accept(monitor, parsed);
   }
   while (monitor.isBusy || monitor.waiting.length > 0) yield* qemuCoQueueWait(monitor.room);
   monitorClose(monitor);
+}
+
+function contentsOf({ data }: GuestBuffer): Uint8Array {
+  return must(data, "who decides on guest data has it");
 }
 
 function isFull<S>({ waiting, isClosed, oobEnabled }: QmpMonitor<S>): boolean {

@@ -61,6 +61,7 @@ const PEERS = {
   nbdcopy: "libnbd-bin",
   fio: "fio",
   nbdkit: "nbdkit",
+  openssl: "openssl",
   xmllint: "libxml2-utils",
 };
 

@@ -1,11 +1,13 @@
 // `quiesce daemon` as a process of its own, with a QMP client and a recording.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { Ev } from "#core/probe";
+import { bytesSource, TraceReader } from "#traces";
 import { quiesce } from "../cli/test-support.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -176,4 +178,21 @@ export async function expectSound(trace: string): Promise<void> {
 /** Remove what a daemon left. */
 export function removeFolder(folder: string): void {
   rmSync(folder, { recursive: true, force: true });
+}
+
+/** All contents that a recording has: its header, and bytes that were revealed. */
+export function writtenDown(trace: string): Buffer {
+  const reader = TraceReader.open(bytesSource(readFileSync(trace)));
+  const words: number[] = [];
+  for (const batch of reader.batches()) {
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.kind(i) !== Ev.revealed) continue;
+      for (let slot = 0; slot < 4; slot++) words.push(batch.arg(i, slot));
+    }
+  }
+  const bytes = Buffer.alloc(4 * words.length);
+  words.forEach((word, index) => {
+    bytes.writeInt32BE(word, 4 * index);
+  });
+  return Buffer.concat([Buffer.from(JSON.stringify(reader.header)), bytes]);
 }
