@@ -115,7 +115,7 @@ function measureOne(file: string, orders: Orders): void {
   const cpu = process.cpuUsage();
   const reader = TraceReader.open(fdSource(fd));
   const result = analyze(
-    { batches: reader.batches(), sites: reader.header.sites, strings: reader.strings },
+    { batches: reader.batchesAhead(), sites: reader.header.sites, strings: reader.strings },
     { orders },
   );
   const { user, system } = process.cpuUsage(cpu);

@@ -149,7 +149,7 @@ function judgeFull(
   const { policy = "P1", reading = "thread" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   const ordinary = analyze(
-    { batches: reader.batches(), sites: header.sites, strings },
+    { batches: reader.batchesAhead(), sites: header.sites, strings },
     { policies, reading, drains: options.drains === true },
   );
   const result = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);

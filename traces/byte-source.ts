@@ -6,6 +6,8 @@ import { QuiesceError } from "#core/base";
 /** Random access to the bytes of a trace. */
 export interface ByteSource {
   readonly size: number;
+  /** The open file whose bytes these are, when it is one that no longer grows: another thread may read it, too. */
+  readonly fd?: number;
   /** Fills `target` from `offset` on; returns how many bytes there were. */
   read(offset: number, target: Uint8Array): number;
 }
@@ -36,6 +38,7 @@ export function growingFdSource(fd: number): ByteSource {
 /** The bytes of the open file `fd`, which the caller closes. Throws QuiesceError("input") when it cannot be read. */
 export function fdSource(fd: number): ByteSource {
   return {
+    fd,
     size: reading(() => fstatSync(fd).size),
     read: (offset, target) =>
       reading(() => {

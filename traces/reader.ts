@@ -21,6 +21,7 @@ import type { TraceHeader } from "./header.ts";
 import { columnBytesMax, eventsPerChunkMax } from "./limits.ts";
 import { isDamage, type OpenedTrace, openTrace, readIndex } from "./open.ts";
 import type { FileKind } from "./predictors.ts";
+import { canReadAhead, readAhead } from "./read-ahead.ts";
 import { CutShort, RecordCursor } from "./record-cursor.ts";
 
 /** What is wrong with a file, and where; all chunks before `chunk` were delivered. */
@@ -33,6 +34,9 @@ export interface TraceDamage {
   /** One sentence. */
   readonly message: string;
 }
+
+/** Shorter files are read before a second thread has started. */
+const AHEAD_BYTES_MIN = 1 << 20;
 
 /** An opened trace; see the file comment. */
 export class TraceReader {
@@ -108,6 +112,23 @@ export class TraceReader {
     for (const batch of this.#chunks(false)) if (batch !== null) yield batch;
   }
 
+  /** Like `batches`; a long file is decoded by a second thread, ahead of whoever asks (read-ahead.ts). */
+  *batchesAhead(): Generator<EventBatch, void, undefined> {
+    const { fd, size } = this.#source;
+    if (fd === undefined || size < AHEAD_BYTES_MIN || !canReadAhead()) {
+      yield* this.batches();
+      return;
+    }
+    this.#rewind();
+    const { damage } = yield* readAhead(fd, (chunk, batch) => {
+      this.#firstEvent = chunk.firstEvent;
+      this.#clock = chunk.clock;
+      this.strings.push(...chunk.strings);
+      this.#count(batch);
+    });
+    this.#damage = damage;
+  }
+
   /**
    * The events of a file that is still being written: null where its next record is not there in full yet. Whoever reads
    * waits then, and asks again; when the writer is gone for good, they stop. The source's `size` must grow with the file.
@@ -172,7 +193,11 @@ export class TraceReader {
     const hasClock = chunk.clock.length > 0;
     this.#clock = hasClock ? decodeStamps(chunk.clock, chunk.firstEvent, chunk.events) : null;
     this.strings.push(...chunk.strings);
-    this.#events += chunk.events;
+    this.#count(batch);
+  }
+
+  #count(batch: EventBatch): void {
+    this.#events += batch.count;
     this.#ended = batch.kind(batch.count - 1) === Ev.run_end;
   }
 

@@ -22,12 +22,16 @@ export class EventBatch {
   readonly capacity: number;
   count = 0;
 
-  constructor(capacity: number) {
+  constructor(capacity: number, buffer: ArrayBufferLike = new ArrayBuffer(bytesOf(capacity))) {
     assert(capacity > 0, "a batch holds at least one event");
-    const buffer = new ArrayBuffer(capacity * WORDS_PER_EVENT * 4);
     this.ints = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
     this.capacity = capacity;
+  }
+
+  /** A batch in memory that it shares with another thread. */
+  static over(buffer: SharedArrayBuffer): EventBatch {
+    return new EventBatch(buffer.byteLength / bytesOf(1), buffer);
   }
 
   kind(index: number): number {
@@ -63,4 +67,8 @@ export class EventBatch {
     this.floats[this.count * FLOATS_PER_EVENT + FLOAT_WIDE] = x;
     this.count++;
   }
+}
+
+function bytesOf(events: number): number {
+  return events * WORDS_PER_EVENT * 4;
 }
