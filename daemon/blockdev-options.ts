@@ -1,5 +1,6 @@
 // QAPI: BlockdevOptions, for the drivers that there are.
 
+import { type FilterOptions, filterMembers } from "./blockdev-filter-options.ts";
 import {
   alternate,
   bool,
@@ -57,6 +58,7 @@ export type BlockdevOptions = Common &
         readonly "vote-threshold": number;
         readonly "read-pattern"?: "quorum" | "fifo";
       }
+    | FilterOptions
   );
 
 interface Common {
@@ -99,6 +101,7 @@ const DRIVERS = {
     "vote-threshold": int(1),
     "read-pattern": optional(enumOf("quorum", "fifo")),
   },
+  ...filterMembers(blockdevRef),
 } as const;
 
 /** The drivers that blockdev-add knows. */

@@ -1,6 +1,6 @@
 // From the options of a block device to its node: what blockdev-add does.
 
-import { EINVAL, must, unreachable } from "#core/base";
+import { EINVAL, must } from "#core/base";
 import {
   bdrvOpenBackingFile,
   fileOpen,
@@ -22,6 +22,7 @@ import {
   settle,
 } from "#core/graph";
 import type { Polls } from "#core/sched";
+import { openFilter } from "./blockdev-filters.ts";
 import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
 
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
@@ -51,7 +52,11 @@ export function* blockdevOpen(
     case "quorum":
       return yield* openQuorum(nodeName, options, readOnly);
     default:
-      return unreachable(options);
+      return yield* openFilter(options, {
+        nodeName,
+        readOnly,
+        openRef: (ref) => openRef(ref, readOnly),
+      });
   }
 }
 

@@ -1,3 +1,5 @@
+export * from "./blkdebug/index.ts";
+export { type DriverEvent, driverEvent, driverEventListeners } from "./driver-events.ts";
 export { type FileOptions, fileDriver, fileOpen } from "./file.ts";
 export { backingFilterDriver, filterDriver } from "./filter.ts";
 export {

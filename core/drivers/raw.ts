@@ -1,7 +1,8 @@
 // `raw`: the format that is none. It passes requests on to its `file` child, whose length it asks for each time.
 
 import { assert, type SiteId } from "../base/index.ts";
-import { fileOf } from "../graph/access.ts";
+import { edgeListens, fileOf } from "../graph/access.ts";
+import type { BlkdebugEvent } from "../graph/debug-events.ts";
 import { bdrvDefaultPerms } from "../graph/default-perms.ts";
 import {
   BDRV_BLOCK_OFFSET_VALID,
@@ -18,6 +19,7 @@ import {
   type BlockDriverState,
   type WritableAfterReopen,
 } from "../graph/state.ts";
+import { blkdbgEvent } from "../io/debug-event.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
@@ -43,10 +45,16 @@ export const rawDriver: BlockDriver = {
   childPerm: rawChildPerm,
   isFilter: false,
   hasVariableLength: true,
-  coPreadv: (bs, offset, bytes, qiov, flags) =>
-    bdrvCoPreadv(file(bs, SITE_READ), offset, bytes, qiov, flags),
-  coPwritev: (bs, offset, bytes, qiov, flags) =>
-    bdrvCoPwritev(file(bs, SITE_WRITE), offset, bytes, qiov, flags),
+  coPreadv: (bs, offset, bytes, qiov, flags) => {
+    const child = file(bs, SITE_READ);
+    const read = (): Co<number> => bdrvCoPreadv(child, offset, bytes, qiov, flags);
+    return edgeListens(child) ? announced(child, "read_aio", read) : read();
+  },
+  coPwritev: (bs, offset, bytes, qiov, flags) => {
+    const child = file(bs, SITE_WRITE);
+    const write = (): Co<number> => bdrvCoPwritev(child, offset, bytes, qiov, flags);
+    return edgeListens(child) ? announced(child, "write_aio", write) : write();
+  },
   coPwriteZeroes: (bs, offset, bytes, flags) =>
     bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), offset, bytes, flags),
   coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
@@ -55,6 +63,12 @@ export const rawDriver: BlockDriver = {
   getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
   reopenPrepare: () => undefined,
 };
+
+/** A request of which the file is told first. */
+function* announced(child: BdrvChild, event: BlkdebugEvent, go: () => Co<number>): Co<number> {
+  yield* blkdbgEvent(child, event);
+  return yield* go();
+}
 
 /** bdrv_open with the driver `raw` above the node `fileBs`, whose reference it takes over. Polls. */
 export function* rawOpen(

@@ -43,3 +43,16 @@ export function edgeBs(child: BdrvChild, site: SiteId): BlockDriverState | null 
 export function edgeHome(child: BdrvChild): AioContext | null {
   return child.rawBs === null ? null : child.rawBs.aioContext;
 }
+
+/**
+ * Whether the node behind `child` hears debug events: no access to the graph, hence no event, as in edgeHome. C reads
+ * child->bs for each of its debug events; here that read is a fact of the run only where somebody listens. Common.
+ */
+export function edgeListens(child: BdrvChild): boolean {
+  return child.rawBs?.drv.coDebugEvent !== undefined;
+}
+
+/** C: bs->file, for a debug event: null when nobody behind it listens, and then no event, as in edgeListens. Common. */
+export function listeningFileOf(bs: BlockDriverState, site: SiteId): BdrvChild | null {
+  return bs.rawFile !== null && edgeListens(bs.rawFile) ? fileOf(bs, site) : null;
+}

@@ -3,6 +3,7 @@
 import type { AioContext, Co, Polls } from "../sched/index.ts";
 import type { BlockError } from "./block-error.ts";
 import type { ReopenState } from "./block-options.ts";
+import type { BlkdebugEvent } from "./debug-events.ts";
 import type { BdrvCheckResult, BlockStatus } from "./driver-results.ts";
 import type { Permissions } from "./permission-bits.ts";
 import type { BdrvChild, BlockDriverState, Qiov, WritableAfterReopen } from "./state.ts";
@@ -143,7 +144,22 @@ export interface BlockDriver {
     bs: BlockDriverState,
     name: string,
   ) => Co<BlockError | null>;
+  /** Something happens to the node of which rules may speak (core/io/debug-event.ts). Missing: nobody listens. */
+  readonly coDebugEvent?: (bs: BlockDriverState, event: BlkdebugEvent) => Co<void>;
+  /** Breakpoints at such events. Missing: the primary child may have some. */
+  readonly breakpoints?: DriverBreakpoints;
   /** Hot add and removal of a child (quorum-children.ts has both). Poll. Missing: the driver's children are fixed. */
   readonly addChild?: (bs: BlockDriverState, childBs: BlockDriverState) => Polls<void>;
   readonly delChild?: (bs: BlockDriverState, child: BdrvChild) => Polls<void>;
+}
+
+/** C: bdrv_debug_breakpoint and its like. Numbers are 0 or a negated errno. */
+export interface DriverBreakpoints {
+  /** Hold the next request at `event`, and call it `tag`. */
+  readonly set: (bs: BlockDriverState, event: string, tag: string) => number;
+  /** Forget it, and let all go on that it holds. */
+  readonly remove: (bs: BlockDriverState, tag: string) => number;
+  /** Let one request go on that is called `tag`. */
+  readonly release: (bs: BlockDriverState, tag: string) => number;
+  readonly isSuspended: (bs: BlockDriverState, tag: string) => boolean;
 }

@@ -20,6 +20,7 @@ export {
   bdrvSetFileOrBackingNoperm,
 } from "./backing.ts";
 export { BlockError, type Outcome, settle, unwrap } from "./block-error.ts";
+export { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
 export type { BlockOptions, BlockOptionValue, ReopenState } from "./block-options.ts";
 export { qmpBlockdevReopen } from "./blockdev-reopen.ts";
 export {
@@ -34,6 +35,7 @@ export {
   bdrvSkipImplicitFilters,
 } from "./chain.ts";
 export { childOfBds } from "./child-of-bds.ts";
+export { BLKDEBUG_EVENTS, type BlkdebugEvent, isBlkdebugEvent } from "./debug-events.ts";
 export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
 export { bdrvRootUnrefChild, bdrvUnrefChild } from "./detach.ts";
 export * from "./driver-results.ts";

@@ -10,6 +10,7 @@ import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts"
 import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
 import { BlockError, settle } from "./block-error.ts";
+import { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
 import { type BlockOptions, unmapOf } from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
@@ -46,6 +47,8 @@ export interface OpenOptions {
   /** By default the driver's answer, or the length of the primary child. */
   readonly totalBytes?: number;
   readonly requestAlignment?: number;
+  /** By default none. */
+  readonly limits?: BlockLimits;
   /** The driver's own part of opening, with the children attached: sets the node's `opaque`, or refuses with a BlockError. */
   readonly drvOpen?: (bs: BlockDriverState) => Polls<void>;
   /** Options of the driver, for a later reopen to compare with; `driver`, `node-name` and `read-only` are added. */
@@ -87,6 +90,7 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
   if (options.ctx !== undefined && bs.aioContext !== options.ctx)
     yield* bdrvTryChangeAioContext(bs, options.ctx, null);
   bs.requestAlignment = options.requestAlignment ?? 1;
+  bs.limits = options.limits ?? NO_LIMITS;
   if (options.drvOpen !== undefined) yield* options.drvOpen(bs);
   if (options.totalBytes === undefined) {
     const length = refreshTotalSectors(bs);

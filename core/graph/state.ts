@@ -17,12 +17,13 @@ import type {
   QemuMutex,
 } from "../sched/index.ts";
 import type { BlockDriver } from "./block-driver.ts";
+import { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
 import type { BlockOptions } from "./block-options.ts";
 import type { BackingBlocker, BlockOpType, OpBlockReason } from "./op-blockers.ts";
 import { BLK_PERM_ALL } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type { BlockDriver, ChildPerm } from "./block-driver.ts";
+export type { BlockDriver, ChildPerm, DriverBreakpoints } from "./block-driver.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
 export const BDRV_CHILD_DATA = 1;
@@ -315,6 +316,8 @@ export class BlockDriverState {
 
   totalBytes = 0;
   requestAlignment = 1;
+  /** How large requests to the driver may be, and how they are cut. Set when the node is opened. */
+  limits: BlockLimits = NO_LIMITS;
   readonly trackedRequests: BdrvTrackedRequest[] = [];
   serialisingInFlight = 0;
   readonly reqsLock: CoMutex;

@@ -10,7 +10,7 @@ import { type Co, ioCode } from "../sched/index.ts";
 import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvIsInserted } from "./inserted.ts";
-import { alignDown, alignUp } from "./limits.ts";
+import { alignDown, BDRV_LENGTH_MAX } from "./limits.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import { trackedRequestBegin, trackedRequestEnd } from "./tracked-request.ts";
 import { bdrvCoWriteReqFinish, bdrvCoWriteReqPrepare } from "./write.ts";
@@ -37,20 +37,34 @@ export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number)
   return ret;
 }
 
-/** An unaligned start and end go to the driver by themselves, since many drivers refuse them and the rest is worth having. */
+/**
+ * Many drivers refuse an unaligned start or end, and the rest is worth having: so these go to the driver by themselves, and
+ * nothing crosses a boundary of the node's limits but whole multiples.
+ */
 function* discardPieces(bs: BlockDriverState, req: BdrvTrackedRequest): Co<number> {
-  const align = bs.requestAlignment;
+  const { maxPdiscard, pdiscardAlignment } = bs.limits;
+  const align = Math.max(pdiscardAlignment, bs.requestAlignment);
+  const most = alignDown(maxPdiscard === 0 ? BDRV_LENGTH_MAX : maxPdiscard, align);
   const end = req.offset + req.bytes;
-  const first = Math.min(alignUp(req.offset, align), end);
-  const last = Math.max(first, alignDown(end, align));
-  const bounds = [req.offset, first, last, end];
-  for (let piece = 0; piece + 1 < bounds.length; piece++) {
-    const from = bounds[piece] ?? end;
-    const bytes = (bounds[piece + 1] ?? end) - from;
-    if (bytes === 0) continue;
+  for (let at = req.offset; at < end; ) {
+    const piece = Math.min(discardPiece(at, end, align, bs.requestAlignment), most);
     if (bs.closed || bs.drv.coPdiscard === undefined) return -ENOMEDIUM;
-    const ret = yield* bs.drv.coPdiscard(bs, from, bytes);
+    const ret = yield* bs.drv.coPdiscard(bs, at, piece);
     if (ret < 0 && ret !== -ENOTSUP) return ret;
+    at += piece;
   }
   return 0;
+}
+
+/** Bytes of the next piece of a range; a part of a block is a piece of its own. */
+function discardPiece(at: number, end: number, align: number, block: number): number {
+  const left = end - at;
+  const head = at % align;
+  if (head > 0) {
+    const piece = Math.min(left, align - head);
+    return piece % block === 0 ? piece : piece % block;
+  }
+  const tail = end % align;
+  if (tail > 0 && left > align) return left - tail;
+  return left % block > 0 && left > block ? left - (left % block) : left;
 }

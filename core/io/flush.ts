@@ -8,7 +8,7 @@ import { assert } from "../base/index.ts";
 import { childrenOf } from "../graph/access.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
 import { BLK_PERM_ANY_WRITE } from "../graph/permission-bits.ts";
-import type { BlockDriverState } from "../graph/state.ts";
+import type { BdrvChild, BlockDriverState } from "../graph/state.ts";
 import { Ev, List, Request, site } from "../probe/index.ts";
 import {
   type Co,
@@ -19,6 +19,7 @@ import {
   qemuCoQueueNext,
   qemuCoQueueWait,
 } from "../sched/index.ts";
+import { blkdbgEvent } from "./debug-event.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 
@@ -28,23 +29,23 @@ const SITE_CHILDREN = site("bdrv_co_flush");
 export function* bdrvCoFlush(bs: BlockDriverState): Co<number> {
   ioCode(bs.aioContext, SITE_CHILDREN);
   assert(bs.id > 0, "a node has a number");
-  // C reads it for its debug events, before the counter is raised; the read is a fact, its result is not used.
-  bdrvPrimaryChild(bs);
+  // C reads it for its debug events, before the counter is raised.
+  const primary = bdrvPrimaryChild(bs);
   const outermost = requestBegin(bs, Request.flush, 0, 0);
   let ret = 0;
-  if (bdrvIsInserted(bs) && !bs.readOnly) ret = yield* flushInserted(bs);
+  if (bdrvIsInserted(bs) && !bs.readOnly) ret = yield* flushInserted(bs, primary);
   requestEnd(bs, Request.flush, ret, outermost);
   return ret;
 }
 
-function* flushInserted(bs: BlockDriverState): Co<number> {
+function* flushInserted(bs: BlockDriverState, primary: BdrvChild | null): Co<number> {
   yield* qemuCoMutexLock(bs.reqsLock);
   const currentGen = bs.writeGen;
   while (bs.activeFlushReq) yield* qemuCoQueueWait(bs.flushQueue, bs.reqsLock);
   bs.activeFlushReq = true;
   qemuCoMutexUnlock(bs.reqsLock);
 
-  let ret = yield* flushDriver(bs, currentGen);
+  let ret = yield* flushDriver(bs, currentGen, primary);
   if (ret >= 0) ret = yield* flushChildren(bs);
   if (ret === 0) bs.flushedGen = currentGen;
 
@@ -57,13 +58,20 @@ function* flushInserted(bs: BlockDriverState): Co<number> {
 }
 
 /** First to the operating system, then, if anything was written since the last time, to the disk. */
-function* flushDriver(bs: BlockDriverState, currentGen: number): Co<number> {
+function* flushDriver(
+  bs: BlockDriverState,
+  currentGen: number,
+  primary: BdrvChild | null,
+): Co<number> {
   const { drv } = bs;
+  if (primary !== null) yield* blkdbgEvent(primary, "flush_to_os");
   if (drv.coFlushToOs !== undefined) {
     const ret = yield* drv.coFlushToOs(bs);
     if (ret < 0) return ret;
   }
-  if (bs.flushedGen === currentGen || drv.coFlushToDisk === undefined) return 0;
+  if (bs.flushedGen === currentGen) return 0;
+  if (primary !== null) yield* blkdbgEvent(primary, "flush_to_disk");
+  if (drv.coFlushToDisk === undefined) return 0;
   return yield* drv.coFlushToDisk(bs);
 }
 

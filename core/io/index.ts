@@ -23,6 +23,14 @@ export {
   bdrvDrainedBeginNoPoll,
 } from "./co-drain.ts";
 export { bdrvCoCopyRange } from "./copy-range.ts";
+export {
+  bdrvDebugBreakpoint,
+  bdrvDebugEvent,
+  bdrvDebugIsSuspended,
+  bdrvDebugRemoveBreakpoint,
+  bdrvDebugResume,
+  blkdbgEvent,
+} from "./debug-event.ts";
 export { bdrvCoPdiscard } from "./discard.ts";
 export { bdrvDrain, bdrvDrainedBegin, bdrvDrainedEnd } from "./drain.ts";
 export {

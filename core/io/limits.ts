@@ -1,6 +1,7 @@
 // Sizes and limits of requests (house rule 17), with the relations between them asserted when loaded.
 
 import { assert } from "../base/index.ts";
+import type { BlockDriverState } from "../graph/state.ts";
 
 /** Lengths are counted in sectors of this many bytes (C: BDRV_SECTOR_SIZE). */
 export const BDRV_SECTOR_SIZE = 512;
@@ -25,4 +26,11 @@ export function alignDown(value: number, align: number): number {
 /** `value` rounded up to a multiple of `align`. Common. */
 export function alignUp(value: number, align: number): number {
   return alignDown(value + align - 1, align);
+}
+
+/** Bytes that the driver of `bs` is given to move at a time at most, in whole blocks. Common. */
+export function maxTransferOf(bs: BlockDriverState): number {
+  const { maxTransfer } = bs.limits;
+  const most = maxTransfer === 0 ? BDRV_REQUEST_MAX_BYTES : maxTransfer;
+  return alignDown(most, bs.requestAlignment);
 }

@@ -13,7 +13,7 @@ import { bdrvCheckRequest32 } from "./check-request.ts";
 import { guestCopy, guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
 import { bdrvGetlength } from "./length.ts";
-import { alignUp } from "./limits.ts";
+import { alignUp, maxTransferOf } from "./limits.ts";
 import { bdrvInitPadding } from "./padding.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
@@ -71,10 +71,14 @@ export function* bdrvAlignedPreadv(
   if (total < 0) return total;
   const there = alignUp(Math.max(0, total - offset), bs.requestAlignment);
   const inside = Math.min(bytes, there);
+  const most = maxTransferOf(bs);
   // A request for nothing goes to the driver as well.
-  if (inside > 0 || bytes === 0) {
-    const ret = yield* bdrvDriverPreadv(bs, offset, inside, qiov, flags);
+  for (let done = 0; done < inside || bytes === 0; ) {
+    const piece = Math.min(inside - done, most);
+    const ret = yield* bdrvDriverPreadv(bs, offset + done, piece, qiovAfter(qiov, done), flags);
     if (ret < 0) return ret;
+    done += piece;
+    if (done === inside) break;
   }
   if (inside < bytes) guestZero(qiovAfter(qiov, inside), bytes - inside);
   return 0;

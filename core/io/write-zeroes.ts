@@ -14,10 +14,17 @@ import { Request, site } from "../probe/index.ts";
 import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
 import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoFlush } from "./flush.ts";
 import { guestZero, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
-import { alignDown, alignUp, BOUNCE_BUFFER_MAX_BYTES } from "./limits.ts";
+import {
+  alignDown,
+  alignUp,
+  BDRV_LENGTH_MAX,
+  BOUNCE_BUFFER_MAX_BYTES,
+  maxTransferOf,
+} from "./limits.ts";
 import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
@@ -33,6 +40,7 @@ import {
 } from "./write.ts";
 
 const SITE_ZEROES = site("bdrv_co_pwrite_zeroes");
+const SITE_DO_ZEROES = site("bdrv_co_do_pwrite_zeroes");
 
 /** bdrv_co_pwrite_zeroes (io.c:2308): 0 or a negated errno. */
 export function* bdrvCoPwriteZeroes(
@@ -110,42 +118,67 @@ function* alignedZeroes(
   if (bs.closed) return -ENOMEDIUM;
   if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
-  if (ret >= 0) ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags);
+  if (ret >= 0) {
+    yield* bdrvDebugEvent(bs, "pwritev_zero");
+    ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags);
+  }
+  yield* bdrvDebugEvent(bs, "pwritev_done");
   bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   return Math.min(ret, 0);
 }
 
-/** bdrv_co_do_pwrite_zeroes (io.c:1826): by the driver, else as writes of a buffer of zeroes; FUA as one flush at the end. */
-function* bdrvCoDoPwriteZeroes(
+/**
+ * bdrv_co_do_pwrite_zeroes (io.c:1826): in pieces as the node's limits want them, each by the driver, else as a write of a
+ * buffer of zeroes; FUA as one flush at the end. 0 or a negated errno.
+ */
+export function* bdrvCoDoPwriteZeroes(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
   flags: number,
 ): Co<number> {
-  const { drv } = bs;
+  ioCode(bs.aioContext, SITE_DO_ZEROES);
+  assert(bytes >= 0, "byte counts are not negative");
   bdrvBscInvalidateRange(bs, offset, bytes);
+  const most = maxPwriteZeroesOf(bs);
+  const end = offset + bytes;
   const driverFlags = flags & ~BDRV_REQ_FUA;
-  let ret = -ENOTSUP;
-  if (drv.coPwriteZeroes !== undefined) {
-    ret = yield* drv.coPwriteZeroes(bs, offset, bytes, driverFlags);
+  const { coPwriteZeroes } = bs.drv;
+  for (let at = offset; at < end; ) {
+    let piece = Math.min(zeroPiece(bs, at, end), most);
+    let ret = -ENOTSUP;
+    if (coPwriteZeroes !== undefined) ret = yield* coPwriteZeroes(bs, at, piece, driverFlags);
+    if (ret === -ENOTSUP) {
+      piece = Math.min(piece, bounceBytesOf(bs));
+      const zeroes = qiovOf(hostAllocate(piece));
+      guestZero(zeroes, piece);
+      ret = yield* bdrvDriverPwritev(bs, at, piece, zeroes, driverFlags);
+    }
+    if (ret < 0) return ret;
+    at += piece;
   }
-  if (ret === -ENOTSUP) ret = yield* bounceZeroes(bs, offset, bytes, driverFlags);
-  if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
-  return yield* bdrvCoFlush(bs);
+  return (flags & BDRV_REQ_FUA) === 0 ? 0 : yield* bdrvCoFlush(bs);
 }
 
-function* bounceZeroes(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  flags: number,
-): Co<number> {
-  const zeroes = qiovOf(hostAllocate(Math.min(bytes, BOUNCE_BUFFER_MAX_BYTES)));
-  guestZero(zeroes, zeroes.buffer.length);
-  for (let done = 0; done < bytes; done += zeroes.buffer.length) {
-    const part = Math.min(bytes - done, zeroes.buffer.length);
-    const ret = yield* bdrvDriverPwritev(bs, offset + done, part, zeroes, flags);
-    if (ret < 0) return ret;
-  }
-  return 0;
+function zeroesAlignment(bs: BlockDriverState): number {
+  return Math.max(bs.limits.pwriteZeroesAlignment, bs.requestAlignment);
+}
+
+function maxPwriteZeroesOf(bs: BlockDriverState): number {
+  const { maxPwriteZeroes } = bs.limits;
+  const most = maxPwriteZeroes === 0 ? BDRV_LENGTH_MAX : maxPwriteZeroes;
+  return alignDown(most, zeroesAlignment(bs));
+}
+
+function bounceBytesOf(bs: BlockDriverState): number {
+  return Math.min(maxTransferOf(bs), BOUNCE_BUFFER_MAX_BYTES);
+}
+
+/** Bytes of the next piece of a range: up to the first boundary, then whole multiples, then what is left behind the last. */
+function zeroPiece(bs: BlockDriverState, at: number, end: number): number {
+  const alignment = zeroesAlignment(bs);
+  const head = at % alignment;
+  if (head > 0) return Math.min(end - at, bounceBytesOf(bs), alignment - head);
+  const tail = end % alignment;
+  return tail > 0 && end - at > alignment ? end - at - tail : end - at;
 }

@@ -19,10 +19,11 @@ import {
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode, modelAssert } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoFlush } from "./flush.ts";
-import { guestCopy, qiovOf } from "./guest-copy.ts";
+import { guestCopy, qiovAfter, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
-import { alignUp, BDRV_SECTOR_SIZE } from "./limits.ts";
+import { alignUp, BDRV_SECTOR_SIZE, maxTransferOf } from "./limits.ts";
 import { type BdrvRequestPadding, bdrvInitPadding } from "./padding.ts";
 import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
@@ -98,13 +99,23 @@ export function* bdrvPaddingRmwRead(
   const align = bs.requestAlignment;
   assert(req.serialising, "a read-modify-write cycle is serialising");
   assert(pad.length >= align, "a widened range has a block at least");
-  if (pad.head > 0 || pad.length === align) {
+  const isOneBlock = pad.length === align;
+  if (pad.head > 0 || isOneBlock) {
+    if (pad.head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_head");
+    if (isOneBlock && pad.tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_tail");
     const ret = yield* bdrvAlignedPreadv(bs, req, pad.start, align, qiovOf(pad.buffer), 0);
-    if (ret < 0 || pad.length === align) return ret;
+    if (ret < 0) return ret;
+    if (pad.head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_head");
+    if (isOneBlock && pad.tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_tail");
   }
-  if (pad.tail === 0) return 0;
+  if (pad.tail === 0 || isOneBlock) return 0;
   const last = pad.length - align;
-  return yield* bdrvAlignedPreadv(bs, req, pad.start + last, align, qiovOf(pad.buffer, last), 0);
+  yield* bdrvDebugEvent(bs, "pwritev_rmw_tail");
+  const end = qiovOf(pad.buffer, last);
+  const ret = yield* bdrvAlignedPreadv(bs, req, pad.start + last, align, end, 0);
+  if (ret < 0) return ret;
+  yield* bdrvDebugEvent(bs, "pwritev_rmw_after_tail");
+  return 0;
 }
 
 /** bdrv_aligned_pwritev (io.c:2064): an aligned write of a tracked request that came through `child`. */
@@ -125,9 +136,31 @@ export function* bdrvAlignedPwritev(
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
   if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
     ret = yield* bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
-  else if (ret >= 0) ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
+  else if (ret >= 0) {
+    yield* bdrvDebugEvent(bs, "pwritev");
+    ret = yield* driverPwritevPieces(bs, offset, bytes, qiov, flags);
+  }
+  yield* bdrvDebugEvent(bs, "pwritev_done");
   bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   return Math.min(ret, 0);
+}
+
+/** The write, in pieces that the driver takes; a flush for BDRV_REQ_FUA after the last one is enough. */
+function* driverPwritevPieces(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  const most = maxTransferOf(bs);
+  let done = 0;
+  for (; bytes - done > most; done += most) {
+    const piece = qiovAfter(qiov, done);
+    const ret = yield* bdrvDriverPwritev(bs, offset + done, most, piece, flags & ~BDRV_REQ_FUA);
+    if (ret < 0) return ret;
+  }
+  return yield* bdrvDriverPwritev(bs, offset + done, bytes - done, qiovAfter(qiov, done), flags);
 }
 
 /**

@@ -7,6 +7,7 @@
 
 import { assert, EFBIG, EINVAL } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { signalCorruption } from "./corrupt.ts";
@@ -40,6 +41,7 @@ const SITE_CLAIM = site("qcow2_claim_clusters");
 export function* allocClusters(bs: BlockDriverState, count: number): Co<number> {
   ioCode(bs.aioContext, SITE_ALLOC);
   assert(count > 0, "something is allocated");
+  yield* blkdbgFileEvent(bs, "cluster_alloc");
   const marked = yield* markDirty(bs);
   if (marked < 0) return marked;
   for (;;) {
@@ -71,6 +73,7 @@ export function* claimClusters(bs: BlockDriverState, first: number, count: numbe
 export function* freeClusters(bs: BlockDriverState, first: number, count: number): Co<number> {
   ioCode(bs.aioContext, SITE_FREE);
   assert(count > 0, "something is freed");
+  yield* blkdbgFileEvent(bs, "cluster_free");
   for (let i = 0; i < count; i++) {
     const ret = yield* updateRefcount(bs, first + i, -1);
     if (ret < 0) return ret;
@@ -189,6 +192,7 @@ export function* ensureBlocks(bs: BlockDriverState, first: number, count: number
  */
 function* makeBlock(bs: BlockDriverState, wanted: number): Co<number> {
   const state = stateOf(bs);
+  yield* blkdbgFileEvent(bs, "refblock_alloc");
   const cluster = yield* findFree(bs, 1);
   if (cluster < 0) return cluster;
   const own = Math.floor(cluster / state.refcountBlockEntries);
@@ -196,6 +200,7 @@ function* makeBlock(bs: BlockDriverState, wanted: number): Co<number> {
   const counting = yield* refcountBlockOf(bs, cluster);
   if (counting < 0) return counting;
   const offset = cluster * state.clusterBytes;
+  yield* blkdbgFileEvent(bs, "refblock_alloc_write");
   let ret = yield* zeroMetadata(bs, offset, state.clusterBytes);
   if (ret < 0) return ret;
   state.refcountCache.forget(offset, state.clusterBytes);
@@ -221,6 +226,7 @@ function* makeBlock(bs: BlockDriverState, wanted: number): Co<number> {
 function* growRefcountTable(bs: BlockDriverState, index: number): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes, refcountBlockEntries } = state;
+  yield* blkdbgFileEvent(bs, "reftable_grow");
   const old = state.refcountTable;
   const start = old.entries * refcountBlockEntries;
   const wanted = Math.ceil(Math.max(index + 2, old.entries * 1.5) + 1);
@@ -234,6 +240,7 @@ function* growRefcountTable(bs: BlockDriverState, index: number): Co<number> {
   if (ret >= 0) ret = yield* writeNewBlocks(bs, start, blocks, blocks + tableClusters);
   if (ret >= 0) ret = yield* writeNewTable(bs, table, start, blocks);
   if (ret >= 0) ret = yield* barrier(bs);
+  yield* blkdbgFileEvent(bs, "refblock_alloc_switch_table");
   const place = { refcountTableOffset: table.offset, refcountTableClusters: tableClusters };
   if (ret >= 0) ret = yield* updateHeader(bs, place);
   if (ret < 0) return ret;
@@ -253,6 +260,7 @@ function* writeNewBlocks(
   state.refcountCache.forget(start * state.clusterBytes, blocks * state.clusterBytes);
   const bytes = new DataView(new ArrayBuffer(blocks * state.clusterBytes));
   for (let i = 0; i < used; i++) writeCount(state, { view: bytes }, i, 1);
+  yield* blkdbgFileEvent(bs, "refblock_alloc_write_blocks");
   return yield* writeMetadata(bs, start * state.clusterBytes, new Uint8Array(bytes.buffer));
 }
 
@@ -272,5 +280,6 @@ function* writeNewTable(
   }
   for (let i = 0; i < blocks; i++)
     put64(bytes, (old.entries + i) * ENTRY_BYTES, (start + i) * clusterBytes);
+  yield* blkdbgFileEvent(bs, "refblock_alloc_write_table");
   return yield* writeMetadata(bs, table.offset, new Uint8Array(bytes.buffer));
 }

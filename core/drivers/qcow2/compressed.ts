@@ -2,6 +2,7 @@
 
 import { assert, EIO } from "../../base/index.ts";
 import type { BlockDriverState, Qiov } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestCopy, qiovOf } from "../../io/guest-copy.ts";
 import { bdrvCoPreadv } from "../../io/read.ts";
 import { site } from "../../probe/index.ts";
@@ -25,6 +26,7 @@ export function* readCompressed(
   const start = offset % state.clusterBytes;
   assert(start + extent.bytes <= state.clusterBytes, "the range is in one cluster");
   const packed = hostAllocate(extent.compressedBytes);
+  yield* blkdbgFileEvent(bs, "read_compressed");
   const ret = yield* bdrvCoPreadv(imageFile(bs), extent.host, packed.length, qiovOf(packed));
   if (ret < 0) return ret;
   const cluster = hostAllocate(state.clusterBytes);

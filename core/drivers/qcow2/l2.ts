@@ -6,6 +6,7 @@
 
 import { assert, EFBIG } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { qiovOf } from "../../io/guest-copy.ts";
 import { bdrvCoPreadv } from "../../io/read.ts";
 import { bdrvCoPwritev } from "../../io/write.ts";
@@ -106,6 +107,7 @@ export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> 
   if (fresh < 0) return fresh;
   const offset = fresh * state.clusterBytes;
   state.l2Cache.forget(offset, state.clusterBytes);
+  if (old.offset === 0) yield* blkdbgFileEvent(bs, "l2_alloc_write");
   let ret =
     old.offset === 0
       ? yield* zeroMetadata(bs, offset, state.clusterBytes)
@@ -126,8 +128,11 @@ export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> 
 function* copyTable(bs: BlockDriverState, from: number, to: number): Co<number> {
   const { clusterBytes } = stateOf(bs);
   const buffer = qiovOf(hostAllocate(clusterBytes));
+  yield* blkdbgFileEvent(bs, "l2_alloc_cow_read");
   const ret = yield* bdrvCoPreadv(imageFile(bs), from, clusterBytes, buffer);
-  return ret < 0 ? ret : yield* bdrvCoPwritev(imageFile(bs), to, clusterBytes, buffer);
+  if (ret < 0) return ret;
+  yield* blkdbgFileEvent(bs, "l2_alloc_write");
+  return yield* bdrvCoPwritev(imageFile(bs), to, clusterBytes, buffer);
 }
 
 /** The L2 table of a guest cluster: its offset, 0 for none, and whether it is used here only. */

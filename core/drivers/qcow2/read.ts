@@ -3,6 +3,7 @@
 import { assert, EIO } from "../../base/index.ts";
 import { backingOf } from "../../graph/access.ts";
 import type { BdrvChild, BlockDriverState, Qiov } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestZero, qiovAfter } from "../../io/guest-copy.ts";
 import { bdrvCoPreadv } from "../../io/read.ts";
 import { site } from "../../probe/index.ts";
@@ -48,6 +49,7 @@ export function* qcow2CoPreadv(
 function* readExtent(bs: BlockDriverState, extent: Extent, offset: number, qiov: Qiov): Co<number> {
   switch (extent.kind) {
     case "data":
+      yield* blkdbgFileEvent(bs, "read_aio");
       return yield* bdrvCoPreadv(dataChild(bs), extent.host, extent.bytes, qiov);
     case "compressed":
       return yield* readCompressed(bs, extent, offset, qiov);
@@ -56,7 +58,10 @@ function* readExtent(bs: BlockDriverState, extent: Extent, offset: number, qiov:
       return 0;
     case "unallocated": {
       const backing = backingOf(bs, SITE_BACKING);
-      if (backing !== null) return yield* bdrvCoPreadv(backing, offset, extent.bytes, qiov);
+      if (backing !== null) {
+        yield* blkdbgFileEvent(bs, "read_backing_aio");
+        return yield* bdrvCoPreadv(backing, offset, extent.bytes, qiov);
+      }
       guestZero(qiov, extent.bytes);
       return 0;
     }

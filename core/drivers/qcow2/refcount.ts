@@ -5,6 +5,7 @@
 
 import { assert, EINVAL } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { signalCorruption } from "./corrupt.ts";
@@ -66,6 +67,7 @@ function* changeCount(
   const block = yield* refcountBlockOf(bs, cluster);
   if (block < 0) return block;
   if (block === 0) return yield* signalCorruption(bs, "a cluster in use is not counted");
+  yield* blkdbgFileEvent(bs, "refblock_load");
   const place = placeOf(state, cluster);
   const slice = yield* cacheGet(bs, state.refcountCache, block + place.slice);
   if (typeof slice === "number") return slice;

@@ -2,9 +2,11 @@
 
 import { assert } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { readMetadata } from "./metadata-io.ts";
+import { stateOf } from "./state.ts";
 import {
   ENTRY_BYTES,
   type Entry64,
@@ -57,6 +59,7 @@ function* pageOf(
   const known = table.pages.get(number);
   if (known !== undefined) return known;
   const bytes = pageLength(table, number);
+  if (table === stateOf(bs).refcountTable) yield* blkdbgFileEvent(bs, "reftable_load");
   const read = yield* readMetadata(bs, table.offset + number * PAGE_BYTES, bytes);
   if (typeof read === "number") return read;
   const page = new DataView(new ArrayBuffer(PAGE_BYTES));

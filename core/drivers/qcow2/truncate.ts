@@ -3,6 +3,7 @@
 import { assert, EIO, ENOTSUP } from "../../base/index.ts";
 import { backingOf } from "../../graph/access.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { bdrvGetlength } from "../../io/length.ts";
@@ -110,12 +111,15 @@ function* growL1(bs: BlockDriverState, entries: number): Co<number> {
     bytes.setUint32(i * ENTRY_BYTES, entry.high);
     bytes.setUint32(i * ENTRY_BYTES + 4, entry.low);
   }
+  yield* blkdbgFileEvent(bs, "l1_grow_alloc_table");
   const first = yield* allocClusters(bs, clusters);
   if (first < 0) return first;
   let ret = yield* writeCaches(bs);
   if (ret >= 0) ret = yield* barrier(bs);
   const l1Offset = first * clusterBytes;
+  yield* blkdbgFileEvent(bs, "l1_grow_write_table");
   if (ret >= 0) ret = yield* writeMetadata(bs, l1Offset, new Uint8Array(bytes.buffer));
+  yield* blkdbgFileEvent(bs, "l1_grow_activate_table");
   if (ret >= 0) ret = yield* updateHeader(bs, { l1Offset, l1Size: entries });
   // After a failure the header may name either: then the new clusters are leaked.
   if (ret < 0) return ret;

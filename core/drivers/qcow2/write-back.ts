@@ -12,6 +12,7 @@
 
 import { assert, EIO } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { PENDING_FREES_MAX } from "./format.ts";
@@ -40,6 +41,7 @@ export function* cacheGet(
   if (known !== undefined) return known;
   const ret = yield* makeRoom(bs, cache);
   if (ret < 0) return ret;
+  if (cache === stateOf(bs).l2Cache) yield* blkdbgFileEvent(bs, "l2_load");
   const read = yield* readMetadata(bs, offset, cache.sliceBytes);
   if (typeof read === "number") return read;
   const view = new DataView(new ArrayBuffer(cache.sliceBytes));
@@ -125,7 +127,9 @@ function* writeSlices(bs: BlockDriverState, cache: SliceCache): Co<number> {
   if (cache.dirty === 0) return 0;
   const dirty = [...cache.slices.values()].filter((slice) => slice.dirty);
   dirty.sort((a, b) => a.offset - b.offset);
+  const event = cache === stateOf(bs).l2Cache ? "l2_update" : "refblock_update_part";
   for (const slice of dirty) {
+    yield* blkdbgFileEvent(bs, event);
     const ret = yield* writeMetadata(bs, slice.offset, new Uint8Array(slice.view.buffer));
     if (ret < 0) return ret;
     cache.markClean(slice);
@@ -138,6 +142,7 @@ function* writePages(bs: BlockDriverState, table: PagedTable): Co<number> {
     const page = table.pages.get(number);
     assert(page !== undefined, "a page that has changed is here");
     const data = new Uint8Array(page.buffer, 0, pageLength(table, number));
+    yield* blkdbgFileEvent(bs, table === stateOf(bs).l1 ? "l1_update" : "refblock_alloc_hookup");
     const ret = yield* writeMetadata(bs, table.offset + number * PAGE_BYTES, data);
     if (ret < 0) return ret;
     table.dirty.delete(number);

@@ -6,6 +6,7 @@
 
 import { assert, EINVAL, EIO, ENOSPC, ENOTSUP } from "../../base/index.ts";
 import type { BlockDriverState, Qiov } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestCopy, guestZero, qiovAfter, qiovOf } from "../../io/guest-copy.ts";
 import { bdrvCoPwritev } from "../../io/write.ts";
 import { site } from "../../probe/index.ts";
@@ -99,6 +100,7 @@ function* writePacked(
   const inFlight = allocationBegin(state, cluster, 1);
   const request = dataRequestBegin(state);
   qemuCoMutexUnlock(state.lock);
+  yield* blkdbgFileEvent(bs, "write_compressed");
   ret = yield* bdrvCoPwritev(imageFile(bs), host, length, qiovOf(packed));
   dataRequestEnd(state, request);
   yield* qemuCoMutexLock(state.lock);
@@ -119,6 +121,7 @@ function* link(
   const sectors = Math.floor((host + length - 1) / 512) - Math.floor(host / 512) + 1;
   const compressedBytes = sectors * 512 - (host % 512);
   const entry = { ...UNALLOCATED, compressed: true, host, compressedBytes };
+  yield* blkdbgFileEvent(bs, "l2_update_compressed");
   const ret = yield* setEntry(bs, cluster, entry);
   return ret < 0 ? ret : yield* freeOld(bs, old);
 }
@@ -136,6 +139,7 @@ function* giveBack(bs: BlockDriverState, host: number, length: number, ret: numb
 function* allocBytes(bs: BlockDriverState, length: number): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes } = state;
+  yield* blkdbgFileEvent(bs, "cluster_alloc_bytes");
   const at = state.compressedEnd;
   const current = Math.floor(at / clusterBytes);
   const room = at === 0 ? 0 : (current + 1) * clusterBytes - at;

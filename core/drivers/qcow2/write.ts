@@ -2,6 +2,7 @@
 
 import { assert, EIO } from "../../base/index.ts";
 import type { BlockDriverState, Qiov } from "../../graph/state.ts";
+import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestCopy, qiovAfter, qiovOf } from "../../io/guest-copy.ts";
 import { bdrvCoPwritev } from "../../io/write.ts";
 import { site } from "../../probe/index.ts";
@@ -62,8 +63,12 @@ function* writePlanned(
 ): Co<number> {
   const head = allocation === null ? 0 : offset - allocation.start;
   const tail = allocation === null ? 0 : allocation.end - (offset + bytes);
-  if (head === 0 && tail === 0) return yield* bdrvCoPwritev(dataChild(bs), host, bytes, qiov);
+  if (head === 0 && tail === 0) {
+    yield* blkdbgFileEvent(bs, "write_aio");
+    return yield* bdrvCoPwritev(dataChild(bs), host, bytes, qiov);
+  }
   const around = hostAllocate(head + bytes + tail);
+  yield* blkdbgFileEvent(bs, "cow_read");
   if (head > 0) {
     const ret = yield* qcow2CoPreadv(bs, offset - head, head, qiovOf(around));
     if (ret < 0) return ret;
@@ -74,6 +79,9 @@ function* writePlanned(
     if (ret < 0) return ret;
   }
   guestCopy(qiovOf(around, head), qiov, bytes);
+  // Two events for one write, as in QEMU: it is of the guest's data, and of what was copied around it.
+  yield* blkdbgFileEvent(bs, "write_aio");
+  yield* blkdbgFileEvent(bs, "cow_write");
   return yield* bdrvCoPwritev(dataChild(bs), host - head, around.length, qiovOf(around));
 }
 

@@ -1,0 +1,62 @@
+// QAPI: BlockdevOptions of filters and of drivers for tests.
+
+import { BLKDEBUG_IO_TYPES } from "#core/drivers";
+import { BLKDEBUG_EVENTS } from "#core/graph";
+import type { BlockdevRef } from "./blockdev-options.ts";
+import {
+  bool,
+  enumOf,
+  int,
+  list,
+  optional,
+  type QapiType,
+  type StructOf,
+  str,
+  struct,
+} from "./qmp/schema.ts";
+
+const int32 = int(-(2 ** 31), 2 ** 31 - 1, "int32");
+const blockPermission = enumOf("consistent-read", "write", "write-unchanged", "resize");
+
+const injectError = struct({
+  event: enumOf(...BLKDEBUG_EVENTS),
+  state: optional(int()),
+  iotype: optional(enumOf(...BLKDEBUG_IO_TYPES)),
+  errno: optional(int()),
+  sector: optional(int()),
+  once: optional(bool),
+  immediately: optional(bool),
+});
+
+const setState = struct({
+  event: enumOf(...BLKDEBUG_EVENTS),
+  state: optional(int()),
+  new_state: int(),
+});
+
+const BLKDEBUG = {
+  config: optional(str),
+  align: optional(int()),
+  "max-transfer": optional(int32),
+  "opt-write-zero": optional(int32),
+  "max-write-zero": optional(int32),
+  "opt-discard": optional(int32),
+  "max-discard": optional(int32),
+  "inject-error": optional(list(injectError)),
+  "set-state": optional(list(setState)),
+  "take-child-perms": optional(list(blockPermission)),
+  "unshare-child-perms": optional(list(blockPermission)),
+} as const;
+
+/** The members of each driver's options; `ref` is the type of a child. */
+export function filterMembers(ref: QapiType<BlockdevRef>) {
+  return {
+    blkdebug: { image: ref, ...BLKDEBUG },
+  } as const;
+}
+
+/** The options of one driver, by name. */
+export type FilterOptions = {
+  readonly driver: "blkdebug";
+  readonly image: BlockdevRef;
+} & StructOf<typeof BLKDEBUG>;

@@ -1,0 +1,69 @@
+// From the options of filters and of drivers for tests to their nodes.
+
+import { blkdebugOpen } from "#core/drivers";
+import {
+  BLK_PERM_CONSISTENT_READ,
+  BLK_PERM_RESIZE,
+  BLK_PERM_WRITE,
+  BLK_PERM_WRITE_UNCHANGED,
+  type BlockDriverState,
+} from "#core/graph";
+import type { Polls } from "#core/sched";
+import type { FilterOptions } from "./blockdev-filter-options.ts";
+import type { BlockdevRef } from "./blockdev-options.ts";
+
+/** What opening a filter needs to know besides its options. */
+export interface FilterContext {
+  readonly nodeName: string;
+  readonly readOnly: boolean;
+  /** bdrv_open_child: a node for a reference, with a reference of the caller's. */
+  readonly openRef: (ref: BlockdevRef) => Polls<BlockDriverState>;
+}
+
+/** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
+export function* openFilter(
+  options: FilterOptions,
+  context: FilterContext,
+): Polls<BlockDriverState> {
+  switch (options.driver) {
+    case "blkdebug":
+      return yield* openBlkdebug(options, context);
+  }
+}
+
+function* openBlkdebug(
+  options: Extract<FilterOptions, { readonly driver: "blkdebug" }>,
+  { nodeName, readOnly, openRef }: FilterContext,
+): Polls<BlockDriverState> {
+  return yield* blkdebugOpen({
+    nodeName,
+    readOnly,
+    image: yield* openRef(options.image),
+    ...(options.config === undefined ? {} : { config: options.config }),
+    injectError: options["inject-error"] ?? [],
+    setState: (options["set-state"] ?? []).map(({ new_state: newState, ...rest }) => ({
+      ...rest,
+      newState,
+    })),
+    align: options.align ?? 0,
+    maxTransfer: options["max-transfer"] ?? 0,
+    optWriteZero: options["opt-write-zero"] ?? 0,
+    maxWriteZero: options["max-write-zero"] ?? 0,
+    optDiscard: options["opt-discard"] ?? 0,
+    maxDiscard: options["max-discard"] ?? 0,
+    takeChildPerms: permissionBits(options["take-child-perms"] ?? []),
+    unshareChildPerms: permissionBits(options["unshare-child-perms"] ?? []),
+  });
+}
+
+/** QAPI: BlockPermission. */
+const PERMISSIONS = {
+  "consistent-read": BLK_PERM_CONSISTENT_READ,
+  write: BLK_PERM_WRITE,
+  "write-unchanged": BLK_PERM_WRITE_UNCHANGED,
+  resize: BLK_PERM_RESIZE,
+} as const;
+
+function permissionBits(names: readonly (keyof typeof PERMISSIONS)[]): number {
+  return names.reduce((bits, name) => bits | PERMISSIONS[name], 0);
+}
