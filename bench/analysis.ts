@@ -4,15 +4,7 @@
 // Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
 
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,6 +18,7 @@ import {
   TraceWriter,
 } from "#traces";
 import { WORKLOAD, WORKLOAD_SITES, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
+import { printFigures } from "./support/print-figures.ts";
 
 type Orders = "both" | "sanctioned";
 
@@ -87,7 +80,7 @@ function measureAll(sizes: readonly number[]): void {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  print(figures);
+  printFigures("analysis", figures);
 }
 
 function writeTrace(file: string, codec: Codec, contexts: number, events: number): void {
@@ -142,22 +135,4 @@ function record(
     measured.events / measured.cpuSeconds / 1e6;
   figures[`${name}: peak memory, MB`] = measured.rssMegabytes;
   figures[`${name}: bytes an event`] = statSync(file).size / measured.events;
-}
-
-function print(figures: Readonly<Record<string, number>>): void {
-  const stored = JSON.parse(readFileSync("bench/baseline/analysis.json", "utf8")) as Record<
-    string,
-    number
-  >;
-  const width = Math.max(...Object.keys(figures).map((name) => name.length));
-  for (const [name, value] of Object.entries(figures)) {
-    process.stdout.write(
-      `${name.padEnd(width)} ${value.toFixed(2).padStart(8)}  stored ${stored[name]?.toFixed(2) ?? "none"}\n`,
-    );
-  }
-  const rounded = Object.fromEntries(
-    Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(2))]),
-  );
-  if (process.argv.includes("--json"))
-    process.stdout.write(`${JSON.stringify(rounded, null, 2)}\n`);
 }

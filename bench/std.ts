@@ -4,15 +4,7 @@
 // Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
 
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,6 +12,7 @@ import { analyzeFlat, type FlatOrder } from "#analyzer/flat";
 import { fdSource } from "#traces";
 import { RapidBinReader, rapidBinEvents, rapidBinHeader, StdReader, stdLines } from "#traces/std";
 import { stdWorkload } from "./std/workload.ts";
+import { printFigures } from "./support/print-figures.ts";
 
 type Form = "text" | "binary";
 
@@ -65,7 +58,7 @@ function measureAll(asked: readonly number[]): void {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  print(figures);
+  printFigures("std", figures);
 }
 
 function writeTraces(
@@ -117,22 +110,4 @@ function record(figures: Record<string, number>, name: string, measured: Measure
     measured.events / measured.cpuSeconds / 1e6;
   figures[`${name}: peak memory, MB`] = measured.rssMegabytes;
   figures[`${name}: racy events`] = measured.racyEvents;
-}
-
-function print(figures: Readonly<Record<string, number>>): void {
-  const stored = JSON.parse(readFileSync("bench/baseline/std.json", "utf8")) as Record<
-    string,
-    number
-  >;
-  const width = Math.max(...Object.keys(figures).map((name) => name.length));
-  for (const [name, value] of Object.entries(figures)) {
-    process.stdout.write(
-      `${name.padEnd(width)} ${value.toFixed(2).padStart(10)}  stored ${stored[name]?.toFixed(2) ?? "none"}\n`,
-    );
-  }
-  const rounded = Object.fromEntries(
-    Object.entries(figures).map(([name, value]) => [name, Number(value.toFixed(2))]),
-  );
-  if (process.argv.includes("--json"))
-    process.stdout.write(`${JSON.stringify(rounded, null, 2)}\n`);
 }
