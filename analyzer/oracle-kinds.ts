@@ -1,6 +1,6 @@
 // Events as the oracles read them, and what they call kinds of events.
 
-import { Ev, type EventBatch } from "#core/probe";
+import { Ev, type EventBatch, WIDE_SLOT } from "#core/probe";
 
 export function isRead(kind: number): boolean {
   return kind === Ev.list_read;
@@ -27,6 +27,8 @@ export interface Event {
   readonly ctx: number;
   readonly task: number;
   readonly args: readonly [number, number, number, number];
+  /** The wide number, 0 where the kind has none. */
+  readonly wide: number;
 }
 
 /** The events of a batch, as objects. */
@@ -36,5 +38,20 @@ export function eventsOf(batch: EventBatch): Event[] {
     ctx: batch.ctx(i),
     task: batch.task(i),
     args: [batch.arg(i, 0), batch.arg(i, 1), batch.arg(i, 2), batch.arg(i, 3)] as const,
+    wide: batch.arg(i, WIDE_SLOT),
   }));
+}
+
+/** `compute`, remembered for the list that it was asked about: several oracles ask the same of one trace. */
+export function remembered<T extends object>(
+  compute: (events: readonly Event[]) => T,
+): (events: readonly Event[]) => T {
+  const results = new WeakMap<readonly Event[], T>();
+  return (events) => {
+    const known = results.get(events);
+    if (known !== undefined) return known;
+    const result = compute(events);
+    results.set(events, result);
+    return result;
+  };
 }

@@ -2,12 +2,19 @@
 // section 2.12 of the reference say it, one node an event, and order is reachability. Shares no code with the engine but the
 // catalogue: no clocks, no generations, no groups. Quadratic, for traces of a few hundred events.
 
-import { assert } from "#core/base";
-import { Ev, type EventBatch, Klass, List, Owner, WORLD_CTX } from "#core/probe";
+import { Ev, type EventBatch, List, WORLD_CTX } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { Reading } from "./input.ts";
 import { type Event, eventsOf, isDispatch, isEdit, isRead } from "./oracle-kinds.ts";
-import { Reach, Reachability } from "./oracle-reach.ts";
+import { Reach } from "./oracle-reach.ts";
+import {
+  hiddenBefore,
+  holdersOf,
+  type Levels,
+  levelsBefore,
+  ownerWord,
+  parentWord,
+} from "./oracle-state.ts";
 import { OracleUnits } from "./oracle-units.ts";
 
 export type Outcome = "covered" | "sanctioned" | "luck" | "race";
@@ -46,10 +53,8 @@ export class Oracle {
   readonly #sanctioned: Reach;
   readonly #full: Reach;
   readonly #units: OracleUnits | null;
-  /** Levels held: "n1 s2" to count, at each event (the state before it). */
-  readonly #held: ReadonlyMap<string, number>[] = [];
-  /** Lists whose owner was private, by edit event. */
-  readonly #private = new Set<number>();
+  readonly #levels: readonly Levels[];
+  readonly #hidden: readonly ReadonlySet<string>[];
 
   constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>, reading: Reading) {
     this.#events = [...events];
@@ -57,8 +62,8 @@ export class Oracle {
     this.#sanctioned = new Reach(events.length);
     this.#full = new Reach(events.length);
     this.#units = reading === "task" ? new OracleUnits(events) : null;
-    this.#holdLevels();
-    this.#findPrivate();
+    this.#levels = levelsBefore(events);
+    this.#hidden = hiddenBefore(events);
     for (let i = 0; i < events.length; i++) {
       this.#events[i] = { ...this.#event(i), task: this.#taskOf(i) };
       const sanctioned = this.#sanctionedPreds(i);
@@ -122,7 +127,7 @@ export class Oracle {
     if (this.#covered(earlier, later)) return "covered";
     if (this.#sanctioned.before(earlier, later)) return "sanctioned";
     const full = this.#full.before(earlier, later);
-    if (full && this.#private.has(earlier)) return "sanctioned";
+    if (full && this.#isPrivateEdit(earlier)) return "sanctioned";
     return full ? "luck" : "race";
   }
 
@@ -148,24 +153,21 @@ export class Oracle {
   /** Sections that hold the guard of the list edited by event `edit`. */
   #sectionsAt(edit: number): number[] {
     const { args } = this.#event(edit);
-    const guard = this.#guard(args[0], args[1]);
-    const sections: number[] = [];
-    for (const [key, count] of this.#held[edit] as ReadonlyMap<string, number>) {
-      const [owner, section] = key.split(" ");
-      if (count > 0 && owner === guard) sections.push(Number(section));
-    }
-    return sections;
+    return holdersOf(this.#levels[edit] as Levels, this.#guard(args[0], args[1]));
+  }
+
+  /** Event `at` edits a list whose owner nobody but its creator can have seen. */
+  #isPrivateEdit(at: number): boolean {
+    const { kind, args } = this.#event(at);
+    return isEdit(kind) && this.#hidden[at]?.has(ownerWord(args[0], args[1])) === true;
   }
 
   #guard(list: number, owner: number): string {
-    if (list === List.blk_root) return `b${owner}`;
-    if (list !== List.edge_bs) return `n${owner}`;
+    if (list !== List.edge_bs) return ownerWord(list, owner);
     const created = this.#events.find(
       ({ kind, args }) => kind === Ev.edge_new && args[0] === owner,
     );
-    if (created === undefined) return "?";
-    const [, klass, parent] = created.args;
-    return `${klass === Klass.child_root ? "b" : klass === Klass.child_job ? "j" : "n"}${parent}`;
+    return created === undefined ? "?" : parentWord(created);
   }
 
   /** Poll end (the latest before `edit`) and end of a section, if the edit is inside it by the sanctioned order. */
@@ -234,8 +236,7 @@ export class Oracle {
     ] as const;
     const rule = rules.find(({ read }) => read === kind);
     if (rule === undefined || this.#off.has(rule.edge)) return [];
-    const level =
-      (this.#held[i] as ReadonlyMap<string, number>).get(`${rule.owner}${id} ${section}`) ?? 0;
+    const level = (this.#levels[i] as Levels).get(`${rule.owner}${id} ${section}`) ?? 0;
     if (section === 0 || level <= 0) return [];
     return this.#all(
       i,
@@ -416,58 +417,12 @@ export class Oracle {
     return [];
   }
 
-  // ---- Levels and privacy --------------------------------------------------------------------------------------------
-
-  #holdLevels(): void {
-    const held = new Map<string, number>();
-    const add = (key: string, by: number): unknown => held.set(key, (held.get(key) ?? 0) + by);
-    for (const { kind, args } of this.#events) {
-      this.#held.push(new Map(held));
-      const [a, b, c, d] = args;
-      if (kind === Ev.bs_quiesce && c !== 0) add(`n${a} ${c}`, 1);
-      if (kind === Ev.blk_quiesce && c !== 0) add(`b${a} ${c}`, 1);
-      if (kind === Ev.job_pause && c !== 0) add(`j${a} ${c}`, 1);
-      if (kind === Ev.bs_unquiesce) add(`n${a} ${c}`, -1);
-      if (kind === Ev.blk_unquiesce) add(`b${a} ${c}`, -1);
-      if (kind === Ev.job_resume) add(`j${a} ${c}`, -1);
-      if (kind === Ev.quiesce_transfer) {
-        const owner = `${a === Owner.node ? "n" : a === Owner.blk ? "b" : "j"}${b}`;
-        add(`${owner} ${c}`, -1);
-        add(`${owner} ${d}`, 1);
-      }
-    }
-  }
-
-  /** Replays who can reach what: an object made by main is private until another context touches it or can come to it. */
-  #findPrivate(): void {
-    const reach = new Reachability();
-    this.#events.forEach(({ kind, ctx, args }, i) => {
-      const [a, b, c, d] = args;
-      const foreign = ctx !== 0;
-      if (kind === Ev.bs_new && !foreign) reach.hidden.add(`n${a}`);
-      if (kind === Ev.blk_new && !foreign) reach.hidden.add(`b${a}`);
-      if (kind === Ev.edge_new) {
-        reach.hidden.add(`e${a}`);
-        reach.parent.set(`e${a}`, this.#guard(List.edge_bs, a));
-      }
-      if (foreign && kind === Ev.bs_in_flight_inc) reach.show(`n${a}`);
-      if (foreign && kind === Ev.blk_in_flight_inc) reach.show(`b${a}`);
-      if (!isRead(kind) && !isEdit(kind)) return;
-      const owner = a === List.edge_bs ? `e${b}` : a === List.blk_root ? `b${b}` : `n${b}`;
-      if (isEdit(kind) && reach.hidden.has(owner)) this.#private.add(i);
-      if (foreign) reach.show(owner);
-      if (isEdit(kind))
-        reach.edited(a, owner, kind === Ev.list_set || kind === Ev.list_insert ? c : 0, c);
-      assert(d >= 0, "a site is not negative");
-    });
-  }
+  // ---- Searching -----------------------------------------------------------------------------------------------------
 
   /** In the full order. */
   isBefore(a: number, b: number): boolean {
     return this.#full.before(a, b);
   }
-
-  // ---- Searching -----------------------------------------------------------------------------------------------------
 
   #event(i: number): Event {
     return this.#events[i] as Event;

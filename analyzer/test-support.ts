@@ -1,6 +1,6 @@
 // What tests of other folders use of the analyzer's test support.
 
 export { type CompareOptions, compareWithOracle } from "./test-support/compare.ts";
-export { compareRules } from "./test-support/compare-rules.ts";
+export { compareProtocol, compareRules } from "./test-support/compare-rules.ts";
 export { answerTo, mutatedRun, WITHOUT_END, withoutEnd } from "./test-support/hostile.ts";
 export { traceFromText } from "./test-support/trace-from-text.ts";

@@ -70,6 +70,8 @@ export class GraphEvents {
   #gone(kind: GoneKind, id: number, object: Holdable | EdgeInfo | undefined): void {
     const { graph, now, operations } = this.#context;
     const { index, ctx } = now;
+    // Whoever still has it may have it from anybody.
+    if (object !== undefined) object.isPrivate = false;
     graph.gone.add({
       kind,
       id,

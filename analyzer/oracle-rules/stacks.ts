@@ -2,7 +2,7 @@
 // the rules. Shares nothing with model/operations.ts.
 
 import { Ev } from "#core/probe";
-import type { Event } from "../oracle-kinds.ts";
+import { type Event, remembered } from "../oracle-kinds.ts";
 
 /** What is known of an event besides itself, once the event has happened. */
 export interface Where {
@@ -16,7 +16,7 @@ export interface Where {
 }
 
 /** For each event, where it happened. */
-export function whereOf(events: readonly Event[]): Where[] {
+export const whereOf = remembered((events): readonly Where[] => {
   const stacks = new Map<number, string[]>();
   const frames = new Map<string, { readonly name: string; readonly at: number }[]>();
   return events.map((event, at) => {
@@ -32,7 +32,7 @@ export function whereOf(events: readonly Event[]): Where[] {
       stack: [...stack],
     };
   });
-}
+});
 
 function turn(
   { kind, args }: Event,

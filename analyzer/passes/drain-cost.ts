@@ -17,11 +17,18 @@ import type { Section } from "../model/sections.ts";
 import type { Names } from "../names.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
+/** Since when something is stopped, and by how many levels. */
+interface Stop {
+  readonly index: number;
+  readonly ns: number;
+  levels: number;
+}
+
 /** A section that is open, or still holds something. */
 interface OpenDrain {
   readonly section: Section;
   /** What it stops: "b1" or "j1" to when it was stopped. */
-  readonly stopped: Map<string, { readonly index: number; readonly ns: number; levels: number }>;
+  readonly stopped: Map<string, Stop>;
   needed: boolean;
   isOver: boolean;
 }
@@ -54,6 +61,8 @@ export class DrainCost implements Pass {
     Ev.blk_unquiesce,
     Ev.job_pause,
     Ev.job_resume,
+    Ev.blk_free,
+    Ev.job_free,
     Ev.quiesce_transfer,
     Ev.req_queued,
     Ev.job_gate_read,
@@ -101,6 +110,12 @@ export class DrainCost implements Pass {
         break;
       case Ev.job_resume:
         this.#goOn(c, `j${a}`);
+        break;
+      case Ev.blk_free:
+        this.#gone(`b${a}`);
+        break;
+      case Ev.job_free:
+        this.#gone(`j${a}`);
         break;
       case Ev.quiesce_transfer:
         this.#transfer(a, b, c, d);
@@ -183,7 +198,18 @@ export class DrainCost implements Pass {
     const entry = drain?.stopped.get(what);
     if (drain === undefined || entry === undefined) return;
     entry.levels--;
-    if (entry.levels > 0) return;
+    if (entry.levels === 0) this.#release(id, drain, what, entry);
+  }
+
+  /** What has been freed is stopped no longer. */
+  #gone(what: string): void {
+    for (const [id, drain] of this.#open) {
+      const entry = drain.stopped.get(what);
+      if (entry !== undefined) this.#release(id, drain, what, entry);
+    }
+  }
+
+  #release(id: number, drain: OpenDrain, what: string, entry: Stop): void {
     drain.stopped.delete(what);
     const cost = this.#cost(drain);
     cost.stoppedEvents += this.#context.now.index - entry.index;

@@ -124,7 +124,7 @@ export class InterleavedOperations implements Pass {
   }
 
   finish(): void {
-    for (const run of this.#open.values()) {
+    for (const run of [...this.#open.values()].sort((a, b) => a.begin - b.begin)) {
       run.end = this.#context.now.index;
       this.#judgeInner(run);
     }

@@ -3,6 +3,7 @@
 
 import { Ev, Status } from "#core/probe";
 import type { Section } from "../model/sections.ts";
+import { NEVER } from "../order/knowledge.ts";
 import { entriesText, heldBy, noteSection } from "./ledger.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
@@ -28,7 +29,7 @@ export class LeakedLevel implements Pass {
 
   finish(): void {
     if (!this.#endedWell) return;
-    for (const section of this.#leftovers) {
+    for (const section of [...this.#leftovers].sort(byBegin)) {
       if (section.levels <= 0) continue;
       const entries = heldBy(this.#context.graph, section);
       noteSection(this.#context, "leaked-level", section, (names) => {
@@ -37,4 +38,9 @@ export class LeakedLevel implements Pass {
       });
     }
   }
+}
+
+/** Oldest first; those whose begin the trace does not tell come last. */
+function byBegin(a: Section, b: Section): number {
+  return (a.begin < 0 ? NEVER : a.begin) - (b.begin < 0 ? NEVER : b.begin);
 }

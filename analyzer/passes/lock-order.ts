@@ -49,6 +49,9 @@ export class LockOrder implements Pass {
   /** The one lock that is held, and by whom, while nothing else is: most are given back at once, and never come into the table. */
   #loneLock = 0;
   #loneTaker = 0;
+  #loneIsOfThread = false;
+  /** Locks of threads among those in the table. */
+  readonly #ofThreads = new Set<number>();
 
   constructor(context: PassContext) {
     this.#context = context;
@@ -68,16 +71,22 @@ export class LockOrder implements Pass {
     if (this.#loneLock === 0 && this.#held.size === 0) {
       this.#loneLock = lock;
       this.#loneTaker = taker;
+      this.#loneIsOfThread = ofThread;
       return;
     }
-    if (this.#loneLock !== 0) this.#held.set(this.#loneTaker, [this.#loneLock]);
+    if (this.#loneLock !== 0) {
+      this.#held.set(this.#loneTaker, [this.#loneLock]);
+      if (this.#loneIsOfThread) this.#ofThreads.add(this.#loneLock);
+    }
     this.#loneLock = 0;
+    if (ofThread) this.#ofThreads.add(lock);
     const own = this.#held.get(taker);
     const other = ofThread ? activity : now.ctx;
     const more = other === taker ? undefined : this.#held.get(other);
     if (own !== undefined || more !== undefined) {
-      const isMixed = ofThread || more !== undefined;
-      this.#takes(lock, taker, [...(own ?? []), ...(more ?? [])], isMixed);
+      const held = [...(own ?? []), ...(more ?? [])];
+      const isMixed = ofThread || held.some((one) => this.#ofThreads.has(one));
+      this.#takes(lock, taker, held, isMixed);
     }
     if (own === undefined) this.#held.set(taker, [lock]);
     else own.push(lock);

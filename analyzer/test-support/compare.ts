@@ -46,7 +46,19 @@ function ofEngine(result: AnalysisResult): string[] {
       if (count > 0) lines.push(`${name} ${outcome} ${count}`);
     }
   }
-  return lines.sort();
+  return [...lines, ...foundPairs(result)].sort();
+}
+
+/** The findings about pairs, by list and sites. */
+function foundPairs({ findings }: AnalysisResult): string[] {
+  const counts = new Map<string, number>();
+  for (const { rule, list, accesses, count } of findings) {
+    if (rule !== "race" && rule !== "covered-by-luck") continue;
+    const sites = accesses.map(({ what, site }) => `${what} ${site.name}`).sort();
+    const key = `finding ${rule} ${list} ${sites.join(", ")}`;
+    counts.set(key, (counts.get(key) ?? 0) + count);
+  }
+  return [...counts].map(([key, count]) => `${key} ${count}`);
 }
 
 function ofOracle(pairs: readonly OraclePair[], trace: RandomTrace): string[] {
@@ -66,6 +78,18 @@ function ofOracle(pairs: readonly OraclePair[], trace: RandomTrace): string[] {
       : [second, first, false];
     const key = `${LIST_KINDS[list]} ${reader} ${isEdit ? "edit" : "read"} ${editor} ${outcome}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
+    if (outcome !== "race" && outcome !== "luck") continue;
+    const rule = outcome === "race" ? "race" : "covered-by-luck";
+    const sites = [
+      `${firstIsEdit ? "edit" : "read"} ${first}`,
+      `${secondIsEdit ? "edit" : "read"} ${second}`,
+    ].sort();
+    const found = `finding ${rule} ${LIST_KINDS[list]} ${sites.join(", ")}`;
+    counts.set(found, (counts.get(found) ?? 0) + 1);
   }
+  // A pair that is a race as well is not said to be lucky.
+  const lucky = [...counts.keys()].filter((key) => key.startsWith("finding covered-by-luck"));
+  for (const key of lucky)
+    if (counts.has(key.replace("covered-by-luck", "race"))) counts.delete(key);
   return [...counts].map(([key, count]) => `${key} ${count}`).sort();
 }
