@@ -74,7 +74,9 @@ interface NullOptions<D extends string> {
   readonly "read-zeroes"?: boolean;
 }
 
-const blockdevRef: QapiType<BlockdevRef> = lazy(() => alternate(str, blockdevOptions));
+const blockdevRef: QapiType<BlockdevRef> = lazy(() =>
+  alternate("BlockdevRef", str, blockdevOptions),
+);
 
 const NULL_MEMBERS = {
   size: optional(size),
@@ -87,7 +89,7 @@ const DRIVERS = {
   raw: { file: blockdevRef },
   qcow2: {
     file: blockdevRef,
-    backing: optional(alternate(jsonNull, blockdevRef)),
+    backing: optional(alternate("BlockdevRefOrNull", jsonNull, blockdevRef)),
     "data-file": optional(blockdevRef),
     "lazy-refcounts": optional(bool),
     "l2-cache-size": optional(size),
@@ -114,7 +116,7 @@ export const blockdevOptions: QapiType<BlockdevOptions> = union(
 ) as QapiType<BlockdevOptions>;
 
 /** A node by name, or none. */
-export const strOrNull = alternate(str, jsonNull);
+export const strOrNull = alternate("StrOrNull", str, jsonNull);
 
 /** What comes out of `strOrNull`. */
 export type StrOrNull = TypeOf<typeof strOrNull>;

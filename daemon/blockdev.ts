@@ -18,18 +18,42 @@ import {
   BlockError,
   bdrvFindNode,
   bdrvRef,
+  bdrvSetInheritsFrom,
   bdrvUnref,
+  childrenOf,
+  edgeBs,
   settle,
 } from "#core/graph";
+import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
 import { openFilter } from "./blockdev-filters.ts";
 import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
+
+const SITE_OPEN = site("qmp_blockdev_add");
 
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
 export function* blockdevOpen(
   options: BlockdevOptions,
   readOnlyAbove = false,
 ): Polls<BlockDriverState> {
+  const bs = yield* openDriver(options, readOnlyAbove);
+  // A child that its options made follows when it is reopened.
+  for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
+    const below = edgeBs(child, SITE_OPEN);
+    if (below !== null && isMadeFor(options, child.name)) bdrvSetInheritsFrom(below, bs, null);
+  }
+  return bs;
+}
+
+/** Whether the options of a node say what its child `name` shall be, instead of which node it is. */
+function isMadeFor(options: BlockdevOptions, name: string): boolean {
+  const [first = "", index] = name.split(".");
+  const ref: unknown = Object.entries(options).find(([key]) => key === first)?.[1];
+  const one = index === undefined ? ref : (ref as readonly unknown[] | undefined)?.[Number(index)];
+  return typeof one === "object" && one !== null;
+}
+
+function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<BlockDriverState> {
   const nodeName = options["node-name"] ?? "";
   const readOnly = options["read-only"] ?? readOnlyAbove;
   switch (options.driver) {

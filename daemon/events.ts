@@ -4,6 +4,7 @@
 // a queue, under monitor_lock, for a bottom half of main's; whatever main has to say is said after what waits.
 
 import { type BlkEvent, blkEventListeners } from "#core/backend";
+import { writeThresholdListeners } from "#core/io";
 import { type JobEvent, jobEventListeners, notifierListAdd } from "#core/jobs";
 import {
   aioBhScheduleOneshot,
@@ -49,6 +50,14 @@ function sendEvents(daemon: Daemon): void {
 export function forwardEvents(daemon: Daemon): void {
   notifierListAdd(jobEventListeners(), ({ event, ...data }: JobEvent) => {
     emitEvent(daemon, event, data);
+    return undefined;
+  });
+  writeThresholdListeners().push(({ nodeName, amountExceeded, writeThreshold }) => {
+    emitEvent(daemon, "BLOCK_WRITE_THRESHOLD", {
+      "node-name": nodeName,
+      "amount-exceeded": amountExceeded,
+      "write-threshold": writeThreshold,
+    });
     return undefined;
   });
   blkEventListeners().push((event) => {

@@ -27,6 +27,7 @@ import {
   socketListener,
 } from "#core/sched";
 import { blockdevOptions } from "./blockdev-options.ts";
+import { editCommands } from "./commands/edit-commands.ts";
 import {
   addExport,
   exportCommands,
@@ -41,6 +42,9 @@ import { mirrorCommands } from "./commands/mirror-command.ts";
 import { miscCommands, VERSION } from "./commands/misc-commands.ts";
 import { addBlockdev, nodeCommands } from "./commands/node-commands.ts";
 import { addObject, objectCommands, objectOptions } from "./commands/object-commands.ts";
+import { queryCommands } from "./commands/query-commands.ts";
+import { snapshotActions, snapshotCommands } from "./commands/snapshot-commands.ts";
+import { transactionCommands } from "./commands/transaction-command.ts";
 import { emitEvent, forwardEvents } from "./events.ts";
 import { nbdServerStop } from "./nbd/index.ts";
 import { commandTable, type QmpCommands } from "./qmp/dispatch.ts";
@@ -65,6 +69,10 @@ export interface DaemonParts {
 const commands: QmpCommands<Daemon> = commandTable(
   miscCommands(() => [...commands.keys()]),
   nodeCommands,
+  queryCommands,
+  editCommands,
+  snapshotCommands,
+  transactionCommands(snapshotActions),
   objectCommands,
   exportCommands,
   jobCommands,

@@ -55,6 +55,7 @@ export const fileDriver: BlockDriver = {
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
   coTruncate: fileCoTruncate,
   getlength: (bs) => sizeOf(stateOf(bs).handle),
+  getInfo: () => ({ isDirty: false }),
   reopenPrepare: fileReopenPrepare,
   reopenCommit: (state) => closeStaged(state, exchangeHandle(state)),
   reopenAbort: (state) => closeStaged(state, state.opaque),

@@ -47,6 +47,10 @@ export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDr
   assert(latencyNs >= 0, "a latency is not negative");
   return yield* bdrvOpenDriver(drv, nodeName, {
     opaque: new NullState(size, latencyNs, readZeroes),
+    options: {
+      ...(options.size === undefined ? {} : { size }),
+      ...(options.readZeroes === undefined ? {} : { "read-zeroes": readZeroes }),
+    },
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
 }

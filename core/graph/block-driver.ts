@@ -4,7 +4,12 @@ import type { AioContext, Co, Polls } from "../sched/index.ts";
 import type { BlockError } from "./block-error.ts";
 import type { ReopenState } from "./block-options.ts";
 import type { BlkdebugEvent } from "./debug-events.ts";
-import type { BdrvCheckResult, BlockStatus } from "./driver-results.ts";
+import type {
+  BdrvCheckResult,
+  BlockDriverInfo,
+  BlockStatus,
+  ImageInfoSpecific,
+} from "./driver-results.ts";
 import type { Permissions } from "./permission-bits.ts";
 import type { BdrvChild, BlockDriverState, Qiov, WritableAfterReopen } from "./state.ts";
 
@@ -90,6 +95,9 @@ export interface BlockDriver {
   readonly coInvalidateCache?: (bs: BlockDriverState) => Co<number>;
   /** It is handed over to another machine: write everything that is not written yet. 0 or a negated errno. May poll. */
   readonly inactivate?: (bs: BlockDriverState) => Polls<number>;
+  /** What users are told of the image (C: bdrv_get_info, bdrv_get_specific_info). Missing: nothing. */
+  readonly getInfo?: (bs: BlockDriverState) => BlockDriverInfo;
+  readonly getSpecificInfo?: (bs: BlockDriverState) => ImageInfoSpecific;
   /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
   readonly getlength?: (bs: BlockDriverState) => number;
   /** The length is asked for each time (C: has_variable_length); else the one of open, write and truncate counts. */

@@ -17,6 +17,20 @@ export const BDRV_BLOCK_EOF = 0x20;
 /** Of drivers: `file` may know of zeroes in here. Only with DATA and OFFSET_VALID, and never with ZERO. */
 export const BDRV_BLOCK_RECURSE = 0x40;
 
+/** Facts about an image (C: BlockDriverInfo). */
+export interface BlockDriverInfo {
+  /** Bytes of a cluster; missing where there are none. */
+  readonly clusterBytes?: number;
+  /** It was not closed in order. */
+  readonly isDirty: boolean;
+}
+
+/** What only images of one format have (QAPI: ImageInfoSpecific). */
+export type ImageInfoSpecific = {
+  readonly type: string;
+  readonly data: { readonly [key: string]: string | number | boolean | undefined };
+};
+
 /** The status of the first `pnum` bytes of a range (C: the result and out parameters of bdrv_co_block_status). */
 export interface BlockStatus {
   /** BDRV_BLOCK_*, or a negated errno. */

@@ -55,7 +55,7 @@ export {
   graphToText,
   graphToTextWithPerms,
 } from "./graph-text.ts";
-export { bdrvInheritsFromRecursive } from "./inherits-from.ts";
+export { bdrvInheritsFromRecursive, bdrvSetInheritsFrom } from "./inherits-from.ts";
 export { assertGraphInvariants } from "./invariants.ts";
 export { bdrvGetDeviceName, bdrvGetDeviceOrNodeName, bdrvGetParentName } from "./names.ts";
 export { bdrvFindNode, bdrvNew, bdrvRef, bdrvUnref } from "./node-life.ts";

@@ -329,6 +329,8 @@ export class BlockDriverState {
   writeGen = 0;
   flushedGen = 0;
   ioPlugged = 0;
+  /** The first write behind this offset is told of, once; 0 for none. Written in main and by requests. */
+  writeThresholdOffset = 0;
   /** The range of data that was found last (C: block_status_cache); see core/io/block-status-cache.ts. */
   blockStatusCache: { readonly dataStart: number; readonly dataEnd: number } | null = null;
 

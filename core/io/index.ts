@@ -86,4 +86,9 @@ export {
 export { bdrvCoTruncate } from "./truncate.ts";
 export { bdrvCoReadvVmstate, bdrvCoWritevVmstate } from "./vmstate.ts";
 export { bdrvCoPwritev } from "./write.ts";
+export {
+  bdrvWriteThresholdSet,
+  type WriteThresholdEvent,
+  writeThresholdListeners,
+} from "./write-threshold.ts";
 export { bdrvCoPwriteZeroes } from "./write-zeroes.ts";

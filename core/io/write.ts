@@ -34,6 +34,7 @@ import {
   trackedRequestBegin,
   trackedRequestEnd,
 } from "./tracked-request.ts";
+import { bdrvWriteThresholdCheckWrite } from "./write-threshold.ts";
 
 const SITE_PWRITEV = site("bdrv_co_pwritev_part");
 const SITE_ALIGNED = site("bdrv_aligned_pwritev");
@@ -220,7 +221,9 @@ export function* bdrvCoWriteReqPrepare(
   );
   if (req.type === Request.truncate) {
     modelAssert((perm & BLK_PERM_RESIZE) !== 0, "child->perm & BLK_PERM_RESIZE", SITE_PREPARE);
-  } else if ((flags & BDRV_REQ_WRITE_UNCHANGED) !== 0) {
+    return 0;
+  }
+  if ((flags & BDRV_REQ_WRITE_UNCHANGED) !== 0) {
     modelAssert(
       (perm & BLK_PERM_ANY_WRITE) !== 0,
       "child->perm & (BLK_PERM_WRITE_UNCHANGED | BLK_PERM_WRITE)",
@@ -229,6 +232,7 @@ export function* bdrvCoWriteReqPrepare(
   } else {
     modelAssert((perm & BLK_PERM_WRITE) !== 0, "child->perm & BLK_PERM_WRITE", SITE_PREPARE);
   }
+  bdrvWriteThresholdCheckWrite(bs, offset, bytes);
   return 0;
 }
 

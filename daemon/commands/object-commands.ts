@@ -15,7 +15,7 @@ import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import {
   enumOf,
-  int,
+  int64,
   optional,
   type QapiType,
   str,
@@ -44,7 +44,7 @@ const LIMIT_NAMES = [
 
 /** QAPI: ThrottleLimits. */
 const throttleLimits = struct(
-  Object.fromEntries(LIMIT_NAMES.map((name) => [name, optional(int(0))])) as {
+  Object.fromEntries(LIMIT_NAMES.map((name) => [name, optional(int64)])) as {
     readonly [N in (typeof LIMIT_NAMES)[number]]: QapiType<number | undefined>;
   },
 );

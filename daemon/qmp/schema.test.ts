@@ -33,7 +33,7 @@ function read<T>(type: QapiType<T>, json: string, kind: InputKind = "json"): unk
 const node: QapiType<unknown> = lazy(() =>
   union({ driver: enumOf("file", "raw"), "read-only": optional(bool) }, "driver", {
     file: { filename: str },
-    raw: { file: alternate(str, node), size: optional(size) },
+    raw: { file: alternate("BlockdevRef", str, node), size: optional(size) },
   }),
 );
 
@@ -55,7 +55,7 @@ describe("a QAPI type", () => {
     ['{"driver": "file"}', "Parameter 'filename' is missing"],
     ['{"driver": "file", "filename": "a", "x": 1}', "Parameter 'x' is unexpected"],
     ['{"driver": "raw", "file": {"driver": "file"}}', "Parameter 'file.filename' is missing"],
-    ['{"driver": "raw", "file": 1}', "Invalid parameter type for 'file', expected: object"],
+    ['{"driver": "raw", "file": 1}', "Invalid parameter type for 'file', expected: BlockdevRef"],
     [
       '{"driver": "raw", "read-only": "on"}',
       "Invalid parameter type for 'read-only', expected: boolean",
@@ -84,7 +84,7 @@ describe("a QAPI type", () => {
   );
 
   it("reads lists, null and anything", () => {
-    const type = struct({ many: list(int()), none: alternate(jsonNull, str), any });
+    const type = struct({ many: list(int()), none: alternate("StrOrNull", jsonNull, str), any });
     expect(read(type, '{"many": [1, 2], "none": null, "any": [1.5]}')).toMatchObject({
       many: [1, 2],
       none: null,

@@ -151,10 +151,15 @@ export function enumOf<const W extends readonly string[]>(...words: W): QapiType
     read(value, name, kind) {
       const word = str.read(value, name, kind);
       if (!words.includes(word))
-        throw new QmpError(`Parameter '${name}' does not accept value '${word}'`);
+        throw new QmpError(`Parameter '${ownName(name)}' does not accept value '${word}'`);
       return word;
     },
   };
+}
+
+/** Errors about enumerations name a member without its path, and an element of a list not at all. */
+function ownName(name: string): string {
+  return name.endsWith("]") ? "null" : name.slice(name.lastIndexOf(".") + 1);
 }
 
 /** JSON's null, which a client says where something is to be nothing. */
@@ -254,8 +259,12 @@ export type UnionOf<B extends Members, K extends keyof B, R> = {
     : never;
 }[keyof R & string];
 
-/** A QAPI alternate: the type of the JSON value decides. */
-export function alternate<A, B>(first: QapiType<A>, second: QapiType<B>): QapiType<A | B> {
+/** A QAPI alternate, called `typeName` in errors: the type of the JSON value decides. */
+export function alternate<A, B>(
+  typeName: string,
+  first: QapiType<A>,
+  second: QapiType<B>,
+): QapiType<A | B> {
   return {
     get jsonTypes() {
       return [...first.jsonTypes, ...second.jsonTypes];
@@ -264,7 +273,8 @@ export function alternate<A, B>(first: QapiType<A>, second: QapiType<B>): QapiTy
       if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
       const type = jsonTypeOf(value);
       if (first.jsonTypes.includes(type)) return first.read(value, name, kind);
-      return second.read(value, name, kind);
+      if (second.jsonTypes.includes(type)) return second.read(value, name, kind);
+      throw new QmpError(`Invalid parameter type for '${name}', expected: ${typeName}`);
     },
   };
 }

@@ -19,6 +19,7 @@ export type QmpMessage = Readonly<Record<string, unknown>>;
 export class QmpClient {
   readonly #socket: net.Socket;
   #text = "";
+  #isClosed = false;
   readonly #lines: QmpMessage[] = [];
   #wake: () => void = () => undefined;
   /** Events that came while an answer was waited for. */
@@ -27,6 +28,10 @@ export class QmpClient {
   private constructor(socket: net.Socket) {
     this.#socket = socket;
     socket.on("data", (chunk: Buffer) => this.#received(chunk.toString()));
+    socket.on("close", () => {
+      this.#isClosed = true;
+      this.#wake();
+    });
   }
 
   static async connect(path: string): Promise<QmpClient> {
@@ -50,6 +55,7 @@ export class QmpClient {
     for (;;) {
       const message = this.#lines.shift();
       if (message !== undefined) return message;
+      if (this.#isClosed) throw new Error("the monitor has closed the connection");
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

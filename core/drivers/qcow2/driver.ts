@@ -15,6 +15,7 @@ import {
 import { qcow2CoBlockStatus } from "./block-status.ts";
 import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
+import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
 import { qcow2CoPreadv } from "./read.ts";
 import { qcow2CoCheck } from "./repair.ts";
 import { Qcow2State, stateOf } from "./state.ts";
@@ -46,6 +47,8 @@ export const qcow2Driver: BlockDriver = {
   coCheck: qcow2CoCheck,
   inactivate: (bs) => runInCoroutine(bs.aioContext, () => inactivate(bs), SITE_INACTIVATE),
   getlength: (bs) => stateOf(bs).size,
+  getInfo: qcow2GetInfo,
+  getSpecificInfo: qcow2GetSpecificInfo,
   changeBackingFile: qcow2ChangeBackingFile,
   reopenPrepare: qcow2ReopenPrepare,
 };

@@ -19,6 +19,11 @@ export interface Qcow2Snapshot {
   readonly l1Offset: number;
   readonly l1Size: number;
   readonly dateSeconds: number;
+  readonly dateNanoseconds: number;
+  /** How long the guest had run. */
+  readonly vmClockNs: number;
+  /** Instructions that it had executed; null when nobody counted. */
+  readonly icount: number | null;
   readonly vmStateBytes: number;
   /** Of the guest's disk when the snapshot was taken; null when the image does not say. */
   readonly diskBytes: number | null;
@@ -80,6 +85,9 @@ function parseSnapshot(entry: Uint8Array<ArrayBuffer>): Qcow2Snapshot {
     l1Offset: wide(0),
     l1Size: view.getUint32(8),
     dateSeconds: view.getUint32(16),
+    dateNanoseconds: view.getUint32(20),
+    vmClockNs: wide(24),
+    icount: extra >= 24 && wide(56) < 2 ** 63 ? wide(56) : null,
     vmStateBytes: extra >= 8 ? wide(40) : view.getUint32(32),
     diskBytes: extra >= 16 ? wide(48) : null,
   };

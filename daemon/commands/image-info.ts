@@ -1,0 +1,243 @@
+// What clients are told of a node: its image, with those below it, and how it is used.
+//
+// A node has a file name where a file name alone would open the same graph; where options matter, its name is `json:` and all
+// that one would have to say (C: bdrv_refresh_filename).
+
+import type { BlockBackend } from "#core/backend";
+import { strerror } from "#core/base";
+import { pathCombine, qcow2Driver, qcow2SnapshotList } from "#core/drivers";
+import {
+  BDRV_CHILD_FILTERED,
+  type BlockDriverInfo,
+  type BlockDriverState,
+  BlockError,
+  type BlockOptionValue,
+  backingOf,
+  bdrvCowChild,
+  bdrvFilterOrCowBs,
+  bdrvPrimaryChild,
+  bdrvSkipImplicitFilters,
+  childrenOf,
+  edgeBs,
+} from "#core/graph";
+import { bdrvGetlength } from "#core/io";
+import { site } from "#core/probe";
+import {
+  THROTTLE_BPS_READ,
+  THROTTLE_BPS_TOTAL,
+  THROTTLE_BPS_WRITE,
+  THROTTLE_OPS_READ,
+  THROTTLE_OPS_TOTAL,
+  THROTTLE_OPS_WRITE,
+  throttleGroupGetConfig,
+  throttleGroupGetName,
+} from "#core/throttle";
+import { jsonText, type Sendable } from "../qmp/json-value.ts";
+
+const SITE_FILENAME = site("bdrv_refresh_filename");
+const SITE_INFO = site("bdrv_block_device_info");
+
+/** Options that change what a node shows (C: strong_runtime_opts), of drivers that have any. */
+const STRONG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  raw: ["offset", "size"],
+  "null-co": ["size", "read-zeroes"],
+  "null-aio": ["size", "read-zeroes"],
+  throttle: ["throttle-group"],
+  quorum: ["vote-threshold", "blkverify", "rewrite-corrupted", "read-pattern"],
+};
+
+/** C: bs->filename. */
+export function filenameOf(bs: BlockDriverState): string {
+  const exact = exactFilename(bs);
+  return exact === "" ? `json:${jsonText(fullOpenOptions(bs))}` : exact;
+}
+
+/** C: bs->exact_filename; "" when no name says it all. */
+function exactFilename(bs: BlockDriverState): string {
+  const { filename } = bs.options;
+  if (typeof filename === "string") return filename;
+  const primary = bdrvPrimaryChild(bs);
+  const below = primary === null ? null : edgeBs(primary, SITE_FILENAME);
+  if (below === null) {
+    const isNull = bs.drv.formatName.startsWith("null-") && !isChosen(bs);
+    return isNull ? `${bs.drv.formatName}://` : "";
+  }
+  if (bs.implicit) return exactFilename(below);
+  const alone = below.drv.isProtocol === true && !bs.drv.isFilter && !isChosen(bs);
+  return alone ? exactFilename(below) : "";
+}
+
+/** Whether the user has asked for something that the name of its file does not say. */
+function isChosen(bs: BlockDriverState): boolean {
+  return Object.keys(strongOptions(bs)).length > 0 || isBackingOverridden(bs);
+}
+
+function strongOptions(bs: BlockDriverState): Record<string, BlockOptionValue> {
+  const names = STRONG_OPTIONS[bs.drv.formatName] ?? [];
+  const given = names.flatMap((name) => {
+    const value = bs.options[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return Object.fromEntries(given);
+}
+
+/** bdrv_backing_overridden (block.c:7662): what is below is not what the image names. */
+function isBackingOverridden(bs: BlockDriverState): boolean {
+  if (bs.drv.supportsBacking !== true) return false;
+  const backing = backingOf(bs, SITE_FILENAME);
+  const below = backing === null ? null : edgeBs(backing, SITE_FILENAME);
+  if (below === null) return bs.backingFile !== "";
+  const name = filenameOf(below);
+  return name !== bs.backingFile && name !== fullBackingFilename(bs);
+}
+
+/** bdrv_get_full_backing_filename; null when it cannot be said. */
+function fullBackingFilename(bs: BlockDriverState): string | null {
+  const file = bdrvPrimaryChild(bs);
+  const below = file === null ? null : edgeBs(file, SITE_FILENAME);
+  if (below === null || bs.backingFile === "") return null;
+  try {
+    return pathCombine(exactFilename(below), bs.backingFile);
+  } catch (error) {
+    if (error instanceof BlockError) return null;
+    throw error;
+  }
+}
+
+/** C: bs->full_open_options. */
+function fullOpenOptions(bs: BlockDriverState): Sendable {
+  const { filename } = bs.options;
+  const options: Record<string, Sendable> = { driver: bs.drv.formatName, ...strongOptions(bs) };
+  if (filename !== undefined) options.filename = filename;
+  const list: Sendable[] = [];
+  const backing = backingOf(bs, SITE_FILENAME);
+  const overridden = isBackingOverridden(bs);
+  for (const child of childrenOf(bs, SITE_FILENAME).snapshot().reverse()) {
+    const below = edgeBs(child, SITE_FILENAME);
+    if (below === null || (child === backing && bs.drv.supportsBacking === true && !overridden))
+      continue;
+    if (child.name.startsWith("children.")) list.push(fullOpenOptions(below));
+    else options[child.name] = fullOpenOptions(below);
+  }
+  if (list.length > 0) options.children = list;
+  if (overridden && backing === null) options.backing = null;
+  return options;
+}
+
+/**
+ * bdrv_block_device_info (block/qapi.c:44): QAPI's BlockDeviceInfo of `bs`, as `blk` uses it, if it does; `flat`: without the
+ * images below.
+ */
+export function bdrvBlockDeviceInfo(
+  blk: BlockBackend | null,
+  bs: BlockDriverState,
+  flat: boolean,
+): Sendable {
+  const cow = bdrvCowChild(bs);
+  const cowBs = cow === null ? null : edgeBs(cow, SITE_INFO);
+  const { image, depth } = imageChain(bs, blk !== null, flat);
+  const isOn = (name: string) => bs.options[name] === true || bs.options[name] === "on";
+  return {
+    file: filenameOf(bs),
+    "node-name": bs.nodeName,
+    ro: bs.readOnly,
+    drv: bs.drv.formatName,
+    backing_file: cowBs === null ? undefined : filenameOf(cowBs),
+    backing_file_depth: depth,
+    encrypted: false,
+    detect_zeroes: bs.options["detect-zeroes"] ?? "off",
+    ...limitsOf(blk),
+    image,
+    cache: {
+      writeback: blk === null || blk.enableWriteCache,
+      direct: isOn("cache.direct"),
+      "no-flush": isOn("cache.no-flush"),
+    },
+    write_threshold: bs.writeThresholdOffset,
+  };
+}
+
+const LIMITS = {
+  bps: THROTTLE_BPS_TOTAL,
+  bps_rd: THROTTLE_BPS_READ,
+  bps_wr: THROTTLE_BPS_WRITE,
+  iops: THROTTLE_OPS_TOTAL,
+  iops_rd: THROTTLE_OPS_READ,
+  iops_wr: THROTTLE_OPS_WRITE,
+} as const;
+
+/** The I/O limits of a BlockBackend; all are 0 where there are none. */
+function limitsOf(blk: BlockBackend | null): { readonly [key: string]: Sendable } {
+  const member = blk?.throttleGroupMember;
+  const limits: Record<string, Sendable> = {};
+  const cfg = member === undefined || member.group === null ? null : throttleGroupGetConfig(member);
+  for (const [name, index] of Object.entries(LIMITS)) {
+    const bucket = cfg?.buckets[index];
+    limits[name] = bucket?.avg ?? 0;
+    if (bucket === undefined || bucket.max === 0) continue;
+    limits[`${name}_max`] = bucket.max;
+    limits[`${name}_max_length`] = bucket.burstLength;
+  }
+  if (cfg === null || member === undefined) return limits;
+  if (cfg.opSize !== 0) limits.iops_size = cfg.opSize;
+  return { ...limits, group: throttleGroupGetName(member) };
+}
+
+/** The image of `bs` with those below it, and how many they are. */
+function imageChain(
+  bs: BlockDriverState,
+  skipImplicit: boolean,
+  flat: boolean,
+): { readonly image: Sendable; readonly depth: number } {
+  const next = flat ? null : bdrvFilterOrCowBs(bs);
+  if (next === null) return { image: imageInfo(bs), depth: 0 };
+  const below = imageChain(skipImplicit ? bdrvSkipImplicitFilters(next) : next, skipImplicit, flat);
+  return { image: { ...imageInfo(bs), "backing-image": below.image }, depth: below.depth + 1 };
+}
+
+/** bdrv_query_image_info (block/qapi.c:226): QAPI's ImageInfo, without what is below. */
+function imageInfo(bs: BlockDriverState): { readonly [key: string]: Sendable } {
+  const size = bdrvGetlength(bs);
+  if (size < 0) {
+    const why = `Can't get image size '${exactFilename(bs)}': ${strerror(-size)}`;
+    throw new BlockError(-size, why);
+  }
+  const info = bdrvGetInfo(bs);
+  const named = bs.backingFile !== "";
+  const snapshots = bs.drv === qcow2Driver ? qcow2SnapshotList(bs) : [];
+  return {
+    filename: filenameOf(bs),
+    format: bs.drv.formatName,
+    "virtual-size": size,
+    "cluster-size": info?.clusterBytes,
+    "dirty-flag": info?.isDirty,
+    "format-specific": bs.drv.getSpecificInfo?.(bs),
+    "backing-filename": named ? bs.backingFile : undefined,
+    "full-backing-filename": named ? (fullBackingFilename(bs) ?? undefined) : undefined,
+    "backing-filename-format": named && bs.backingFormat !== "" ? bs.backingFormat : undefined,
+    snapshots: snapshots.length === 0 ? undefined : snapshots.map(snapshotInfo),
+  };
+}
+
+/** bdrv_get_info (block.c:6280): of what passes requests on, that of what is below. */
+function bdrvGetInfo(bs: BlockDriverState): BlockDriverInfo | null {
+  if (bs.drv.getInfo !== undefined) return bs.drv.getInfo(bs);
+  const primary = bdrvPrimaryChild(bs);
+  if (primary === null || (primary.role & BDRV_CHILD_FILTERED) === 0) return null;
+  const below = edgeBs(primary, SITE_INFO);
+  return below === null ? null : bdrvGetInfo(below);
+}
+
+/** QAPI: SnapshotInfo. */
+function snapshotInfo(snapshot: ReturnType<typeof qcow2SnapshotList>[number]): Sendable {
+  return {
+    id: snapshot.id,
+    name: snapshot.name,
+    "vm-state-size": snapshot.vmStateBytes,
+    "date-sec": snapshot.dateSeconds,
+    "date-nsec": snapshot.dateNanoseconds,
+    "vm-clock-sec": Math.floor(snapshot.vmClockNs / 1e9),
+    "vm-clock-nsec": snapshot.vmClockNs % 1e9,
+    icount: snapshot.icount ?? undefined,
+  };
+}
