@@ -8,6 +8,7 @@ import {
   type ByteCount,
   type ByteOffset,
   EINVAL,
+  ENOTSUP,
   errnoName,
   type HostHandle,
 } from "../base/index.ts";
@@ -15,7 +16,12 @@ import { BlockError } from "../graph/block-error.ts";
 import type { ReopenState } from "../graph/block-options.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
-import type { BlockDriver, BlockDriverState, Qiov } from "../graph/state.ts";
+import {
+  BDRV_REQ_NO_FALLBACK,
+  type BlockDriver,
+  type BlockDriverState,
+  type Qiov,
+} from "../graph/state.ts";
 import { site } from "../probe/index.ts";
 import {
   type AioContext,
@@ -50,7 +56,7 @@ export const fileDriver: BlockDriver = {
   drvClose: fileClose,
   coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
-  coPwriteZeroes: (bs, offset, bytes) => submit(bs, "write_zeroes", offset, bytes, null),
+  coPwriteZeroes: fileCoPwriteZeroes,
   coPdiscard: (bs, offset, bytes) => submit(bs, "discard", offset, bytes, null),
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
   coTruncate: fileCoTruncate,
@@ -90,6 +96,17 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
     requestAlignment: Math.max(1, aligned.value),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
+}
+
+/** raw_do_pwrite_zeroes (block/file-posix.c:3200). The host writes zeroes like any data: that is the fallback already. */
+function* fileCoPwriteZeroes(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  flags: number,
+): Co<number> {
+  if ((flags & BDRV_REQ_NO_FALLBACK) !== 0) return -ENOTSUP;
+  return yield* submit(bs, "write_zeroes", offset, bytes, null);
 }
 
 /** A handle of the host; BlockError when it refuses. */

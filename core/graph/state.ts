@@ -37,6 +37,8 @@ export const BDRV_CHILD_IMAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHI
 export const BDRV_REQ_FUA = 0x10;
 export const BDRV_REQ_MAY_UNMAP = 0x4;
 export const BDRV_REQ_WRITE_COMPRESSED = 0x20;
+/** Zeroes that would have to be written like any data are refused with ENOTSUP. */
+export const BDRV_REQ_NO_FALLBACK = 0x100;
 
 /** The write does not change what is visible (copy-on-read); WRITE_UNCHANGED is permission enough. */
 export const BDRV_REQ_WRITE_UNCHANGED = 0x40;

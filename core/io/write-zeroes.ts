@@ -6,6 +6,7 @@ import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import {
   BDRV_REQ_FUA,
+  BDRV_REQ_NO_FALLBACK,
   type BdrvChild,
   type BdrvTrackedRequest,
   type BlockDriverState,
@@ -148,7 +149,7 @@ export function* bdrvCoDoPwriteZeroes(
     let piece = Math.min(zeroPiece(bs, at, end), most);
     let ret = -ENOTSUP;
     if (coPwriteZeroes !== undefined) ret = yield* coPwriteZeroes(bs, at, piece, driverFlags);
-    if (ret === -ENOTSUP) {
+    if (ret === -ENOTSUP && (flags & BDRV_REQ_NO_FALLBACK) === 0) {
       piece = Math.min(piece, bounceBytesOf(bs));
       const zeroes = qiovOf(hostAllocate(piece));
       guestZero(zeroes, piece);

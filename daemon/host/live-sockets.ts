@@ -21,6 +21,9 @@ import type { HostOp, SocketAddress } from "#core/sched";
 import { serverHandshake } from "./live-handshake.ts";
 import { stdioStream } from "./stdio-stream.ts";
 
+/** Connections that wait to be accepted. */
+const BACKLOG_MAX = 128;
+
 /** Hands the result of an operation back. */
 export type Complete = (op: HostOp, ret: number) => void;
 
@@ -97,7 +100,9 @@ class Listener {
     this.#complete = complete;
     this.#adopt = adopt;
     this.#server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, (stream) => {
-      this.#waiting.push(stream);
+      // Node accepts for the kernel, which would let them wait: so many, and no more.
+      if (this.#waiting.length >= BACKLOG_MAX) stream.destroy();
+      else this.#waiting.push(stream);
       this.#match();
     });
     this.#server.maxConnections = Number.POSITIVE_INFINITY;

@@ -69,19 +69,24 @@ export function* channelSkip(channel: NbdChannel, bytes: number): Co<boolean> {
 
 /** nbd_write: send what this program wrote; false when the connection is over. Common. */
 export function* channelWrite(channel: NbdChannel, bytes: Uint8Array): Co<boolean> {
-  return yield* channelSend(channel, new GuestBuffer(bytes.length, bytes), bytes.length);
+  return yield* channelSend(channel, new GuestBuffer(bytes.length, bytes), 0, bytes.length);
 }
 
-/** Send the first `bytes` bytes of `buffer`, a header and its payload at once; false when the connection is over. Common. */
-export function* channelSend(channel: NbdChannel, buffer: GuestBuffer, bytes: number): Co<boolean> {
+/** Send `bytes` bytes of `buffer`, a header and its payload at once; false when the connection is over. Common. */
+export function* channelSend(
+  channel: NbdChannel,
+  buffer: GuestBuffer,
+  start: number,
+  bytes: number,
+): Co<boolean> {
   if (channel.isClosed) return false;
-  return (yield* socketSend(channel.socket, buffer, 0, bytes)) === 0;
+  return (yield* socketSend(channel.socket, buffer, start, bytes)) === 0;
 }
 
-/** Put a header in front of the payload that `buffer` is to have. In replay there is nothing to put it to. Common. */
-export function putHeader(buffer: GuestBuffer, header: Uint8Array): void {
+/** Put a header in front of the payload in `buffer`. In replay there is nothing to put it to. Common. */
+export function putHeader(buffer: GuestBuffer, start: number, header: Uint8Array): void {
   const from = { buffer: new GuestBuffer(header.length, header), start: 0 };
-  guestCopy({ buffer, start: 0 }, from, header.length);
+  guestCopy({ buffer, start }, from, header.length);
 }
 
 /** Close it, once; whoever waits for its bytes learns that it is over. Common. */

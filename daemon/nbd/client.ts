@@ -1,7 +1,7 @@
 // A client: its connection, what it has negotiated, and what of it is under way. State only.
 
 import type { HostHandle } from "#core/base";
-import { CoQueue } from "#core/sched";
+import { CoQueue, type GuestBuffer } from "#core/sched";
 import { NbdChannel } from "./channel.ts";
 import type { NbdExport } from "./export.ts";
 import type { MetaContext } from "./meta-context.ts";
@@ -22,11 +22,23 @@ export class NbdClient {
   /** Requests that are not answered yet, and the bytes of their buffers. */
   requests = 0;
   bytes = 0;
-  /** The receiving coroutine, when it waits for requests to be answered. */
+  /** The receiving coroutine, when it waits for its own requests to be answered. */
   readonly answered = new CoQueue();
 
   constructor(server: NbdServer, socket: HostHandle) {
     this.server = server;
     this.channel = new NbdChannel(socket);
   }
+}
+
+/** C: NBDRequest. */
+export interface NbdRequest {
+  readonly type: number;
+  readonly flags: number;
+  /** The client's, opaque: it comes back with the answer. */
+  readonly cookie: bigint;
+  readonly from: number;
+  readonly length: number;
+  /** Of a write what to write; of a read where to read to, with room for the answer's header in front. */
+  readonly buffer: GuestBuffer | null;
 }

@@ -6,14 +6,17 @@
 import { type BlockBackend, blkBs, blkGetlength, blkGetPerm, blkSetPerm } from "#core/backend";
 import { EEXIST, EINVAL, must, strerror } from "#core/base";
 import { BLK_PERM_RESIZE, BlockError } from "#core/graph";
+import { maxTransferOf } from "#core/io";
 import { site } from "#core/probe";
-import { globalStateCode, type Polls } from "#core/sched";
+import { CoQueue, globalStateCode, type Polls } from "#core/sched";
 import type { NbdClient } from "./client.ts";
 import {
+  NBD_BUFFER_BYTES_MAX,
   NBD_FLAG_CAN_MULTI_CONN,
   NBD_FLAG_HAS_FLAGS,
   NBD_FLAG_READ_ONLY,
   NBD_FLAG_SEND_CACHE,
+  NBD_FLAG_SEND_FAST_ZERO,
   NBD_FLAG_SEND_FLUSH,
   NBD_FLAG_SEND_FUA,
   NBD_FLAG_SEND_TRIM,
@@ -42,8 +45,13 @@ export class NbdExport {
   readonly size: number;
   /** What offsets and lengths of requests are best multiples of. */
   readonly alignment: number;
+  /** The largest request that is advised. */
+  readonly transferMax: number;
   readonly canMultiConn: boolean;
   readonly clients = new Set<NbdClient>();
+  /** Bytes of the buffers of all its clients' requests, and the clients that wait for some of them; of its context. */
+  bytes = 0;
+  readonly room = new CoQueue();
 
   constructor(blk: BlockBackend, options: NbdExportOptions, facts: NbdExportFacts) {
     this.name = options.name;
@@ -52,6 +60,7 @@ export class NbdExport {
     this.blk = blk;
     this.size = facts.size;
     this.alignment = facts.alignment;
+    this.transferMax = facts.transferMax;
     this.canMultiConn = facts.canMultiConn;
   }
 }
@@ -59,6 +68,7 @@ export class NbdExport {
 interface NbdExportFacts {
   readonly size: number;
   readonly alignment: number;
+  readonly transferMax: number;
   readonly canMultiConn: boolean;
 }
 
@@ -82,14 +92,18 @@ export function* nbdExportCreate(
   // Nobody resizes what is exported.
   const { perm, sharedPerm } = blkGetPerm(blk);
   yield* blkSetPerm(blk, { perm, sharedPerm: sharedPerm & ~BLK_PERM_RESIZE });
+  const bs = must(blkBs(blk, SITE_CREATE), "what has a length is there");
   const nbdExport = new NbdExport(blk, options, {
     size: Math.floor(size / SECTOR_BYTES) * SECTOR_BYTES,
-    alignment: must(blkBs(blk, SITE_CREATE), "what has a length is there").requestAlignment,
+    alignment: bs.requestAlignment,
+    transferMax: Math.min(maxTransferOf(bs), NBD_BUFFER_BYTES_MAX),
     canMultiConn: server.maxConnections !== 1,
   });
   server.exports.set(name, nbdExport);
   return nbdExport;
 }
+
+const CHANGES = NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES | NBD_FLAG_SEND_FAST_ZERO;
 
 /** The transmission flags of an export. */
 export function exportFlags({ writable, canMultiConn }: NbdExport): number {
@@ -97,6 +111,6 @@ export function exportFlags({ writable, canMultiConn }: NbdExport): number {
   return (
     always |
     (canMultiConn ? NBD_FLAG_CAN_MULTI_CONN : 0) |
-    (writable ? NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES : NBD_FLAG_READ_ONLY)
+    (writable ? CHANGES : NBD_FLAG_READ_ONLY)
   );
 }

@@ -7,6 +7,8 @@ import { NBD_BUFFER_BYTES_MAX } from "./protocol.ts";
 export const NBD_CLIENT_REQUESTS_MAX = 16;
 /** Bytes of those requests' buffers: with more under way, the next request waits. */
 export const NBD_CLIENT_BYTES_MAX = 64 * 1024 * 1024;
+/** Bytes of the buffers of all clients of an export: with more under way, who has a request already waits with the next one. */
+export const NBD_EXPORT_BYTES_MAX = 256 * 1024 * 1024;
 /** How long a client may take until it asks for an export, in ns. */
 export const NBD_HANDSHAKE_NS_MAX = 10_000_000_000;
 /** Options that a client may send before it asks for an export: each costs it a few bytes, and the server an answer. */
@@ -17,3 +19,4 @@ export const NBD_META_QUERIES_MAX = 4096;
 export const NBD_EXTENTS_MAX = 128 * 1024;
 
 assert(NBD_BUFFER_BYTES_MAX <= NBD_CLIENT_BYTES_MAX, "the largest request fits");
+assert(NBD_CLIENT_BYTES_MAX <= NBD_EXPORT_BYTES_MAX, "one client alone is not held up");

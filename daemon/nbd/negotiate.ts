@@ -302,7 +302,7 @@ function informationOf(
       .u16(nbd.NBD_INFO_BLOCK_SIZE)
       .u32(least)
       .u32(Math.max(4096, least))
-      .u32(nbd.NBD_BUFFER_BYTES_MAX)
+      .u32(found.transferMax)
       .done(),
     new MessageWriter(12)
       .u16(nbd.NBD_INFO_EXPORT)

@@ -73,6 +73,18 @@ export const NBD_CMD_CACHE = 5;
 export const NBD_CMD_WRITE_ZEROES = 6;
 export const NBD_CMD_BLOCK_STATUS = 7;
 
+/** What commands are called in errors (C: nbd_cmd_lookup). */
+export const COMMAND_NAMES: ReadonlyMap<number, string> = new Map([
+  [NBD_CMD_READ, "read"],
+  [NBD_CMD_WRITE, "write"],
+  [NBD_CMD_DISC, "disconnect"],
+  [NBD_CMD_FLUSH, "flush"],
+  [NBD_CMD_TRIM, "trim"],
+  [NBD_CMD_CACHE, "cache"],
+  [NBD_CMD_WRITE_ZEROES, "write zeroes"],
+  [NBD_CMD_BLOCK_STATUS, "block status"],
+]);
+
 export const NBD_CMD_FLAG_FUA = 1 << 0;
 export const NBD_CMD_FLAG_NO_HOLE = 1 << 1;
 export const NBD_CMD_FLAG_DF = 1 << 2;

@@ -11,19 +11,8 @@ import {
   blkCoPwritev,
   blkCoPwriteZeroes,
 } from "#core/backend";
-import {
-  assert,
-  EACCES,
-  ECANCELED,
-  EINVAL,
-  ENOMEM,
-  ENOSPC,
-  ENOTSUP,
-  EPERM,
-  EROFS,
-  type SiteId,
-} from "#core/base";
-import { BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP } from "#core/graph";
+import { assert, EINVAL, ENOSPC, EROFS, type SiteId } from "#core/base";
+import { BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP, BDRV_REQ_NO_FALLBACK } from "#core/graph";
 import { site } from "#core/probe";
 import {
   aioCoEnter,
@@ -37,41 +26,28 @@ import {
 import {
   channelReadHeader,
   channelReadInto,
-  channelSend,
   channelSkip,
   channelWrite,
   MessageReader,
   MessageWriter,
-  putHeader,
-  utf8,
 } from "./channel.ts";
-import type { NbdClient } from "./client.ts";
+import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
-import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX } from "./limits.ts";
+import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX, NBD_EXPORT_BYTES_MAX } from "./limits.ts";
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
+import { readCommand, readHeaderBytes } from "./read-command.ts";
+import { chunkHead, sendError, sendResult } from "./replies.ts";
 
 const SITE_REQUEST: SiteId = site("nbd_receive_request");
 
 /** Bytes that a CACHE request reads at a time. */
 const CACHE_BYTES = 1024 * 1024;
 
-/** C: NBDRequest. */
-interface NbdRequest {
-  readonly type: number;
-  readonly flags: number;
-  /** The client's, opaque: it comes back with the answer. */
-  readonly cookie: bigint;
-  readonly from: number;
-  readonly length: number;
-  /** Of a write what to write; of a read where to read to, with room for the answer's header in front. */
-  readonly buffer: GuestBuffer | null;
-}
-
 /** nbd_trip (nbd/server.c:2623) in a loop, until the client goes; returns when its last request is answered. Common. */
 export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> {
   for (;;) {
-    while (isFull(client)) yield* qemuCoQueueWait(client.answered);
+    yield* untilRoom(client, nbdExport);
     const request = yield* receive(client, nbdExport);
     if (request === null) break;
     begin(client, nbdExport, request);
@@ -79,8 +55,15 @@ export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> 
   while (client.requests > 0) yield* qemuCoQueueWait(client.answered);
 }
 
-function isFull(client: NbdClient): boolean {
-  return client.requests >= NBD_CLIENT_REQUESTS_MAX || client.bytes >= NBD_CLIENT_BYTES_MAX;
+/** Until the client may have another request. One that has none always may: nobody is held up for ever by those that do not read. */
+function* untilRoom(client: NbdClient, nbdExport: NbdExport): Co<void> {
+  for (;;) {
+    if (client.requests >= NBD_CLIENT_REQUESTS_MAX || client.bytes >= NBD_CLIENT_BYTES_MAX)
+      yield* qemuCoQueueWait(client.answered);
+    else if (client.requests > 0 && nbdExport.bytes >= NBD_EXPORT_BYTES_MAX)
+      yield* qemuCoQueueWait(nbdExport.room);
+    else return;
+  }
 }
 
 /** nbd_co_receive_request: the next request with its payload; null when the client is gone, or says nonsense. */
@@ -100,8 +83,11 @@ function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null
     const request = { type, flags, cookie, from, length, buffer: null };
     const wrong = whatIsWrong(client, nbdExport, request);
     if (wrong !== null) {
-      if (type === nbd.NBD_CMD_WRITE && !(yield* channelSkip(channel, length))) return null;
-      if (!(yield* sendError(client, cookie, wrong.errno, wrong.why))) return null;
+      // What a write of more than there may be is followed by is not read: that could be anything.
+      const isTooLong = type === nbd.NBD_CMD_WRITE && length > nbd.NBD_BUFFER_BYTES_MAX;
+      if (type === nbd.NBD_CMD_WRITE && !isTooLong && !(yield* channelSkip(channel, length)))
+        return null;
+      if (!(yield* sendError(client, cookie, wrong.errno, wrong.why)) || isTooLong) return null;
       continue;
     }
     const buffer = bufferFor(client, request);
@@ -117,12 +103,6 @@ function bufferFor(client: NbdClient, { type, length }: NbdRequest): GuestBuffer
   if (type === nbd.NBD_CMD_WRITE) return hostAllocate(length);
   if (type === nbd.NBD_CMD_READ) return hostAllocate(readHeaderBytes(client, length) + length);
   return null;
-}
-
-/** A simple reply's header, or that of a chunk with its offset; nothing was read: of a chunk without. */
-function readHeaderBytes(client: NbdClient, length: number): number {
-  if (!client.structuredReply) return nbd.NBD_SIMPLE_REPLY_BYTES;
-  return nbd.NBD_CHUNK_BYTES + (length > 0 ? 8 : 0);
 }
 
 interface Refusal {
@@ -152,15 +132,20 @@ function whatIsWrong(
   if ((flags & ~flagsOf(client, type)) !== 0)
     return {
       errno: EINVAL,
-      why: `unsupported flags for command ${type} (got 0x${flags.toString(16)})`,
+      why: `unsupported flags for command ${commandName(type)} (got 0x${flags.toString(16)})`,
     };
   return null;
+}
+
+function commandName(type: number): string {
+  return nbd.COMMAND_NAMES.get(type) ?? "<unknown>";
 }
 
 function flagsOf(client: NbdClient, type: number): number {
   if (type === nbd.NBD_CMD_READ && client.structuredReply)
     return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_DF;
-  if (type === nbd.NBD_CMD_WRITE_ZEROES) return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_NO_HOLE;
+  if (type === nbd.NBD_CMD_WRITE_ZEROES)
+    return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_NO_HOLE | nbd.NBD_CMD_FLAG_FAST_ZERO;
   if (type === nbd.NBD_CMD_BLOCK_STATUS) return nbd.NBD_CMD_FLAG_FUA | nbd.NBD_CMD_FLAG_REQ_ONE;
   return nbd.NBD_CMD_FLAG_FUA;
 }
@@ -170,12 +155,16 @@ function begin(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): vo
   const bytes = request.buffer?.length ?? 0;
   client.requests++;
   client.bytes += bytes;
+  nbdExport.bytes += bytes;
   const co = qemuCoroutineCreate(function* (): Co<void> {
     yield* handle(client, nbdExport, request);
     client.requests--;
     client.bytes -= bytes;
+    nbdExport.bytes -= bytes;
     assert(client.bytes >= 0, "no more bytes are given back than were taken");
+    assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
     qemuCoQueueRestartAll(client.answered);
+    qemuCoQueueRestartAll(nbdExport.room);
   });
   aioCoEnter(nbdExport.blk.ctx, co);
 }
@@ -186,7 +175,7 @@ function* handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co
   const fua = (flags & nbd.NBD_CMD_FLAG_FUA) !== 0;
   switch (type) {
     case nbd.NBD_CMD_READ:
-      yield* read(client, blk, request, fua);
+      yield* readCommand(client, blk, request, fua);
       return;
     case nbd.NBD_CMD_WRITE: {
       assert(request.buffer !== null, "a write has its payload");
@@ -196,8 +185,7 @@ function* handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co
       return;
     }
     case nbd.NBD_CMD_WRITE_ZEROES: {
-      const unmap = (flags & nbd.NBD_CMD_FLAG_NO_HOLE) === 0 ? BDRV_REQ_MAY_UNMAP : 0;
-      const ret = yield* blkCoPwriteZeroes(blk, from, length, unmap | (fua ? BDRV_REQ_FUA : 0));
+      const ret = yield* blkCoPwriteZeroes(blk, from, length, zeroFlags(flags));
       yield* sendResult(client, request.cookie, ret, "writing to file failed");
       return;
     }
@@ -223,37 +211,12 @@ function* handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co
   }
 }
 
-/** nbd_do_cmd_read (nbd/server.c:2428). */
-function* read(
-  client: NbdClient,
-  blk: NbdExport["blk"],
-  request: NbdRequest,
-  fua: boolean,
-): Co<void> {
-  const { buffer, from, length, cookie } = request;
-  assert(buffer !== null, "a read has room for its answer");
-  const flushed = fua ? yield* blkCoFlush(blk) : 0;
-  if (flushed < 0) {
-    yield* sendError(client, cookie, -flushed, "flush failed");
-    return;
-  }
-  const start = readHeaderBytes(client, length);
-  const ret = yield* blkCoPreadv(blk, from, length, { buffer, start });
-  if (ret < 0) {
-    yield* sendError(client, cookie, -ret, "reading from file failed");
-    return;
-  }
-  putHeader(buffer, client.structuredReply ? chunkFor(request) : simpleReply(cookie, 0));
-  yield* channelSend(client.channel, buffer, start + length);
-}
-
-/** All that was read as one chunk, or, where nothing was asked for, a chunk that only says that this was all. */
-function chunkFor({ cookie, from, length }: NbdRequest): Uint8Array {
-  const type = length > 0 ? nbd.NBD_REPLY_TYPE_OFFSET_DATA : nbd.NBD_REPLY_TYPE_NONE;
-  const payload = length > 0 ? 8 + length : 0;
-  const head = chunkHead(cookie, nbd.NBD_REPLY_FLAG_DONE, type, payload);
-  if (length === 0) return head;
-  return new MessageWriter(head.length + 8).raw(head).u64(BigInt(from)).done();
+function zeroFlags(flags: number): number {
+  return (
+    ((flags & nbd.NBD_CMD_FLAG_FUA) === 0 ? 0 : BDRV_REQ_FUA) |
+    ((flags & nbd.NBD_CMD_FLAG_NO_HOLE) === 0 ? BDRV_REQ_MAY_UNMAP : 0) |
+    ((flags & nbd.NBD_CMD_FLAG_FAST_ZERO) === 0 ? 0 : BDRV_REQ_NO_FALLBACK)
+  );
 }
 
 /** nbd_co_send_block_status: one chunk a context that the client chose. */
@@ -291,70 +254,4 @@ function* cache(blk: NbdExport["blk"], from: number, length: number): Co<number>
     if (ret < 0) return ret;
   }
   return 0;
-}
-
-/** nbd_send_generic_reply; false when the client is gone. */
-function* sendResult(client: NbdClient, cookie: bigint, ret: number, why: string): Co<boolean> {
-  if (ret < 0) return yield* sendError(client, cookie, -ret, why);
-  return yield* channelWrite(client.channel, simpleReply(cookie, 0));
-}
-
-/** An error; with a sentence where the client understands chunks. */
-function* sendError(client: NbdClient, cookie: bigint, errno: number, why: string): Co<boolean> {
-  const error = wireError(errno);
-  if (!client.structuredReply)
-    return yield* channelWrite(client.channel, simpleReply(cookie, error));
-  const text = utf8(why);
-  const head = chunkHead(
-    cookie,
-    nbd.NBD_REPLY_FLAG_DONE,
-    nbd.NBD_REPLY_TYPE_ERROR,
-    6 + text.length,
-  );
-  const message = new MessageWriter(head.length + 6 + text.length)
-    .raw(head)
-    .u32(error)
-    .u16(text.length)
-    .raw(text);
-  return yield* channelWrite(client.channel, message.done());
-}
-
-function simpleReply(cookie: bigint, error: number): Uint8Array {
-  return new MessageWriter(nbd.NBD_SIMPLE_REPLY_BYTES)
-    .u32(nbd.NBD_SIMPLE_REPLY_MAGIC)
-    .u32(error)
-    .u64(cookie)
-    .done();
-}
-
-function chunkHead(cookie: bigint, flags: number, type: number, payload: number): Uint8Array {
-  return new MessageWriter(nbd.NBD_CHUNK_BYTES)
-    .u32(nbd.NBD_STRUCTURED_REPLY_MAGIC)
-    .u16(flags)
-    .u16(type)
-    .u64(cookie)
-    .u32(payload)
-    .done();
-}
-
-/** system_errno_to_nbd_errno: the protocol knows a few. */
-function wireError(errno: number): number {
-  switch (errno) {
-    case EPERM:
-    case EACCES:
-    case EROFS:
-      return nbd.NBD_EPERM;
-    case ENOMEM:
-      return nbd.NBD_ENOMEM;
-    case ENOSPC:
-      return nbd.NBD_ENOSPC;
-    case ENOTSUP:
-      return nbd.NBD_ENOTSUP;
-    case ECANCELED:
-      return nbd.NBD_ESHUTDOWN;
-    case EINVAL:
-      return nbd.NBD_EINVAL;
-    default:
-      return nbd.NBD_EIO;
-  }
 }

@@ -1,0 +1,90 @@
+// Answers to requests, as messages: simple ones, and chunks for clients that understand those.
+
+import { EACCES, ECANCELED, EINVAL, ENOMEM, ENOSPC, ENOTSUP, EPERM, EROFS } from "#core/base";
+import type { Co } from "#core/sched";
+import { channelWrite, MessageWriter, utf8 } from "./channel.ts";
+import type { NbdClient } from "./client.ts";
+import * as nbd from "./protocol.ts";
+
+/** nbd_send_generic_reply; false when the client is gone. */
+export function* sendResult(
+  client: NbdClient,
+  cookie: bigint,
+  ret: number,
+  why: string,
+): Co<boolean> {
+  if (ret < 0) return yield* sendError(client, cookie, -ret, why);
+  return yield* channelWrite(client.channel, simpleReply(cookie, 0));
+}
+
+/** An error; with a sentence where the client understands chunks. */
+export function* sendError(
+  client: NbdClient,
+  cookie: bigint,
+  errno: number,
+  why: string,
+): Co<boolean> {
+  const error = wireError(errno);
+  if (!client.structuredReply)
+    return yield* channelWrite(client.channel, simpleReply(cookie, error));
+  const text = utf8(why);
+  const head = chunkHead(
+    cookie,
+    nbd.NBD_REPLY_FLAG_DONE,
+    nbd.NBD_REPLY_TYPE_ERROR,
+    6 + text.length,
+  );
+  const message = new MessageWriter(head.length + 6 + text.length)
+    .raw(head)
+    .u32(error)
+    .u16(text.length)
+    .raw(text);
+  return yield* channelWrite(client.channel, message.done());
+}
+
+/** An answer without chunks. */
+export function simpleReply(cookie: bigint, error: number): Uint8Array {
+  return new MessageWriter(nbd.NBD_SIMPLE_REPLY_BYTES)
+    .u32(nbd.NBD_SIMPLE_REPLY_MAGIC)
+    .u32(error)
+    .u64(cookie)
+    .done();
+}
+
+/** What every chunk begins with. */
+export function chunkHead(
+  cookie: bigint,
+  flags: number,
+  type: number,
+  payload: number,
+): Uint8Array {
+  return new MessageWriter(nbd.NBD_CHUNK_BYTES)
+    .u32(nbd.NBD_STRUCTURED_REPLY_MAGIC)
+    .u16(flags)
+    .u16(type)
+    .u64(cookie)
+    .u32(payload)
+    .done();
+}
+
+/** system_errno_to_nbd_errno: the protocol knows a few. */
+function wireError(errno: number): number {
+  switch (errno) {
+    case EPERM:
+    case EACCES:
+    case EROFS:
+      return nbd.NBD_EPERM;
+    case ENOMEM:
+      return nbd.NBD_ENOMEM;
+    case ENOSPC:
+      return nbd.NBD_ENOSPC;
+    case ENOTSUP:
+      return nbd.NBD_ENOTSUP;
+    case ECANCELED:
+      return nbd.NBD_ESHUTDOWN;
+    case EINVAL:
+      return nbd.NBD_EINVAL;
+    default:
+      return nbd.NBD_EIO;
+  }
+}
