@@ -4,6 +4,7 @@ import { blkNewWithBs, blkUnref } from "#core/backend";
 import { assert, type HostHandle } from "#core/base";
 import { fileOpen, rawOpen } from "#core/drivers";
 import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvUnref } from "#core/graph";
+import { site } from "#core/probe";
 import {
   type Co,
   type Polls,
@@ -21,6 +22,9 @@ import {
   nbdServerStart,
   nbdServerStop,
 } from "./index.ts";
+
+/** Where a client of a test reveals what it was answered. */
+export const SITE_CLIENT = site("nbd_raw_client");
 
 /** What the server of a test is. */
 export interface ServedImage {

@@ -8,7 +8,6 @@ import { blkNewWithBs, blkUnref } from "#core/backend";
 import { assert, type HostHandle } from "#core/base";
 import { nullCoDriver, nullOpen, overlayOpen } from "#core/drivers";
 import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvUnref } from "#core/graph";
-import { site } from "#core/probe";
 import {
   type AioContext,
   type Co,
@@ -26,7 +25,7 @@ import {
 } from "#core/sched";
 import { recordTwice, type Scenario, type World } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
-import { roundTripOf } from "../../../tests/record-replay/round-trip.ts";
+import { roundTripOf } from "../../../tests/record-replay/test-support.ts";
 import { MessageReader, MessageWriter, utf8 } from "../channel.ts";
 import {
   type NbdExport,
@@ -38,8 +37,7 @@ import {
   nbdServerStop,
 } from "../index.ts";
 import * as nbd from "../protocol.ts";
-
-const SITE_CLIENT = site("nbd_raw_client");
+import { SITE_CLIENT } from "../test-support.ts";
 
 const ADDRESS: SocketAddress = { type: "unix", path: "nbd.sock" };
 /** Bytes of both exports, "disk" and the read-only "ro". */
@@ -84,12 +82,12 @@ export class RawClient {
     this.#socket = socket;
   }
 
-  *send(bytes: Uint8Array): Co<void> {
+  *sendRaw(bytes: Uint8Array): Co<void> {
     yield* socketSend(this.#socket, new GuestBuffer(bytes.length, bytes), 0, bytes.length);
   }
 
   /** Exactly so many bytes; null when the connection ends before. */
-  *receive(bytes: number): Co<Uint8Array<ArrayBuffer> | null> {
+  *receiveRaw(bytes: number): Co<Uint8Array<ArrayBuffer> | null> {
     if (bytes === 0) return new Uint8Array(0);
     const buffer = hostAllocate(bytes);
     const got = yield* socketRecv(this.#socket, { buffer, start: 0, least: bytes, most: bytes });
@@ -98,7 +96,7 @@ export class RawClient {
 
   /** The server says no more, ever. */
   *expectEnd(): Co<void> {
-    expect(yield* this.receive(1)).toBeNull();
+    expect(yield* this.receiveRaw(1)).toBeNull();
   }
 
   close(): void {
@@ -106,33 +104,33 @@ export class RawClient {
   }
 
   /** Hear the greeting, and say what it is (by default: fixed newstyle, no zeroes). */
-  *greet(flags = 3): Co<void> {
-    const greeting = new MessageReader((yield* this.receive(18)) ?? new Uint8Array(18));
+  *greetServer(flags = 3): Co<void> {
+    const greeting = new MessageReader((yield* this.receiveRaw(18)) ?? new Uint8Array(18));
     expect(greeting.u64()).toBe(nbd.NBDMAGIC);
     expect(greeting.u64()).toBe(nbd.IHAVEOPT);
     expect(greeting.u16()).toBe(nbd.NBD_FLAG_FIXED_NEWSTYLE | nbd.NBD_FLAG_NO_ZEROES);
-    yield* this.send(new MessageWriter(4).u32(flags).done());
+    yield* this.sendRaw(new MessageWriter(4).u32(flags).done());
   }
 
-  *option(type: number, data: Uint8Array = new Uint8Array(0), length = data.length): Co<void> {
+  *sendOption(type: number, data: Uint8Array = new Uint8Array(0), length = data.length): Co<void> {
     const head = new MessageWriter(16 + data.length).u64(nbd.IHAVEOPT).u32(type).u32(length);
-    yield* this.send(head.raw(data).done());
+    yield* this.sendRaw(head.raw(data).done());
   }
 
-  *reply(): Co<RawReply> {
-    const head = new MessageReader((yield* this.receive(20)) ?? new Uint8Array(20));
+  *hearReply(): Co<RawReply> {
+    const head = new MessageReader((yield* this.receiveRaw(20)) ?? new Uint8Array(20));
     expect(head.u64()).toBe(nbd.NBD_REP_MAGIC);
     const [option, type, length] = [head.u32(), head.u32(), head.u32()];
-    const data = (yield* this.receive(length)) ?? new Uint8Array(0);
+    const data = (yield* this.receiveRaw(length)) ?? new Uint8Array(0);
     return { option, type, data, text: new TextDecoder().decode(data) };
   }
 
   /** Say an option, and hear answers up to the last one, which is no piece of information. */
-  *ask(type: number, data?: Uint8Array): Co<RawReply[]> {
-    yield* this.option(type, data);
+  *askOption(type: number, data?: Uint8Array): Co<RawReply[]> {
+    yield* this.sendOption(type, data);
     const replies: RawReply[] = [];
     for (;;) {
-      const reply = yield* this.reply();
+      const reply = yield* this.hearReply();
       replies.push(reply);
       if (![nbd.NBD_REP_INFO, nbd.NBD_REP_SERVER, nbd.NBD_REP_META_CONTEXT].includes(reply.type))
         return replies;
@@ -140,34 +138,35 @@ export class RawClient {
   }
 
   /** Open `name`, with structured replies unless told otherwise. */
-  *open(name = "disk", { structured = true, context = "" } = {}): Co<void> {
-    yield* this.greet();
-    if (structured) yield* this.ask(nbd.NBD_OPT_STRUCTURED_REPLY);
-    if (context !== "") yield* this.ask(nbd.NBD_OPT_SET_META_CONTEXT, metaQuery(name, context));
-    const replies = yield* this.ask(nbd.NBD_OPT_GO, goData(name));
+  *openExport(name = "disk", { structured = true, context = "" } = {}): Co<void> {
+    yield* this.greetServer();
+    if (structured) yield* this.askOption(nbd.NBD_OPT_STRUCTURED_REPLY);
+    if (context !== "")
+      yield* this.askOption(nbd.NBD_OPT_SET_META_CONTEXT, metaQuery(name, context));
+    const replies = yield* this.askOption(nbd.NBD_OPT_GO, goData(name));
     expect(replies.at(-1)?.type).toBe(nbd.NBD_REP_ACK);
   }
 
-  *request(request: RawRequest): Co<void> {
+  *sendRequest(request: RawRequest): Co<void> {
     const { magic = nbd.NBD_REQUEST_MAGIC, flags = 0, type, cookie = 7n } = request;
     const { from = 0n, length = 0, payload = new Uint8Array(0) } = request;
     const message = new MessageWriter(28 + payload.length).u32(magic).u16(flags).u16(type);
-    yield* this.send(message.u64(cookie).u64(from).u32(length).raw(payload).done());
+    yield* this.sendRaw(message.u64(cookie).u64(from).u32(length).raw(payload).done());
   }
 
   /** The next answer; `bytes` is how much data a simple one has. */
-  *answer(bytes = 0): Co<RawAnswer> {
-    const head = new MessageReader((yield* this.receive(16)) ?? new Uint8Array(16));
+  *hearAnswer(bytes = 0): Co<RawAnswer> {
+    const head = new MessageReader((yield* this.receiveRaw(16)) ?? new Uint8Array(16));
     const magic = head.u32();
     if (magic === nbd.NBD_SIMPLE_REPLY_MAGIC) {
       const [error, cookie] = [head.u32(), head.u64()];
-      const data = (yield* this.receive(error === 0 ? bytes : 0)) ?? new Uint8Array(0);
+      const data = (yield* this.receiveRaw(error === 0 ? bytes : 0)) ?? new Uint8Array(0);
       return { cookie, flags: 0, type: "simple", error, text: "", data };
     }
     expect(magic).toBe(nbd.NBD_STRUCTURED_REPLY_MAGIC);
     const [flags, type, cookie] = [head.u16(), head.u16(), head.u64()];
-    const length = new MessageReader((yield* this.receive(4)) ?? new Uint8Array(4)).u32();
-    const data = (yield* this.receive(length)) ?? new Uint8Array(0);
+    const length = new MessageReader((yield* this.receiveRaw(4)) ?? new Uint8Array(4)).u32();
+    const data = (yield* this.receiveRaw(length)) ?? new Uint8Array(0);
     const isError = type === nbd.NBD_REPLY_TYPE_ERROR;
     const error = isError ? new MessageReader(data).u32() : 0;
     const text = isError ? new TextDecoder().decode(data.subarray(6)) : "";
@@ -175,14 +174,17 @@ export class RawClient {
   }
 
   /** Make a request, and hear its one answer. */
-  *tell(request: RawRequest, bytes = 0): Co<RawAnswer> {
-    yield* this.request(request);
-    return yield* this.answer(bytes);
+  *askRequest(request: RawRequest, bytes = 0): Co<RawAnswer> {
+    yield* this.sendRequest(request);
+    return yield* this.hearAnswer(bytes);
   }
 
   /** It is still served. */
   *expectService(bytes = 4): Co<void> {
-    const answer = yield* this.tell({ type: nbd.NBD_CMD_READ, length: bytes, cookie: 99n }, bytes);
+    const answer = yield* this.askRequest(
+      { type: nbd.NBD_CMD_READ, length: bytes, cookie: 99n },
+      bytes,
+    );
     expect(answer).toMatchObject({ cookie: 99n, error: 0 });
   }
 }
@@ -267,7 +269,7 @@ function* serve(
     client.close();
     if (options.afterwards !== undefined) return yield* options.afterwards(connect);
     const decent = yield* connect();
-    yield* decent.open();
+    yield* decent.openExport();
     yield* decent.expectService();
     decent.close();
   });
