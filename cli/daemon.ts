@@ -42,7 +42,7 @@ const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
 export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Promise<number> {
   const parsed = options.given.map(({ name, text }) => parsedOption(name, text));
   const epochNs = Date.now() * 1_000_000;
-  const host = new LiveHost();
+  const host = new LiveHost({ aio: "auto" });
   const signals = new QuitSignals(host);
   const scenario = daemonScenario((quitHandler) => {
     signals.listen(quitHandler);

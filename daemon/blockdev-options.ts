@@ -1,5 +1,6 @@
 // QAPI: BlockdevOptions, for the drivers that there are.
 
+import { FILE_AIO, type FileAio } from "#core/sched";
 import { type FilterOptions, filterMembers } from "./blockdev-filter-options.ts";
 import {
   alternate,
@@ -30,7 +31,7 @@ export type BlockdevRef = string | BlockdevOptions;
 /** The options of one driver, by name. */
 export type BlockdevOptions = Common &
   (
-    | { readonly driver: "file"; readonly filename: string }
+    | { readonly driver: "file"; readonly filename: string; readonly aio?: FileAio }
     | {
         readonly driver: "raw";
         readonly file: BlockdevRef;
@@ -85,7 +86,7 @@ const NULL_MEMBERS = {
 } as const;
 
 const DRIVERS = {
-  file: { filename: str },
+  file: { filename: str, aio: optional(enumOf(...FILE_AIO)) },
   raw: { file: blockdevRef },
   qcow2: {
     file: blockdevRef,

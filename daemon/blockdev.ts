@@ -58,7 +58,7 @@ function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<Bl
   const readOnly = options["read-only"] ?? readOnlyAbove;
   switch (options.driver) {
     case "file":
-      return yield* fileOpen({ nodeName, path: options.filename, readOnly });
+      return yield* openFile(nodeName, options, readOnly);
     case "raw":
       return yield* rawOpen(nodeName, yield* openRef(options.file, readOnly), readOnly);
     case "qcow2":
@@ -82,6 +82,15 @@ function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<Bl
         openRef: (ref) => openRef(ref, readOnly),
       });
   }
+}
+
+/** raw_open of file-posix.c. Polls. */
+function openFile(
+  nodeName: string,
+  { filename: path, aio }: Extract<BlockdevOptions, { readonly driver: "file" }>,
+  readOnly: boolean,
+): Polls<BlockDriverState> {
+  return fileOpen({ nodeName, path, readOnly, ...(aio === undefined ? {} : { aio }) });
 }
 
 /** bdrv_open_child: a node that is there, by its name, or a new one, read-only where its parent is. Polls. */

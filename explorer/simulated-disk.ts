@@ -24,6 +24,8 @@ export interface DiskFault {
 
 /** How the disk behaves; all of it has defaults. */
 export interface DiskOptions {
+  /** One read or write in so many is complete with its submission, as if the page cache had answered; 0: none. */
+  readonly nowOneIn?: number;
   readonly faults?: readonly DiskFault[];
   /** No file grows beyond this (ENOSPC). */
   readonly spaceBytes?: number;

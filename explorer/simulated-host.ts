@@ -77,6 +77,8 @@ export class SimulatedHost implements Host, ExternalClients {
   readonly disk: SimulatedDisk;
   readonly #latency: Prng;
   readonly #clients: Prng;
+  readonly #cache: Prng;
+  readonly #nowOneIn: number;
   readonly #due = new DueQueue<Due>();
   readonly #sockets: SimulatedSockets;
   /** What completions go to; set while the machine lets the host deliver. */
@@ -92,6 +94,8 @@ export class SimulatedHost implements Host, ExternalClients {
     this.disk = new SimulatedDisk(options.disk ?? {}, streamOf(options.seed, "faults"));
     this.#latency = streamOf(options.seed, "latency");
     this.#clients = streamOf(options.seed, "clients");
+    this.#cache = streamOf(options.seed, "cache");
+    this.#nowOneIn = options.disk?.nowOneIn ?? 0;
     this.#sockets = new SimulatedSockets({
       prng: streamOf(options.seed, "network"),
       newHandle: () => this.#newHandle(),
@@ -153,22 +157,30 @@ export class SimulatedHost implements Host, ExternalClients {
     });
   }
 
-  submit(op: HostOp): void {
-    if (this.#sockets.has(op.handle)) this.#sockets.submit(op);
-    else this.#submitToFile(op as FileOp);
+  submit(op: HostOp): number | null {
+    if (!this.#sockets.has(op.handle)) return this.#submitToFile(op as FileOp);
+    this.#sockets.submit(op);
+    return null;
   }
 
-  #submitToFile(op: FileOp): void {
+  #submitToFile(op: FileOp): number | null {
     const open = must(this.#open.get(op.handle), "operations go to open files");
     const changes = op.type !== "read" && op.type !== "flush";
     let fault = this.disk.faultOf(open.file, { ...op, data: null });
     if (fault === 0 && changes && !open.writable) fault = -EACCES;
+    if ((op.type === "read" || op.type === "write") && this.#isCached())
+      return this.#carryOut(op, open.file, fault);
     this.#due.push(this.#now + this.#drawLatency(op.type), {
       kind: "complete",
       op,
       file: open.file,
       fault,
     });
+    return null;
+  }
+
+  #isCached(): boolean {
+    return this.#nowOneIn > 0 && this.#cache.chance(1, this.#nowOneIn);
   }
 
   transform(op: HostTransform): void {

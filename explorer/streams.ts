@@ -16,6 +16,8 @@ const STREAMS = {
   scenario: 5,
   /** How long the modelled network takes, and where it cuts. */
   network: 6,
+  /** Which reads and writes of the modelled disk need no waiting. */
+  cache: 7,
 } as const;
 
 /** What a stream is for. */

@@ -13,6 +13,7 @@ import {
   type Delivery,
   GuestBuffer,
   type Host,
+  type HostOp,
   type HostResult,
   type Inbox,
   outstandingOperations,
@@ -38,7 +39,10 @@ export class ReplayedHost implements Host, Scheduler {
     return { ret: this.#arg(2), value: this.#arg(4) };
   }
 
-  submit(): void {}
+  submit({ id }: HostOp): number | null {
+    if (!this.#nextIs(Ev.io_now) || this.#arg(0) !== id) return null;
+    return this.#arg(1);
+  }
 
   transform(): void {}
 

@@ -78,6 +78,7 @@ const SPECIAL: Readonly<Record<string, Prediction>> = {
   "wait_begin.wait": global(6, 1),
   "bs_new.node": global(7, 1),
   "edge_new.edge": global(8, 1),
+  "io_now.op": global(9, 1),
   "bs_in_flight_inc.new": entity(0, 1),
   "bs_in_flight_dec.new": entity(0, -1),
   "bs_in_flight_read.value": entity(0, 0),

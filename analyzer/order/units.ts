@@ -97,6 +97,7 @@ export class Units {
     if (ctx === 0) return;
     const context = this.#context(ctx);
     if (kind === Ev.io_submit) this.#submitted(id, context.current);
+    else if (kind === Ev.io_now) this.#ops.delete(id);
     const top = context.frames[context.frames.length - 1];
     const leaves = kind === Ev.co_yield || kind === Ev.co_terminate;
     if (kind === Ev.co_terminate) this.#end(context, id);

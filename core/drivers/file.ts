@@ -26,6 +26,7 @@ import { site } from "../probe/index.ts";
 import {
   type AioContext,
   type Co,
+  type FileAio,
   globalStateCode,
   type HostOpType,
   hostCall,
@@ -42,9 +43,11 @@ class FileState {
   /** Exchanged by a reopen that makes the node read-only, or not. */
   handle: HostHandle;
   readonly path: string;
-  constructor(handle: HostHandle, path: string) {
+  readonly aio: FileAio | undefined;
+  constructor(handle: HostHandle, path: string, aio: FileAio | undefined) {
     this.handle = handle;
     this.path = path;
+    this.aio = aio;
   }
 }
 
@@ -76,6 +79,8 @@ export interface FileOptions {
   readonly readOnly?: boolean;
   /** Make the file if there is none. */
   readonly create?: boolean;
+  /** How its requests are carried out; by default as the host does it. */
+  readonly aio?: FileAio;
 }
 
 /** bdrv_open with the driver `file`: a node with one reference, the caller's. BlockError when the host refuses. Polls. */
@@ -86,11 +91,11 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   // Before the file is opened, so that no handle is left over.
   if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
     throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
-  const handle = openPath(path, !readOnly, create);
+  const handle = openPath({ path, aio: options.aio, writable: !readOnly, create });
   const aligned = hostCall({ call: "alignment", handle });
   assert(aligned.ret >= 0, "the alignment of an open file is known");
   return yield* bdrvOpenDriver(fileDriver, nodeName, {
-    opaque: new FileState(handle, path),
+    opaque: new FileState(handle, path, options.aio),
     options: { filename: path },
     readOnly,
     requestAlignment: Math.max(1, aligned.value),
@@ -109,9 +114,22 @@ function* fileCoPwriteZeroes(
   return yield* submit(bs, "write_zeroes", offset, bytes, null);
 }
 
+interface HowToOpen {
+  readonly path: string;
+  readonly aio: FileAio | undefined;
+  readonly writable: boolean;
+  readonly create: boolean;
+}
+
 /** A handle of the host; BlockError when it refuses. */
-function openPath(path: string, writable: boolean, create: boolean): HostHandle {
-  const opened = hostCall({ call: "open", path, writable, create });
+function openPath({ path, aio, writable, create }: HowToOpen): HostHandle {
+  const how = aio === undefined ? {} : { aio };
+  const opened = hostCall({ call: "open", path, writable, create, ...how });
+  if (opened.ret === -ENOTSUP && aio === "io_uring")
+    throw new BlockError(
+      ENOTSUP,
+      "aio=io_uring was specified, but is not available: start the process with UV_USE_IO_URING=1 in its environment",
+    );
   if (opened.ret < 0)
     throw new BlockError(-opened.ret, `Could not open '${path}': ${errnoName(-opened.ret)}`);
   return opened.value as HostHandle;
@@ -123,7 +141,9 @@ function openPath(path: string, writable: boolean, create: boolean): HostHandle 
  */
 function fileReopenPrepare(state: ReopenState): undefined {
   const { bs, readOnly } = state;
-  if (readOnly !== bs.readOnly) state.opaque = openPath(stateOf(bs).path, !readOnly, false);
+  if (readOnly === bs.readOnly) return;
+  const { path, aio } = stateOf(bs);
+  state.opaque = openPath({ path, aio, writable: !readOnly, create: false });
 }
 
 /** raw_reopen_commit (block/file-posix.c:1151): requests go to the staged handle; returns the old one, if there are two. */

@@ -57,6 +57,9 @@ export const CATALOGUE = {
   /** The next sixteen of these bytes, in the step of the `reveal`; behind the last byte stand zeroes. */
   revealed: input(9, { a: "word", b: "word", c: "word", d: "word" }),
 
+  /** `op` was complete as soon as it was submitted: its coroutine goes on without a yield (context set: mid-step). */
+  io_now: input(78, { op: "op", ret: "ret", steps: "steps" }),
+
   // ---- Contexts, steps, event loops ------------------------------------------------------------------------------
   ctx_new: observation(10, { id: "ctx", name: "string" }),
   /** The creator starts the thread of `id`; `ctx_run` is that thread's first event. */

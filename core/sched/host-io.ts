@@ -65,7 +65,10 @@ export function hostCall(request: HostCallRequest): HostResult {
   return { ret: result.ret, value };
 }
 
-/** Submit an operation and wait for it; returns what the host returned (>= 0 or a negated errno). Common. */
+/**
+ * Submit an operation and wait for it, if it is not complete at once; returns what the host returned (>= 0 or a negated errno).
+ * Common.
+ */
 export function* hostSubmit(
   type: HostOpType,
   handle: HostHandle,
@@ -77,10 +80,16 @@ export function* hostSubmit(
   const ctx = machine.currentContext;
   assert(ctx !== null, "operations are submitted inside a step");
   assert(bytes >= 0, "byte counts are not negative");
-  const operation = new IoOperation(nextId(machine, "op") as OpId, ctx, qemuCoroutineSelf());
+  const { probe, host } = machine;
+  const id = nextId(machine, "op") as OpId;
+  probe.emitWide(Ev.io_submit, offset, id, Request[type], handle, bytes);
+  const now = host.submit({ id, type, handle, offset, bytes, iov, iovOffset });
+  if (now !== null) {
+    probe.emit(Ev.io_now, id, now, machine.takeSteps());
+    return now;
+  }
+  const operation = new IoOperation(id, ctx, qemuCoroutineSelf());
   outstanding().push(operation);
-  machine.probe.emitWide(Ev.io_submit, offset, operation.id, Request[type], handle, bytes);
-  machine.host.submit({ id: operation.id, type, handle, offset, bytes, iov, iovOffset });
   yield* qemuCoroutineYield();
   return operation.ret;
 }

@@ -1,8 +1,9 @@
 // The one door to the world (design D4): time, files and what runs next come through these two interfaces.
 //
 // There are three hosts: live (daemon/host), simulated (explorer) and replayed (replay). The machine asks a host two
-// kinds of thing. Synchronous calls answer at once and are recorded as `host_call`. Operations are submitted, and come
-// back between two steps through the Inbox, recorded as `io_complete` with the rank among those outstanding.
+// kinds of thing. Synchronous calls answer at once and are recorded as `host_call`. Operations are submitted. One that the host can
+// do at once (the page cache has the bytes, the socket has received them) is complete with its submission, recorded as `io_now`;
+// the others come back between two steps through the Inbox, recorded as `io_complete` with the rank among those outstanding.
 
 import {
   assert,
@@ -21,6 +22,13 @@ export interface HostResult {
   readonly value: number;
 }
 
+/**
+ * How reads and writes of a file are carried out: by other threads, through the kernel's ring, by the calling thread, or whichever
+ * of the first and the last is quicker now. A host that has not got what is asked for answers ENOTSUP.
+ */
+export const FILE_AIO = ["threads", "io_uring", "inline", "auto"] as const;
+export type FileAio = (typeof FILE_AIO)[number];
+
 /** Synchronous calls on the control path. */
 export type HostCallRequest =
   | {
@@ -28,6 +36,8 @@ export type HostCallRequest =
       readonly path: string;
       readonly writable: boolean;
       readonly create: boolean;
+      /** Absent: as the host does it. */
+      readonly aio?: FileAio;
     }
   | { readonly call: "close"; readonly handle: HostHandle }
   | { readonly call: "size"; readonly handle: HostHandle }
@@ -103,7 +113,8 @@ export type Delivery = "go" | "wait" | "never";
 export interface Host {
   readonly kind: "live" | "simulated" | "replayed";
   call(request: HostCallRequest): HostResult;
-  submit(op: HostOp): void;
+  /** Begin `op`. Its result when that is there at once: then the inbox never hears of it. Else null. */
+  submit(op: HostOp): number | null;
   transform(op: HostTransform): void;
   /** The clock, read by the core (rarely). */
   readClock(): VirtualNs;

@@ -34,8 +34,9 @@ export class TestHost implements Host {
     return { ret: 0, value: 0 };
   }
 
-  submit(op: HostOp): void {
+  submit(op: HostOp): null {
     this.#pending.push(op.id);
+    return null;
   }
 
   transform(): void {

@@ -1,6 +1,7 @@
 // Reading and writing a whole range of a file, however often the operating system does less than it was asked.
 
 import fs from "node:fs";
+import { errnoFromCode } from "#core/base";
 
 /** Called once, with null or with the system's error. */
 export type Done = (error: NodeJS.ErrnoException | null) => void;
@@ -35,6 +36,42 @@ export function writeAll(fd: number, from: Uint8Array, offset: number, done: Don
     });
   };
   more();
+}
+
+/** As readAll, by the calling thread: 0 or a negated errno. */
+export function readNow(fd: number, into: Uint8Array, start: number, range: FileRange): number {
+  const { offset, bytes } = range;
+  try {
+    for (let at = 0; at < bytes; ) {
+      const count = fs.readSync(fd, into, start + at, bytes - at, offset + at);
+      if (count === 0) {
+        into.fill(0, start + at, start + bytes);
+        return 0;
+      }
+      at += count;
+    }
+    return 0;
+  } catch (error) {
+    return -errnoFromCode((error as NodeJS.ErrnoException).code);
+  }
+}
+
+/** As writeAll, by the calling thread: 0 or a negated errno. */
+export function writeNow(fd: number, from: Uint8Array, start: number, range: FileRange): number {
+  const { offset, bytes } = range;
+  try {
+    for (let at = 0; at < bytes; )
+      at += fs.writeSync(fd, from, start + at, bytes - at, offset + at);
+    return 0;
+  } catch (error) {
+    return -errnoFromCode((error as NodeJS.ErrnoException).code);
+  }
+}
+
+/** A range of a file. */
+export interface FileRange {
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 const ZEROES = new Uint8Array(1 << 16);

@@ -11,13 +11,14 @@ import {
   type HostHandle,
   type VirtualNs,
 } from "#core/base";
-import { NullProbe } from "#core/probe";
+import { Ev, NullProbe, ProbeBase } from "#core/probe";
 import {
   aioCoEnter,
   aioPoll,
   aioSetFdHandler,
   type Co,
   clockNs,
+  type FileAio,
   type GuestBuffer,
   type HostOpType,
   hostAllocate,
@@ -42,12 +43,15 @@ beforeEach(() => {
 });
 afterEach(() => fs.rmSync(folder, { recursive: true }));
 
-function run(body: (host: LiveHost) => Polls<void>) {
-  const host = new LiveHost();
+function run(
+  body: (host: LiveHost) => Polls<void>,
+  { aio = "threads", probe = new NullProbe() }: { aio?: FileAio; probe?: ProbeBase } = {},
+) {
+  const host = new LiveHost({ aio });
   const owner = new Machine({
     host,
     scheduler: { pick: (_runnable, byDefault) => byDefault },
-    probe: new NullProbe(),
+    probe,
     series: seriesWithout(),
     lock: "none",
   });
@@ -79,6 +83,78 @@ function* inCoroutine(body: () => Co<void>): Polls<void> {
   aioCoEnter(machine.mainContext, co);
   while (!done) yield* aioPoll(machine.mainContext, true);
 }
+
+/** Counts the operations that were complete as they were submitted, and those that were later. */
+class CompletionCounter extends ProbeBase {
+  now = 0;
+  later = 0;
+  override emit(kind: number): void {
+    if (kind === Ev.io_now) this.now++;
+    if (kind === Ev.io_complete) this.later++;
+  }
+  override emitWide(): void {}
+}
+
+describe("a file of the live host", () => {
+  it.each([
+    ["threads", 0],
+    ["inline", 2],
+    ["auto", 2],
+  ] as const)("with aio=%s, has as many operations done at once as it should", async (aio, now) => {
+    const probe = new CompletionCounter();
+    const outcome = await run(
+      function* (): Polls<void> {
+        const handle = open(join(folder, "a.img")).value as HostHandle;
+        yield* inCoroutine(function* (): Co<void> {
+          const data = hostAllocate(5000);
+          data.data?.fill(7);
+          expect(yield* submit("write", handle, 100, 5000, data)).toBe(0);
+          const back = hostAllocate(6000);
+          back.data?.fill(9);
+          expect(yield* submit("read", handle, 100, 6000, back)).toBe(0);
+          expect(back.data?.lastIndexOf(7)).toBe(4999);
+          expect(back.data?.indexOf(9)).toBe(-1);
+          expect(yield* submit("flush", handle, 0, 0)).toBe(0);
+        });
+      },
+      { aio, probe },
+    );
+    expect(outcome).toBe("ok");
+    expect([probe.now, probe.later]).toEqual([now, 3 - now]);
+  });
+
+  it("fails at once with the system's error", async () => {
+    const path = join(folder, "read-only.img");
+    fs.writeFileSync(path, "x");
+    const outcome = await run(
+      function* (): Polls<void> {
+        const { value } = open(path, false);
+        yield* inCoroutine(function* (): Co<void> {
+          const ret = yield* submit("write", value as HostHandle, 0, 4, hostAllocate(4));
+          expect(ret).toBeLessThan(0);
+        });
+      },
+      { aio: "inline" },
+    );
+    expect(outcome).toBe("ok");
+  });
+
+  it("lets others have their turn, however much could be done at once", async () => {
+    const probe = new CompletionCounter();
+    await run(
+      function* (): Polls<void> {
+        const handle = open(join(folder, "a.img")).value as HostHandle;
+        yield* inCoroutine(function* (): Co<void> {
+          const data = hostAllocate(512);
+          for (let i = 0; i < 2000; i++) yield* submit("write", handle, 0, 512, data);
+        });
+      },
+      { aio: "inline", probe },
+    );
+    expect(probe.now + probe.later).toBe(2000);
+    expect(probe.later).toBeGreaterThanOrEqual(3);
+  });
+});
 
 describe("the live host", () => {
   it("writes to a real file and reads it back, zeroes beyond its end included", async () => {

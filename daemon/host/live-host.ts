@@ -2,28 +2,21 @@
 //
 // The machine is synchronous, and libuv can only work while the machine stands still. So `deliver` hands over what has
 // arrived, and says "wait" when nothing can run, and every TURN_STEPS steps while something is outstanding. `runLive`
-// (run-live.ts) is the asynchronous rim that runs the machine, lets libuv have its turn, and runs it again.
-//
-// Reads beyond the end of a file are filled with zeroes. There is no way to punch a hole from Node, hence discard answers
-// ENOTSUP, which the block layer takes as "nothing to do".
+// (run-live.ts) is the asynchronous rim that runs the machine, lets libuv have its turn, and runs it again. What needs no waiting
+// is done as it is submitted, up to NOW_MAX operations between two turns, so that nobody waits for long.
 
-import fs from "node:fs";
 import {
   assert,
   type ByteCount,
-  EINVAL,
-  EISDIR,
-  ENOTSUP,
   errnoFromCode,
   type HostHandle,
-  must,
   type OpId,
   type VirtualNs,
 } from "#core/base";
 import {
   copyContents,
   type Delivery,
-  type FileOpType,
+  type FileAio,
   GuestBuffer,
   type Host,
   type HostCallRequest,
@@ -33,12 +26,14 @@ import {
   type Inbox,
 } from "#core/sched";
 import { transform } from "./codec.ts";
-import { readAll, writeAll, writeZeroes } from "./file-io.ts";
 import { LiveCredentials } from "./live-credentials.ts";
+import { LiveFiles } from "./live-files.ts";
 import { LiveSockets } from "./live-sockets.ts";
 
 /** Steps without a turn for libuv while operations are outstanding: a turn costs as much as a few steps, a late completion a whole request. */
 const TURN_STEPS = 64;
+/** Operations that are done at once between two turns: what one client has under way, thrice, in a millisecond or less. */
+const NOW_MAX = 512;
 
 /** What arrived while the machine stood still. */
 type Arrival =
@@ -46,17 +41,19 @@ type Arrival =
   | { readonly kind: "timer"; readonly id: number }
   | { readonly kind: "kick"; readonly handlerId: number };
 
+/** What a live host can be told. */
+export interface LiveHostOptions {
+  /** Of files for which nothing else was asked. By default threads: then requests are under way for a while, as scenarios want it. */
+  readonly aio?: FileAio;
+}
+
 export class LiveHost implements Host {
   readonly kind = "live";
   readonly #started = process.hrtime.bigint();
-  readonly #files = new Map<number, number>();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #kicks = new Set<NodeJS.Timeout>();
-  readonly #sockets = new LiveSockets({
-    complete: (op, ret) => this.#completed(op, ret),
-    newHandle: () => this.#newHandle(),
-    tlsOptions: (handle) => this.#credentials.serverOptions(handle),
-  });
+  readonly #files: LiveFiles;
+  readonly #sockets: LiveSockets;
   readonly #credentials = new LiveCredentials(() => this.#newHandle());
   #arrivals: Arrival[] = [];
   #operations = 0;
@@ -64,6 +61,20 @@ export class LiveHost implements Host {
   #stepsSinceTurn = 0;
   #onArrival: (() => void) | null = null;
   #waitsIdle = false;
+  /** Operations that may still be done at once before libuv gets its turn. */
+  #nowLeft = NOW_MAX;
+
+  constructor({ aio = "threads" }: LiveHostOptions = {}) {
+    const options = {
+      complete: (op: HostOp, ret: number) => this.#completed(op, ret),
+      newHandle: () => this.#newHandle(),
+    };
+    this.#files = new LiveFiles({ ...options, aio });
+    this.#sockets = new LiveSockets({
+      ...options,
+      tlsOptions: (handle) => this.#credentials.serverOptions(handle),
+    });
+  }
 
   deliver(inbox: Inbox, idle: boolean): Delivery {
     if (this.#arrivals.length > 0) {
@@ -75,6 +86,8 @@ export class LiveHost implements Host {
     if (!this.#isExpecting) return idle ? "never" : "go";
     if (!idle && ++this.#stepsSinceTurn < TURN_STEPS) return "go";
     this.#stepsSinceTurn = 0;
+    this.#nowLeft = NOW_MAX;
+    this.#sockets.flush();
     this.#waitsIdle = idle;
     return "wait";
   }
@@ -116,102 +129,45 @@ export class LiveHost implements Host {
       this.#arrivals = [];
       await this.#arrival();
     }
-    for (const fd of this.#files.values()) fs.closeSync(fd);
-    this.#files.clear();
+    this.#files.closeAll();
   }
 
   call(request: HostCallRequest): HostResult {
     try {
-      return this.#call(request);
+      if (request.call === "socket")
+        return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
+      if (request.call === "secret") return this.#credentials.openSecret(request.secret);
+      if (request.call === "tls_creds") return this.#credentials.openCreds(request.creds);
+      if (request.call === "open") return this.#files.call(request);
+      const keeper = [this.#sockets, this.#credentials].find((one) => one.has(request.handle));
+      if (keeper !== undefined) {
+        assert(request.call === "close", "sockets and credentials are closed, and no more");
+        keeper.close(request.handle);
+        return { ret: 0, value: 0 };
+      }
+      return this.#files.call(request);
     } catch (error) {
-      return { ret: -errnoOf(error), value: 0 };
+      return { ret: -errnoFromCode((error as NodeJS.ErrnoException).code), value: 0 };
     }
-  }
-
-  #call(request: HostCallRequest): HostResult {
-    if (request.call === "open") return this.#openFile(request);
-    if (request.call === "socket")
-      return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
-    if (request.call === "secret") return this.#credentials.openSecret(request.secret);
-    if (request.call === "tls_creds") return this.#credentials.openCreds(request.creds);
-    const keeper = [this.#sockets, this.#credentials].find((one) => one.has(request.handle));
-    if (keeper !== undefined) {
-      assert(request.call === "close", "sockets and credentials are closed, and no more");
-      keeper.close(request.handle);
-      return { ret: 0, value: 0 };
-    }
-    const fd = this.#fdOf(request.handle);
-    switch (request.call) {
-      case "close":
-        this.#files.delete(request.handle);
-        fs.closeSync(fd);
-        return { ret: 0, value: 0 };
-      case "size":
-        return { ret: 0, value: fs.fstatSync(fd).size };
-      case "alignment":
-        return { ret: 0, value: 1 };
-      case "truncate":
-        fs.ftruncateSync(fd, request.size);
-        return { ret: 0, value: 0 };
-    }
-  }
-
-  #openFile({ path, writable, create }: Extract<HostCallRequest, { call: "open" }>): HostResult {
-    const access = writable ? fs.constants.O_RDWR : fs.constants.O_RDONLY;
-    const fd = fs.openSync(path, create ? access | fs.constants.O_CREAT : access, 0o644);
-    const stat = fs.fstatSync(fd);
-    if (!stat.isFile()) {
-      fs.closeSync(fd);
-      return { ret: stat.isDirectory() ? -EISDIR : -EINVAL, value: 0 };
-    }
-    const handle = this.#newHandle();
-    this.#files.set(handle, fd);
-    return { ret: 0, value: handle };
   }
 
   #newHandle(): HostHandle {
     return ++this.#handles as HostHandle;
   }
 
-  #fdOf(handle: HostHandle): number {
-    return must(this.#files.get(handle), "operations and calls go to open files");
-  }
-
-  submit(op: HostOp): void {
-    const fd = this.#sockets.has(op.handle) ? null : this.#fdOf(op.handle);
-    this.#operations++;
-    if (fd === null) this.#sockets.submit(op);
-    else this.#submitToFile(op, fd);
+  submit(op: HostOp): number | null {
+    const mayBeNow = this.#nowLeft > 0;
+    const now = this.#sockets.has(op.handle)
+      ? this.#sockets.submit(op, mayBeNow)
+      : this.#files.submit(op, mayBeNow);
+    if (now === null) this.#operations++;
+    else this.#nowLeft--;
+    return now;
   }
 
   #completed(op: HostOp, ret: number): void {
     this.#operations--;
     this.#arrived({ kind: "complete", id: op.id, ret });
-  }
-
-  #submitToFile(op: HostOp, fd: number): void {
-    const done = (error: NodeJS.ErrnoException | null) =>
-      this.#completed(op, error === null ? 0 : -errnoOf(error));
-    switch (op.type as FileOpType) {
-      case "read":
-        readAll(fd, contentsOf(op), op.offset, done);
-        return;
-      case "write":
-        writeAll(fd, contentsOf(op), op.offset, done);
-        return;
-      case "write_zeroes":
-        writeZeroes(fd, op.offset, op.bytes, done);
-        return;
-      case "flush":
-        fs.fdatasync(fd, done);
-        return;
-      case "discard":
-        setImmediate(
-          done,
-          Object.assign(new Error("discard"), { code: "ENOTSUP", errno: -ENOTSUP }),
-        );
-        return;
-    }
   }
 
   transform(op: HostTransform): void {
@@ -270,19 +226,7 @@ function handOver(inbox: Inbox, arrival: Arrival): void {
   else inbox.fdReady(arrival.handlerId);
 }
 
-function contentsOf({ iov, iovOffset, bytes }: HostOp): Uint8Array {
-  const data = must(
-    must(iov, "an operation that moves bytes has a buffer").data,
-    "live memory has contents",
-  );
-  return data.subarray(iovOffset, iovOffset + bytes);
-}
-
 /** Timers of Node count in milliseconds, up to 2^31 of them: who waits for longer, or is woken early, waits again. */
 function millisecondsFor(ns: number): number {
   return Math.min(Math.max(0, Math.ceil(ns / 1e6)), 0x7fff_ffff);
-}
-
-function errnoOf(error: unknown): number {
-  return errnoFromCode((error as NodeJS.ErrnoException).code);
 }

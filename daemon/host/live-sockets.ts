@@ -1,31 +1,16 @@
 // The sockets of the live host: TCP and unix sockets, standard input and output, and descriptors that were inherited.
-//
-// Nothing is read ahead of need beyond what one buffer of Node's holds: a client that is not read from is not received from, so
-// that memory stays bounded however fast it sends. Operations are served in the order of their submission, one kind from the other
-// apart; closing cancels what is left.
+// Connections are in live-connection.ts.
 
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import type tls from "node:tls";
-import {
-  assert,
-  ECANCELED,
-  ECONNRESET,
-  EINVAL,
-  EIO,
-  errnoFromCode,
-  type HostHandle,
-  must,
-} from "#core/base";
+import { assert, ECANCELED, EINVAL, errnoFromCode, type HostHandle, must } from "#core/base";
 import type { HostOp, SocketAddress } from "#core/sched";
-import { serverHandshake } from "./live-handshake.ts";
+import { type Complete, Connection, type ConnectionOptions } from "./live-connection.ts";
 import { stdioStream } from "./stdio-stream.ts";
 
 /** Connections that wait to be accepted. */
 const BACKLOG_MAX = 128;
-
-/** Hands the result of an operation back. */
-export type Complete = (op: HostOp, ret: number) => void;
 
 /** What the sockets need of the host. */
 export interface LiveSocketsOptions {
@@ -39,9 +24,13 @@ export interface LiveSocketsOptions {
 export class LiveSockets {
   readonly #sockets = new Map<number, Listener | Connection>();
   readonly #options: LiveSocketsOptions;
+  readonly #connectionOptions: ConnectionOptions;
+  /** Connections that have gathered what is to be sent. */
+  readonly #dirty: Connection[] = [];
 
   constructor(options: LiveSocketsOptions) {
     this.#options = options;
+    this.#connectionOptions = { ...options, onDirty: (one) => this.#dirty.push(one) };
   }
 
   has(handle: HostHandle): boolean {
@@ -53,12 +42,12 @@ export class LiveSockets {
     return this.#add(
       listens
         ? new Listener(address, this.#options.complete, (stream) => this.#connection(stream))
-        : new Connection(streamTo(address), this.#options),
+        : new Connection(streamTo(address), this.#connectionOptions),
     );
   }
 
   #connection(stream: net.Socket): HostHandle {
-    return this.#add(new Connection(stream, this.#options));
+    return this.#add(new Connection(stream, this.#connectionOptions));
   }
 
   #add(socket: Listener | Connection): HostHandle {
@@ -67,8 +56,14 @@ export class LiveSockets {
     return handle;
   }
 
-  submit(op: HostOp): void {
-    must(this.#sockets.get(op.handle), "operations go to open sockets").submit(op);
+  /** Begin `op`; its result when it is there at once, which `mayBeNow` allows. */
+  submit(op: HostOp, mayBeNow: boolean): number | null {
+    return must(this.#sockets.get(op.handle), "operations go to open sockets").submit(op, mayBeNow);
+  }
+
+  /** Send what was gathered: before libuv gets its turn. */
+  flush(): void {
+    if (this.#dirty.length > 0) for (const one of this.#dirty.splice(0)) one.flush();
   }
 
   close(handle: HostHandle): void {
@@ -108,14 +103,15 @@ class Listener {
     this.#server.maxConnections = Number.POSITIVE_INFINITY;
   }
 
-  submit(op: HostOp): void {
+  submit(op: HostOp): null {
     if (op.type === "connect") {
       this.#listen(op);
-      return;
+      return null;
     }
     assert(op.type === "accept", "a listener accepts");
     this.#accepts.push(op);
     this.#match();
+    return null;
   }
 
   #listen(op: HostOp): void {
@@ -144,175 +140,6 @@ class Listener {
     for (const stream of this.#waiting.splice(0)) stream.destroy();
     for (const op of this.#accepts.splice(0)) this.#complete(op, -ECANCELED);
   }
-}
-
-/** One end of a connection. */
-class Connection {
-  /** What is read and written: the socket, or what encrypts it. */
-  #stream: Duplex;
-  readonly #complete: Complete;
-  readonly #options: LiveSocketsOptions;
-  #connects: HostOp | null = null;
-  #handshakes: HostOp | null = null;
-  #isConnected = false;
-  /** Receives that wait; of the first, `#received` bytes have come. */
-  readonly #receives: HostOp[] = [];
-  readonly #sends = new Set<HostOp>();
-  #received = 0;
-  #isAtEnd = false;
-  #error = 0;
-  #isClosed = false;
-
-  constructor(stream: Duplex, options: LiveSocketsOptions) {
-    this.#stream = stream;
-    this.#complete = options.complete;
-    this.#options = options;
-    if (stream instanceof net.Socket) stream.setNoDelay(true);
-    this.#isConnected = !(stream instanceof net.Socket) || !stream.connecting;
-    this.#listen();
-  }
-
-  readonly #listeners: Readonly<Record<string, (error: NodeJS.ErrnoException) => void>> = {
-    connect: () => this.#connected(),
-    readable: () => this.#serve(),
-    end: () => {
-      this.#isAtEnd = true;
-      this.#serve();
-    },
-    error: (error) => this.#failed(errnoFromCode(error.code)),
-    close: () => {
-      if (!this.#isAtEnd) this.#failed(ECONNRESET);
-    },
-  };
-
-  #listen(): void {
-    for (const [event, what] of Object.entries(this.#listeners)) this.#stream.on(event, what);
-  }
-
-  submit(op: HostOp): void {
-    if (op.type === "connect") {
-      this.#connects = op;
-      if (this.#isConnected || this.#error !== 0) this.#connected();
-    } else if (op.type === "recv") {
-      this.#receives.push(op);
-      this.#serve();
-    } else if (op.type === "handshake") {
-      this.#handshake(op);
-    } else {
-      assert(op.type === "send", "a connection sends and receives");
-      this.#send(op);
-    }
-  }
-
-  #connected(): void {
-    this.#isConnected = true;
-    const op = this.#connects;
-    this.#connects = null;
-    if (op !== null) this.#complete(op, -this.#error);
-  }
-
-  /** From here on the stream is the encrypted one; what came before that was not looked at goes into it. */
-  #handshake(op: HostOp): void {
-    assert(this.#receives.length === 0 && this.#sends.size === 0, "nothing is under way");
-    if (this.#error !== 0 || this.#isAtEnd) {
-      this.#complete(op, -(this.#error || ECONNRESET));
-      return;
-    }
-    this.#handshakes = op;
-    const plain = this.#stream;
-    for (const [event, what] of Object.entries(this.#listeners)) plain.off(event, what);
-    serverHandshake(plain, this.#options.tlsOptions(op.offset), (result) => {
-      if (this.#handshakes !== op) return;
-      this.#handshakes = null;
-      if (result.stream === null) {
-        this.#error = result.errno;
-        this.#complete(op, -result.errno);
-        return;
-      }
-      this.#stream = result.stream;
-      this.#listen();
-      this.#complete(op, putName(result.peer, op));
-    });
-  }
-
-  /** Give what has come to those that wait for it. */
-  #serve(): void {
-    for (let op = this.#receives[0]; op !== undefined; op = this.#receives[0]) {
-      this.#take(op);
-      const isDone = this.#received >= op.offset || this.#isAtEnd || this.#error !== 0;
-      if (!isDone) return;
-      this.#receives.shift();
-      const ret = this.#received === 0 && this.#error !== 0 ? -this.#error : this.#received;
-      this.#received = 0;
-      this.#complete(op, ret);
-    }
-  }
-
-  #take(op: HostOp): void {
-    const data = contentsOf(op);
-    while (this.#received < op.bytes) {
-      const there = this.#stream.readableLength;
-      if (there === 0) break;
-      const chunk = this.#stream.read(Math.min(there, op.bytes - this.#received)) as Buffer | null;
-      if (chunk === null) break;
-      data.set(chunk, this.#received);
-      this.#received += chunk.length;
-    }
-    // Asking for more than there is makes the stream read on, and tells it that its end is looked for.
-    if (this.#received < op.offset && !this.#isAtEnd) this.#stream.read(0);
-  }
-
-  #send(op: HostOp): void {
-    if (this.#error !== 0) {
-      this.#complete(op, -this.#error);
-      return;
-    }
-    this.#sends.add(op);
-    this.#stream.write(contentsOf(op), (error) => {
-      if (!this.#sends.delete(op)) return;
-      this.#complete(op, error ? -errnoFromCode((error as NodeJS.ErrnoException).code) : 0);
-    });
-  }
-
-  #failed(errno: number): void {
-    if (this.#error !== 0 || this.#isClosed) return;
-    this.#error = errno;
-    this.#connected();
-    this.#serve();
-    for (const op of this.#sends) this.#complete(op, -errno);
-    this.#sends.clear();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    const left = [...this.#receives.splice(0), ...this.#sends];
-    if (this.#connects !== null) left.push(this.#connects);
-    if (this.#handshakes !== null) left.push(this.#handshakes);
-    this.#sends.clear();
-    this.#connects = null;
-    this.#handshakes = null;
-    for (const op of left) this.#complete(op, -ECANCELED);
-    this.#stream.on("finish", () => this.#stream.destroy());
-    this.#stream.end();
-    // A peer that never reads its last bytes must not keep the descriptor.
-    if (this.#stream.writableLength === 0) this.#stream.destroy();
-  }
-}
-
-function contentsOf({ iov, iovOffset, bytes }: HostOp): Uint8Array {
-  const data = must(
-    must(iov, "bytes are moved from or to a buffer").data,
-    "live memory has contents",
-  );
-  return data.subarray(iovOffset, iovOffset + bytes);
-}
-
-/** Where the peer's name goes; one that has no room there is nobody's. */
-function putName(peer: string, op: HostOp): number {
-  const name = Buffer.from(peer);
-  if (name.length > op.bytes) return -EIO;
-  contentsOf(op).set(name);
-  return name.length;
 }
 
 function listenOptions(address: SocketAddress): net.ListenOptions & { fd?: number } {

@@ -125,7 +125,7 @@ function watch(host: SimulatedHost, run: CrashRun): void {
   const submitted: number[] = [];
   host.submit = (op: HostOp) => {
     if (op.type === "flush") submitted.push(run.log.length);
-    submit(op);
+    return submit(op);
   };
   disk.perform = (file, operation) => {
     const ret = perform(file, operation);

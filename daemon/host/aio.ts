@@ -1,0 +1,57 @@
+// How the reads and writes of one file are carried out (aio=...), and how `auto` chooses between two of the ways.
+//
+//   threads    libuv's thread pool (of four, or UV_THREADPOOL_SIZE): what blocks, blocks there
+//   io_uring   the same calls, which libuv hands to the kernel's ring when UV_USE_IO_URING=1 was set as the process began
+//   inline     the calling thread, which waits
+//   auto       the calling thread while that is quick; the pool when the disk had to be waited for
+//
+// From the page cache a read takes a microsecond or two, and handing it to another thread and back takes ten. `auto` measures every
+// operation that it does inline. One that took too long sends the next ones to the pool; then a single one is tried inline
+// again, and if that is slow too, twice as many go to the pool before the next try. What was done inline is in a recording as
+// `io_now`, so a replay needs neither the clock nor this policy.
+
+import type { FileAio } from "#core/sched";
+
+/** Larger ones go to the pool: to copy that much takes longer than to hand it over. */
+export const INLINE_BYTES_MAX = 128 * 1024;
+/** An inline operation that took longer waited for a disk: copying INLINE_BYTES_MAX takes a tenth of it. */
+const SLOW_MS = 0.3;
+/** Operations that go to the pool after a slow one: at first, and at most. */
+const PENALTY_MIN = 16;
+const PENALTY_MAX = 4096;
+
+/** Whether libuv uses the kernel's ring in this process; it looks at the variable once, when it first needs it. */
+export function hasIoUring(): boolean {
+  return Number(process.env.UV_USE_IO_URING ?? "0") > 0;
+}
+
+/** Decides for one file. */
+export class AioPolicy {
+  readonly mode: FileAio;
+  /** Operations that still go to the pool. */
+  #pooled = 0;
+  #penalty = PENALTY_MIN;
+
+  constructor(mode: FileAio) {
+    this.mode = mode;
+  }
+
+  /** Whether an operation on `bytes` bytes is done by the calling thread. */
+  isInline(bytes: number): boolean {
+    if (this.mode === "inline") return true;
+    if (this.mode !== "auto" || bytes > INLINE_BYTES_MAX) return false;
+    if (this.#pooled === 0) return true;
+    this.#pooled--;
+    return false;
+  }
+
+  /** An inline operation took `ms` milliseconds. */
+  took(ms: number): void {
+    if (ms > SLOW_MS) {
+      this.#pooled = this.#penalty;
+      this.#penalty = Math.min(this.#penalty * 2, PENALTY_MAX);
+    } else {
+      this.#penalty = PENALTY_MIN;
+    }
+  }
+}

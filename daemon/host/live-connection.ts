@@ -1,0 +1,307 @@
+// One end of a connection.
+//
+// What comes in waits in a queue until it is received: `AHEAD_BYTES` of it, and what Node's own buffer holds. A client that is not
+// read from any longer is not received from, so that memory stays bounded however fast it sends. What goes out is gathered, and
+// written once for all the answers of a turn (`flush`); a message that is copied into the gathered ones is sent as far as its
+// sender is concerned. Long messages are written from where they are, and are sent when the system has them.
+//
+// Operations of one kind are served in the order of their submission. Closing cancels what is left.
+
+import net from "node:net";
+import type { Duplex } from "node:stream";
+import type tls from "node:tls";
+import { assert, ECANCELED, ECONNRESET, EIO, errnoFromCode, must } from "#core/base";
+import type { HostOp } from "#core/sched";
+import { serverHandshake } from "./live-handshake.ts";
+import { contentsOf, dataOf } from "./op-memory.ts";
+
+/** Hands the result of an operation back, later than its submission. */
+export type Complete = (op: HostOp, ret: number) => void;
+
+/** Received bytes for which nobody has asked yet: with more, nothing further is read. Twice what Node reads at a time. */
+const AHEAD_BYTES = 128 * 1024;
+/** Bytes that are gathered before they are written. */
+const GATHER_BYTES = 128 * 1024;
+/** Buffers of gathered bytes that may be on their way. */
+const GATHERS_MAX = 4;
+/** Longer messages are not copied. */
+const COPIED_BYTES_MAX = 16 * 1024;
+
+/** What a connection tells its host. */
+export interface ConnectionOptions {
+  readonly complete: Complete;
+  /** How a server with these credentials shakes hands. */
+  readonly tlsOptions: (credentials: number) => tls.TlsOptions;
+  /** There is something to flush. */
+  readonly onDirty: (connection: Connection) => void;
+}
+
+export class Connection {
+  /** What is read and written: the socket, or what encrypts it. */
+  #stream: Duplex;
+  readonly #options: ConnectionOptions;
+  #connects: HostOp | null = null;
+  #handshakes: HostOp | null = null;
+  #isConnected = false;
+  #isAtEnd = false;
+  #error = 0;
+  #isClosed = false;
+  /** What has come and was not received yet; of the first chunk, the bytes before `#chunkAt` were. */
+  readonly #chunks: Buffer[] = [];
+  #chunkAt = 0;
+  #ahead = 0;
+  #isPaused = false;
+  /** Receives that wait; the first one has `#received` bytes already. */
+  readonly #receives: HostOp[] = [];
+  #received = 0;
+  /** Sends that wait for the system to take what was sent before: those that were written, and those that were not. */
+  readonly #written: HostOp[] = [];
+  readonly #sends: HostOp[] = [];
+  #gather: Buffer | null = null;
+  #gathered = 0;
+  readonly #spareGathers: Buffer[] = [];
+  readonly #busyGathers: Buffer[] = [];
+
+  constructor(stream: Duplex, options: ConnectionOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    if (stream instanceof net.Socket) stream.setNoDelay(true);
+    this.#isConnected = !(stream instanceof net.Socket) || !stream.connecting;
+    this.#listen();
+  }
+
+  readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
+  readonly #listeners: Readonly<Record<string, (error: NodeJS.ErrnoException) => void>> = {
+    connect: () => this.#connected(),
+    end: () => {
+      this.#isAtEnd = true;
+      this.#serve();
+    },
+    error: (error) => this.#failed(errnoFromCode(error.code)),
+    close: () => {
+      if (!this.#isAtEnd) this.#failed(ECONNRESET);
+    },
+  };
+
+  #listen(): void {
+    for (const [event, what] of Object.entries(this.#listeners)) this.#stream.on(event, what);
+    this.#stream.on("data", this.#onData);
+    this.#stream.resume();
+  }
+
+  /** Begin `op`; its result when it is there at once, which `mayBeNow` allows. */
+  submit(op: HostOp, mayBeNow: boolean): number | null {
+    if (op.type === "recv") return this.#receive(op, mayBeNow);
+    if (op.type === "send") return this.#send(op, mayBeNow);
+    if (op.type === "handshake") return this.#handshake(op);
+    assert(op.type === "connect", "a connection is made, sends and receives");
+    this.#connects = op;
+    if (this.#isConnected || this.#error !== 0) this.#connected();
+    return null;
+  }
+
+  #connected(): void {
+    this.#isConnected = true;
+    const op = this.#connects;
+    this.#connects = null;
+    if (op !== null) this.#options.complete(op, -this.#error);
+  }
+
+  /** From here on the stream is the encrypted one; what came before that was not looked at goes into it. */
+  #handshake(op: HostOp): null {
+    const isIdle = this.#receives.length + this.#sends.length + this.#written.length === 0;
+    assert(isIdle, "nothing is under way");
+    if (this.#error !== 0 || this.#isAtEnd) {
+      this.#options.complete(op, -(this.#error || ECONNRESET));
+      return null;
+    }
+    this.flush();
+    this.#handshakes = op;
+    serverHandshake(this.#unheard(), this.#options.tlsOptions(op.offset), (result) => {
+      if (this.#handshakes !== op) return;
+      this.#handshakes = null;
+      if (result.stream === null) {
+        this.#error = result.errno;
+        this.#options.complete(op, -result.errno);
+        return;
+      }
+      this.#stream = result.stream;
+      this.#isPaused = false;
+      this.#listen();
+      this.#options.complete(op, putName(result.peer, op));
+    });
+    return null;
+  }
+
+  /** The stream, to which we do not listen any more; it has back what came and nobody has received. */
+  #unheard(): Duplex {
+    const stream = this.#stream;
+    for (const [event, what] of Object.entries(this.#listeners)) stream.off(event, what);
+    stream.off("data", this.#onData);
+    stream.pause();
+    if (this.#ahead > 0) stream.unshift(Buffer.concat(this.#chunks).subarray(this.#chunkAt));
+    this.#chunks.length = 0;
+    this.#chunkAt = 0;
+    this.#ahead = 0;
+    return stream;
+  }
+
+  // ---- Receiving -----------------------------------------------------------------------------------------------------
+
+  #arrived(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#ahead += chunk.length;
+    if (this.#receives.length > 0) this.#serve();
+    if (this.#ahead < AHEAD_BYTES || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#stream.pause();
+  }
+
+  #receive(op: HostOp, mayBeNow: boolean): number | null {
+    if (mayBeNow && this.#receives.length === 0) {
+      this.#take(op);
+      if (this.#isServed(op)) return this.#served();
+    }
+    this.#receives.push(op);
+    this.#serve();
+    return null;
+  }
+
+  /** Give what has come to those that wait for it. */
+  #serve(): void {
+    for (let op = this.#receives[0]; op !== undefined; op = this.#receives[0]) {
+      this.#take(op);
+      if (!this.#isServed(op)) return;
+      this.#receives.shift();
+      this.#options.complete(op, this.#served());
+    }
+  }
+
+  #isServed(op: HostOp): boolean {
+    return this.#received >= op.offset || this.#isAtEnd || this.#error !== 0;
+  }
+
+  /** The result of the receive that has all it gets. */
+  #served(): number {
+    const ret = this.#received === 0 && this.#error !== 0 ? -this.#error : this.#received;
+    this.#received = 0;
+    return ret;
+  }
+
+  #take(op: HostOp): void {
+    const data = dataOf(op);
+    while (this.#received < op.bytes && this.#ahead > 0) {
+      const chunk = must(this.#chunks[0], "what is ahead is in a chunk");
+      const bytes = Math.min(op.bytes - this.#received, chunk.length - this.#chunkAt);
+      chunk.copy(data, op.iovOffset + this.#received, this.#chunkAt, this.#chunkAt + bytes);
+      this.#received += bytes;
+      this.#ahead -= bytes;
+      this.#chunkAt += bytes;
+      if (this.#chunkAt < chunk.length) break;
+      this.#chunks.shift();
+      this.#chunkAt = 0;
+    }
+    if (!this.#isPaused || this.#ahead >= AHEAD_BYTES) return;
+    this.#isPaused = false;
+    this.#stream.resume();
+  }
+
+  // ---- Sending -------------------------------------------------------------------------------------------------------
+
+  #send(op: HostOp, mayBeNow: boolean): number | null {
+    const isNow = mayBeNow && this.#sends.length === 0 && op.bytes <= COPIED_BYTES_MAX;
+    if (this.#error !== 0 && isNow) return -this.#error;
+    if (isNow && this.#copy(op)) return 0;
+    this.#sends.push(op);
+    this.#sendWaiting();
+    return null;
+  }
+
+  /** Copy a short message behind the gathered ones; false when too many of those wait for the system. */
+  #copy(op: HostOp): boolean {
+    if (this.#gathered + op.bytes > GATHER_BYTES) this.flush();
+    if (this.#gather === null) {
+      if (this.#busyGathers.length >= GATHERS_MAX) return false;
+      this.#gather = this.#spareGathers.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    }
+    if (this.#gathered === 0) this.#options.onDirty(this);
+    this.#gather.set(contentsOf(op), this.#gathered);
+    this.#gathered += op.bytes;
+    return true;
+  }
+
+  /** Hand what was gathered to the system. */
+  flush(): void {
+    const gather = this.#gather;
+    if (gather === null) return;
+    this.#gather = null;
+    const bytes = this.#gathered;
+    this.#gathered = 0;
+    this.#stream.write(gather.subarray(0, bytes), this.#onWritten);
+    if (this.#stream.writableLength === 0) this.#spareGathers.push(gather);
+    else this.#busyGathers.push(gather);
+  }
+
+  #sendWaiting(): void {
+    for (let op = this.#sends[0]; op !== undefined; op = this.#sends[0]) {
+      if (this.#error !== 0) {
+        this.#options.complete(op, -this.#error);
+      } else if (op.bytes > COPIED_BYTES_MAX) {
+        this.flush();
+        this.#written.push(op);
+        this.#stream.write(contentsOf(op), this.#onWritten);
+      } else if (this.#copy(op)) {
+        this.#options.complete(op, 0);
+      } else {
+        return;
+      }
+      this.#sends.shift();
+    }
+  }
+
+  /** Some of it has gone; when all has, its memory is free. */
+  readonly #onWritten = (): void => {
+    if (this.#stream.writableLength > 0) return;
+    this.#spareGathers.push(...this.#busyGathers.splice(0));
+    for (const op of this.#written.splice(0)) this.#options.complete(op, -this.#error);
+    this.#sendWaiting();
+  };
+
+  // ---- The end -------------------------------------------------------------------------------------------------------
+
+  #failed(errno: number): void {
+    if (this.#error !== 0 || this.#isClosed) return;
+    this.#error = errno;
+    this.#connected();
+    this.#serve();
+    for (const op of this.#written.splice(0)) this.#options.complete(op, -errno);
+    this.#sendWaiting();
+  }
+
+  close(): void {
+    this.flush();
+    this.#isClosed = true;
+    const left = [
+      ...this.#receives.splice(0),
+      ...this.#written.splice(0),
+      ...this.#sends.splice(0),
+    ];
+    if (this.#connects !== null) left.push(this.#connects);
+    if (this.#handshakes !== null) left.push(this.#handshakes);
+    this.#connects = null;
+    this.#handshakes = null;
+    for (const op of left) this.#options.complete(op, -ECANCELED);
+    this.#stream.on("finish", () => this.#stream.destroy());
+    this.#stream.end();
+    // A peer that never reads its last bytes must not keep the descriptor.
+    if (this.#stream.writableLength === 0) this.#stream.destroy();
+  }
+}
+
+/** Where the peer's name goes; one that has no room there is nobody's. */
+function putName(peer: string, op: HostOp): number {
+  const name = Buffer.from(peer);
+  if (name.length > op.bytes) return -EIO;
+  contentsOf(op).set(name);
+  return name.length;
+}

@@ -1,0 +1,123 @@
+// The files of the live host.
+//
+// Reads beyond the end of a file are filled with zeroes. There is no way to punch a hole from Node, hence discard answers
+// ENOTSUP, which the block layer takes as "nothing to do".
+
+import fs from "node:fs";
+import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
+import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
+import { AioPolicy, hasIoUring } from "./aio.ts";
+import { readAll, readNow, writeAll, writeNow, writeZeroes } from "./file-io.ts";
+import type { Complete } from "./live-connection.ts";
+import { contentsOf, dataOf } from "./op-memory.ts";
+
+/** Calls on files. */
+type FileCall = Exclude<HostCallRequest, { call: "socket" | "secret" | "tls_creds" }>;
+
+/** An open file. */
+interface LiveFile {
+  readonly fd: number;
+  readonly aio: AioPolicy;
+}
+
+/** What the files need of the host. */
+export interface LiveFilesOptions {
+  readonly complete: Complete;
+  readonly newHandle: () => HostHandle;
+  /** Of files for which nothing was asked. */
+  readonly aio: FileAio;
+}
+
+/** Every open file of one host, by handle. */
+export class LiveFiles {
+  readonly #files = new Map<number, LiveFile>();
+  readonly #options: LiveFilesOptions;
+
+  constructor(options: LiveFilesOptions) {
+    this.#options = options;
+  }
+
+  /** Carry a call out; throws the system's error. */
+  call(request: FileCall): HostResult {
+    if (request.call === "open") return this.#open(request);
+    const { fd } = this.#at(request.handle);
+    switch (request.call) {
+      case "close":
+        this.#files.delete(request.handle);
+        fs.closeSync(fd);
+        return { ret: 0, value: 0 };
+      case "size":
+        return { ret: 0, value: fs.fstatSync(fd).size };
+      case "alignment":
+        return { ret: 0, value: 1 };
+      case "truncate":
+        fs.ftruncateSync(fd, request.size);
+        return { ret: 0, value: 0 };
+    }
+  }
+
+  #open(request: Extract<HostCallRequest, { call: "open" }>): HostResult {
+    const { path, writable, create, aio = this.#options.aio } = request;
+    if (aio === "io_uring" && !hasIoUring()) return { ret: -ENOTSUP, value: 0 };
+    const access = writable ? fs.constants.O_RDWR : fs.constants.O_RDONLY;
+    const fd = fs.openSync(path, create ? access | fs.constants.O_CREAT : access, 0o644);
+    const stat = fs.fstatSync(fd);
+    if (!stat.isFile()) {
+      fs.closeSync(fd);
+      return { ret: stat.isDirectory() ? -EISDIR : -EINVAL, value: 0 };
+    }
+    const handle = this.#options.newHandle();
+    this.#files.set(handle, { fd, aio: new AioPolicy(aio) });
+    return { ret: 0, value: handle };
+  }
+
+  #at(handle: HostHandle): LiveFile {
+    return must(this.#files.get(handle), "operations and calls go to open files");
+  }
+
+  /** Begin `op`; its result when the calling thread did it, which `mayBeNow` allows. */
+  submit(op: HostOp, mayBeNow: boolean): number | null {
+    const { fd, aio } = this.#at(op.handle);
+    const { type, bytes } = op;
+    if ((type === "read" || type === "write") && mayBeNow && aio.isInline(bytes)) {
+      const from = performance.now();
+      const data = dataOf(op);
+      const ret =
+        type === "read"
+          ? readNow(fd, data, op.iovOffset, op)
+          : writeNow(fd, data, op.iovOffset, op);
+      aio.took(performance.now() - from);
+      return ret;
+    }
+    this.#later(op, fd);
+    return null;
+  }
+
+  #later(op: HostOp, fd: number): void {
+    const { complete } = this.#options;
+    const done = (error: NodeJS.ErrnoException | null) =>
+      complete(op, error === null ? 0 : -errnoFromCode(error.code));
+    switch (op.type as FileOpType) {
+      case "read":
+        readAll(fd, contentsOf(op), op.offset, done);
+        return;
+      case "write":
+        writeAll(fd, contentsOf(op), op.offset, done);
+        return;
+      case "write_zeroes":
+        writeZeroes(fd, op.offset, op.bytes, done);
+        return;
+      case "flush":
+        fs.fdatasync(fd, done);
+        return;
+      case "discard":
+        setImmediate(complete, op, -ENOTSUP);
+        return;
+    }
+  }
+
+  closeAll(): void {
+    for (const { fd } of this.#files.values()) fs.closeSync(fd);
+    this.#files.clear();
+  }
+}
