@@ -50,7 +50,6 @@ export class Connection {
   readonly #chunks: Buffer[] = [];
   #chunkAt = 0;
   #ahead = 0;
-  #isPaused = false;
   /** Receives that wait; the first one has `#received` bytes already. */
   readonly #receives: HostOp[] = [];
   #received = 0;
@@ -70,9 +69,12 @@ export class Connection {
     this.#listen();
   }
 
-  readonly #onData = (chunk: Buffer): void => this.#arrived(chunk);
   readonly #listeners: Readonly<Record<string, (error: NodeJS.ErrnoException) => void>> = {
     connect: () => this.#connected(),
+    readable: () => {
+      this.#readAhead();
+      this.#serve();
+    },
     end: () => {
       this.#isAtEnd = true;
       this.#serve();
@@ -85,8 +87,6 @@ export class Connection {
 
   #listen(): void {
     for (const [event, what] of Object.entries(this.#listeners)) this.#stream.on(event, what);
-    this.#stream.on("data", this.#onData);
-    this.#stream.resume();
   }
 
   /** Begin `op`; its result when it is there at once, which `mayBeNow` allows. */
@@ -126,7 +126,6 @@ export class Connection {
         return;
       }
       this.#stream = result.stream;
-      this.#isPaused = false;
       this.#listen();
       this.#options.complete(op, putName(result.peer, op));
     });
@@ -137,8 +136,6 @@ export class Connection {
   #unheard(): Duplex {
     const stream = this.#stream;
     for (const [event, what] of Object.entries(this.#listeners)) stream.off(event, what);
-    stream.off("data", this.#onData);
-    stream.pause();
     if (this.#ahead > 0) stream.unshift(Buffer.concat(this.#chunks).subarray(this.#chunkAt));
     this.#chunks.length = 0;
     this.#chunkAt = 0;
@@ -148,13 +145,14 @@ export class Connection {
 
   // ---- Receiving -----------------------------------------------------------------------------------------------------
 
-  #arrived(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#ahead += chunk.length;
-    if (this.#receives.length > 0) this.#serve();
-    if (this.#ahead < AHEAD_BYTES || this.#isPaused) return;
-    this.#isPaused = true;
-    this.#stream.pause();
+  /** Take what the stream has, unless there is enough; it then reads on by itself. */
+  #readAhead(): void {
+    while (this.#ahead < AHEAD_BYTES) {
+      const chunk = this.#stream.read() as Buffer | null;
+      if (chunk === null) return;
+      this.#chunks.push(chunk);
+      this.#ahead += chunk.length;
+    }
   }
 
   #receive(op: HostOp, mayBeNow: boolean): number | null {
@@ -190,20 +188,19 @@ export class Connection {
 
   #take(op: HostOp): void {
     const data = dataOf(op);
-    while (this.#received < op.bytes && this.#ahead > 0) {
+    while (this.#received < op.bytes) {
+      if (this.#ahead === 0) this.#readAhead();
+      if (this.#ahead === 0) return;
       const chunk = must(this.#chunks[0], "what is ahead is in a chunk");
       const bytes = Math.min(op.bytes - this.#received, chunk.length - this.#chunkAt);
       chunk.copy(data, op.iovOffset + this.#received, this.#chunkAt, this.#chunkAt + bytes);
       this.#received += bytes;
       this.#ahead -= bytes;
       this.#chunkAt += bytes;
-      if (this.#chunkAt < chunk.length) break;
+      if (this.#chunkAt < chunk.length) continue;
       this.#chunks.shift();
       this.#chunkAt = 0;
     }
-    if (!this.#isPaused || this.#ahead >= AHEAD_BYTES) return;
-    this.#isPaused = false;
-    this.#stream.resume();
   }
 
   // ---- Sending -------------------------------------------------------------------------------------------------------
