@@ -1,5 +1,13 @@
 export { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
 export { expectedLine, findingFits, findingLine } from "./finding-line.ts";
+export {
+  type AwaitedEvent,
+  type HeldRun,
+  type HeldSchedule,
+  type HoldRequest,
+  heldSchedules,
+  runHeld,
+} from "./held-run.ts";
 export { InvariantChecker, InvariantViolation } from "./invariants/index.ts";
 export {
   inputsOf,

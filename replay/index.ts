@@ -1,3 +1,4 @@
+export { EventCursor } from "./event-cursor.ts";
 export type { RecordedTrace } from "./recorded-trace.ts";
 export {
   type Divergence,

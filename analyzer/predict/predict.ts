@@ -16,10 +16,11 @@ import {
 import { OrderCheck } from "../flat/order-check.ts";
 import type { FlatSite } from "../flat/race-tally.ts";
 import { Closure } from "./closure.ts";
+import { heldAt, shortened } from "./shorten.ts";
 import { isSyncPreservingRace } from "./sync-preserving.ts";
 import { syncReversalOrder } from "./sync-reversal.ts";
 import { type Held, Window } from "./window.ts";
-import { eventText, faultOf, type Witness } from "./witness.ts";
+import { eventText, faultOf, moved, type Witness } from "./witness.ts";
 
 /** Sync-preserving races, or also those that need the order of critical sections reversed. */
 export type Prediction = "syncp" | "osr";
@@ -58,7 +59,13 @@ export interface PredictedPair {
   count: number;
   readonly variable: number;
   readonly threads: readonly [number, number];
+  /** The two accesses in the recorded order. */
+  readonly accesses: readonly [FlatSite, FlatSite];
   readonly witness: Witness;
+  /** What a scheduler has to do: hold the earlier access's thread back at `holdAt` until the other one has done `letGoAfter`. */
+  readonly holdAt: number;
+  /** Null: until it has done its access. */
+  readonly letGoAfter: number | null;
   /** The events of the witness, in words, as names of a trace are only known while it is read. */
   readonly steps: readonly string[];
 }
@@ -97,7 +104,7 @@ class Predictor {
   #from = 0;
   #judged = 0;
   /** Locks held where the window begins. */
-  readonly #held = new Map<string, { thread: number; lock: number; depth: number }>();
+  #held: readonly Held[] = [];
   #unlawful: number | null = null;
   readonly #pairs = new Map<string, PredictedPair>();
   #racyEvents = 0;
@@ -172,11 +179,7 @@ class Predictor {
   #shift(): void {
     const { ops, threads, operands, locations, count } = this.#block;
     const gone = count >> 1 || count;
-    for (let i = 0; i < gone; i++) {
-      const [op, thread, lock] = [ops[i], threads[i] ?? 0, operands[i] ?? 0];
-      if (op === StdOp.acquire) this.#hold(thread, lock, 1);
-      else if (op === StdOp.release) this.#hold(thread, lock, -1);
-    }
+    this.#held = heldAt(this.#block, this.#held, gone);
     for (const array of [ops, threads, operands, locations]) array.copyWithin(0, gone, count);
     this.#block.count = count - gone;
     this.#from += gone;
@@ -185,19 +188,11 @@ class Predictor {
     for (let i = 0; i < this.#block.count; i++) this.#inWindow.add(threads[i] ?? 0);
   }
 
-  #hold(thread: number, lock: number, by: number): void {
-    const key = `${thread} ${lock}`;
-    const held = this.#held.get(key) ?? { thread, lock, depth: 0 };
-    held.depth += by;
-    if (held.depth > 0) this.#held.set(key, held);
-    else this.#held.delete(key);
-  }
-
   /** Judges the accesses of the window that were not judged yet. */
   #judge(): void {
     const { count } = this.#block;
     if (this.#judged === count) return;
-    const held = [...this.#held.values()];
+    const held = this.#held;
     const search = new WindowSearch(new Window(this.#block, held), this.#options, this.#limits);
     search.work = this.#work;
     for (let event = this.#judged; event < count; event++) {
@@ -224,24 +219,25 @@ class Predictor {
       return;
     }
     if (order === null) return;
-    const from = this.#from;
-    const witness: Witness = {
-      from,
-      order: order.map((one) => one + from),
-      race: [other + from, event + from],
-    };
-    assert(
-      faultOf(witness, block, held) === null,
-      "a prediction's witness is a correct reordering",
+    const shown = shortened(
+      { events: block, held, first: other, second: event, order },
+      this.#options,
     );
+    const fault = faultOf(shown.witness, shown.events, shown.held);
+    assert(fault === null, "a prediction's witness is a correct reordering");
     const [first, second] = sitesOf(block, event, other);
     this.#pairs.set(key, {
       sites: [first, second],
       count: 1,
       variable: block.operands[event] ?? 0,
       threads: [block.threads[other] ?? 0, block.threads[event] ?? 0],
-      witness,
-      steps: [...order, other, event].map((one) => eventText(block, one, this.#names)),
+      accesses: [siteOf(block, other), siteOf(block, event)],
+      witness: moved(shown.witness, this.#from),
+      holdAt: shown.holdAt + this.#from,
+      letGoAfter: shown.letGoAfter === null ? null : shown.letGoAfter + this.#from,
+      steps: [...shown.witness.order, other, event].map((one) =>
+        eventText(block, one, this.#names),
+      ),
     });
   }
 }
@@ -315,10 +311,12 @@ export class WindowSearch {
     const keeping = this.#keeping;
     keeping.reset();
     keeping.addBefore(event);
+    // What the newer one needs in any order; `keeping` may soon hold more, which says nothing of reversals.
+    const needed = keeping.cut.slice();
     const isNew = new Set<string>();
     let isFound = false;
     for (const other of accesses) {
-      if (keeping.contains(other)) continue;
+      if (this.#window.contains(this.#method === "osr" ? needed : keeping.cut, other)) continue;
       if (isRead && events.ops[other] === StdOp.read) continue;
       if (!this.#window.shareNoLock(other, event)) continue;
       const key = pairKey(events, event, other);
@@ -362,16 +360,12 @@ export class WindowSearch {
   }
 }
 
-function sitesOf(
-  { ops, locations }: AbstractBlock,
-  a: number,
-  b: number,
-): readonly [FlatSite, FlatSite] {
-  const site = (event: number): FlatSite => ({
-    op: ops[event] ?? 0,
-    location: locations[event] ?? 0,
-  });
-  const [first, second] = [site(a), site(b)];
+function siteOf({ ops, locations }: AbstractBlock, event: number): FlatSite {
+  return { op: ops[event] ?? 0, location: locations[event] ?? 0 };
+}
+
+function sitesOf(block: AbstractBlock, a: number, b: number): readonly [FlatSite, FlatSite] {
+  const [first, second] = [siteOf(block, a), siteOf(block, b)];
   const isSorted =
     first.location < second.location ||
     (first.location === second.location && first.op <= second.op);

@@ -130,6 +130,16 @@ class Run {
   }
 }
 
+/** The witness of a window as one of the trace, where the window begins at event `from`. */
+export function moved(witness: Witness, from: number): Witness {
+  const [first, second] = witness.race;
+  return {
+    from: witness.from + from,
+    order: witness.order.map((event) => event + from),
+    race: [first + from, second + from],
+  };
+}
+
 /** Event `i` of `events` in the words of the text form: `T1 w(x) at 6`. */
 export function eventText(events: AbstractBlock, i: number, names: AbstractNames): string {
   const op = events.ops[i] ?? 0;

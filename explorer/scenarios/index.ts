@@ -22,6 +22,8 @@ import lockEntry from "./lock-entry.ts";
 import luckBottomHalf from "./luck-bottom-half.ts";
 import luckCoroutine from "./luck-coroutine.ts";
 import luckCounter from "./luck-counter.ts";
+import luckLock from "./luck-lock.ts";
+import luckLockAfter from "./luck-lock-after.ts";
 import luckSameThread from "./luck-same-thread.ts";
 import luckTimer from "./luck-timer.ts";
 import luckWait from "./luck-wait.ts";
@@ -70,6 +72,8 @@ export const SCENARIOS: readonly Scenario[] = [
   luckBottomHalf,
   luckCoroutine,
   luckCounter,
+  luckLock,
+  luckLockAfter,
   luckSameThread,
   luckTimer,
   luckWait,

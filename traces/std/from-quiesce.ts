@@ -10,6 +10,9 @@
 // Nobody else takes that lock, so it orders sender and receiver, and nothing more, unless two receive the same message: the
 // second comes after the first. A newer message of a sender stands for its older ones. Of tasks, and of what a drain covers,
 // nothing is left.
+//
+// An engine that may take locks in another order must not take these so: for it, a message is a variable that the sender
+// writes and the receiver reads (`messagesAs`).
 
 import { Ev, type EventBatch, LIST_KINDS, LOCK_KINDS, WORLD_CTX } from "#core/probe";
 import {
@@ -25,11 +28,14 @@ import { RECEIVES, SENDS } from "./messages.ts";
 
 /** Locks that a context holds from taking to letting go; others move with a coroutine, or have many holders. */
 const THREAD_LOCKS: ReadonlySet<string> = new Set(["aio_context", "bql", "mutex"]);
+/** Names of what stands for messages begin so, and no other does. */
+export const MESSAGE = "m";
 const OWNERS: Readonly<Record<string, string>> = { edge_bs: "e", blk_root: "blk" };
 
 /** The newest message of a context in a mailbox. */
 interface Message {
-  readonly lock: number;
+  /** The lock or variable that stands for it. */
+  readonly carrier: number;
   readonly sequence: number;
   isReceived: boolean;
 }
@@ -41,11 +47,22 @@ interface Mailbox {
   readonly received: Map<number, number>;
 }
 
+export interface QuiesceSourceOptions {
+  /** What tells a message; "locks" by default. */
+  readonly messagesAs?: "locks" | "variables";
+  /** Whether to keep `origins`: a number for each event. */
+  readonly withOrigins?: boolean;
+}
+
 export class QuiesceSource implements AbstractSource {
   readonly names: AbstractNames;
   /** How often a second context received a message, and so came after the first one. */
   addedOrders = 0;
+  /** Which event of the trace each event of the abstract one stands for, when asked for. */
+  readonly origins: number[] = [];
   readonly #batches: Iterable<EventBatch>;
+  readonly #options: QuiesceSourceOptions;
+  #index = -1;
   readonly #threads = new Numbering();
   readonly #variables = new Numbering();
   readonly #locks = new Numbering();
@@ -55,15 +72,18 @@ export class QuiesceSource implements AbstractSource {
   readonly #awaited = new Set<number>();
   #messages = 0;
 
-  constructor(batches: Iterable<EventBatch>) {
+  constructor(batches: Iterable<EventBatch>, options: QuiesceSourceOptions = {}) {
     this.#batches = batches;
+    this.#options = options;
     this.names = { threads: this.#threads, variables: this.#variables, locks: this.#locks };
   }
 
   *blocks(): Generator<AbstractBlock, void, undefined> {
     for (const batch of this.#batches) {
-      for (let i = 0; i < batch.count; i++)
+      for (let i = 0; i < batch.count; i++) {
+        this.#index++;
         if (batch.ctx(i) !== WORLD_CTX) this.#event(batch.kind(i), batch.ctx(i), batch, i);
+      }
       if (this.#block.count === 0) continue;
       yield this.#block;
       this.#block.count = 0;
@@ -120,11 +140,14 @@ export class QuiesceSource implements AbstractSource {
 
   #send(ctx: number, name: string): void {
     const sequence = ++this.#messages;
-    const lock = this.#locks.numberOf(`m${sequence}`);
+    const { messagesAs } = this.#options;
+    const carriers = messagesAs === "variables" ? this.#variables : this.#locks;
+    const carrier = carriers.numberOf(`${MESSAGE}${sequence}`);
     const mailbox = this.#mailboxes.get(name) ?? { messages: new Map(), received: new Map() };
     this.#mailboxes.set(name, mailbox);
-    mailbox.messages.set(ctx, { lock, sequence, isReceived: false });
-    this.#touch(ctx, lock);
+    mailbox.messages.set(ctx, { carrier, sequence, isReceived: false });
+    if (messagesAs === "variables") this.#emit(ctx, StdOp.write, carrier, 0);
+    else this.#touch(ctx, carrier);
   }
 
   /** `isTaken`: the messages are for one receiver, who takes them out. */
@@ -136,7 +159,8 @@ export class QuiesceSource implements AbstractSource {
       if (sender === ctx || message.sequence <= last) continue;
       if (message.isReceived) this.addedOrders++;
       message.isReceived = true;
-      this.#touch(ctx, message.lock);
+      if (this.#options.messagesAs === "variables") this.#emit(ctx, StdOp.read, message.carrier, 0);
+      else this.#touch(ctx, message.carrier);
     }
     if (isTaken) this.#mailboxes.delete(name);
     else mailbox.received.set(ctx, this.#messages);
@@ -155,6 +179,7 @@ export class QuiesceSource implements AbstractSource {
     block.threads[at] = this.#thread(ctx);
     block.operands[at] = operand;
     block.locations[at] = location;
+    if (this.#options.withOrigins === true) this.origins.push(this.#index);
   }
 
   #grow(): void {

@@ -1,7 +1,7 @@
 // Foreign traces: the abstract trace, and RAPID's forms of it.
 
 export * from "./abstract-trace.ts";
-export { QuiesceSource } from "./from-quiesce.ts";
+export { MESSAGE, QuiesceSource, type QuiesceSourceOptions } from "./from-quiesce.ts";
 export {
   RapidBinReader,
   rapidBinEvents,
