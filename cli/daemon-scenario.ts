@@ -3,7 +3,14 @@
 // Its options and the time of day at its start are parameters, so the header of a trace has them.
 
 import { must } from "#core/base";
-import { type DaemonOption, daemonMain, isJsonObject, jsonText, parseJson } from "#daemon";
+import {
+  type DaemonOption,
+  type DaemonParts,
+  daemonMain,
+  isJsonObject,
+  jsonText,
+  parseJson,
+} from "#daemon";
 import type { Scenario } from "#explorer";
 
 /** The name that the header of a recorded daemon has. */
@@ -20,8 +27,10 @@ export function daemonParams(
   };
 }
 
-/** The scenario; `onReady` is called when all options are done (daemonMain). */
-export function daemonScenario(onReady: (quitHandler: number) => void = () => {}): Scenario {
+/** The scenario; what a run tells of itself (daemonMain) is of no use in a replay. */
+export function daemonScenario(
+  tells: Pick<DaemonParts, "onReady" | "print"> = { onReady: () => {}, print: () => {} },
+): Scenario {
   return {
     name: DAEMON,
     title: "A storage daemon.",
@@ -31,7 +40,7 @@ export function daemonScenario(onReady: (quitHandler: number) => void = () => {}
       daemonMain({
         options: optionsOf(world.param("options")),
         epochNs: Number(world.param("epoch")),
-        onReady,
+        ...tells,
       }),
   };
 }

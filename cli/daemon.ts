@@ -44,11 +44,13 @@ export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Pr
   const epochNs = Date.now() * 1_000_000;
   const host = new LiveHost({ aio: "auto" });
   const signals = new QuitSignals(host);
-  const scenario = daemonScenario((quitHandler) => {
+  const onReady = (quitHandler: number) => {
     signals.listen(quitHandler);
     // Whoever waits for this file may connect.
     if (options.pidfile !== undefined) writeFileSync(options.pidfile, `${process.pid}\n`);
-  });
+  };
+  const print = (line: string) => void terminal.stdout.write(`${line}\n`);
+  const scenario = daemonScenario({ onReady, print });
   const run = { seed: 0, params: daemonParams(parsed, epochNs) };
   // What is written down has no secrets. The run cannot tell: it never looks at one.
   const written = { seed: 0, params: daemonParams(parsed.map(veiledOption), epochNs) };

@@ -4,6 +4,7 @@
 // a queue, under monitor_lock, for a bottom half of main's; whatever main has to say is said after what waits.
 
 import { type BlkEvent, blkEventListeners } from "#core/backend";
+import { type DriverEvent, driverEventListeners } from "#core/drivers";
 import { writeThresholdListeners } from "#core/io";
 import { type JobEvent, jobEventListeners, notifierListAdd } from "#core/jobs";
 import {
@@ -65,6 +66,11 @@ export function forwardEvents(daemon: Daemon): void {
     if (data !== null) emitEvent(daemon, event.event, data);
     return undefined;
   });
+  driverEventListeners().push((event) => {
+    if (event.event === "print") daemon.print(event.line);
+    else emitEvent(daemon, event.event, quorumData(event));
+    return undefined;
+  });
 }
 
 /** The members of an event of a BlockBackend; null for what stops a machine: there is none here. */
@@ -84,4 +90,11 @@ function dataOf(event: BlkEvent): Sendable {
     case "STOP":
       return null;
   }
+}
+
+function quorumData(event: Exclude<DriverEvent, { readonly event: "print" }>): Sendable {
+  const range = { "sector-num": event.sectorNum, "sectors-count": event.sectorsCount };
+  if (event.event === "QUORUM_FAILURE") return { reference: event.reference, ...range };
+  const error = event.error === null ? {} : { error: event.error };
+  return { type: event.type, ...error, "node-name": event.nodeName, ...range };
 }

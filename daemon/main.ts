@@ -37,6 +37,7 @@ import {
   socketAddressOf,
   startNbdServer,
 } from "./commands/export-commands.ts";
+import { hmpCommands } from "./commands/hmp-command.ts";
 import { jobCommands } from "./commands/job-commands.ts";
 import { mirrorCommands } from "./commands/mirror-command.ts";
 import { miscCommands, VERSION } from "./commands/misc-commands.ts";
@@ -64,6 +65,8 @@ export interface DaemonParts {
   readonly epochNs: number;
   /** All options are done. `quitHandler` is the number of the fd handler that ends the daemon when it becomes ready. */
   readonly onReady: (quitHandler: number) => void;
+  /** A line for the standard output: what commands of qemu-io and breakpoints say. */
+  readonly print: (line: string) => void;
 }
 
 const commands: QmpCommands<Daemon> = commandTable(
@@ -77,11 +80,12 @@ const commands: QmpCommands<Daemon> = commandTable(
   exportCommands,
   jobCommands,
   mirrorCommands,
+  hmpCommands,
 );
 
 /** main (storage-daemon/qemu-storage-daemon.c:395), after the command line was read. Polls. */
 export function* daemonMain(parts: DaemonParts): Polls<void> {
-  const daemon = new Daemon(parts.epochNs);
+  const daemon = new Daemon(parts.epochNs, parts.print);
   forwardEvents(daemon);
   const quit = aioSetFdHandler(machine.mainContext, false, () => {
     daemon.quitReason ??= "host-signal";

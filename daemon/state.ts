@@ -82,9 +82,12 @@ export class Daemon {
   readonly vault = new SecretVault();
   /** Nanoseconds since 1970 when the run began. */
   readonly epochNs: number;
+  /** A line for the standard output. */
+  readonly print: (line: string) => void;
 
-  constructor(epochNs: number) {
+  constructor(epochNs: number, print: (line: string) => void) {
     this.epochNs = epochNs;
+    this.print = print;
   }
 }
 

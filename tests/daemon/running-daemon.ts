@@ -129,6 +129,8 @@ export interface RunningDaemon {
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals | null>;
   stderr(): string;
+  /** What it has printed by now. */
+  stdout(): string;
   /** The recording, once it has ended. */
   trace(): string;
 }
@@ -149,9 +151,13 @@ export async function startDaemon(folder: string, args: readonly string[]): Prom
       ...["--chardev", "socket,id=qmp,path=qmp.sock,server=on", "--monitor", "qmp"],
       ...["--pidfile", "pid", "--record", "traces"],
     ],
-    { cwd: folder, stdio: ["ignore", "ignore", "pipe"] },
+    { cwd: folder, stdio: ["ignore", "pipe", "pipe"] },
   );
   let stderr = "";
+  let stdout = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
   child.stderr.on("data", (chunk: Buffer) => {
     stderr += chunk.toString();
   });
@@ -169,6 +175,7 @@ export async function startDaemon(folder: string, args: readonly string[]): Prom
     process: child,
     ended,
     stderr: () => stderr,
+    stdout: () => stdout,
     trace: () => join(folder, "traces", readdirSync(join(folder, "traces"))[0] ?? ""),
   };
 }

@@ -6,6 +6,7 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import {
   aioCoSchedule,
+  aioWaitKick,
   type Co,
   ioCode,
   qemuCoroutineSelf,
@@ -33,7 +34,9 @@ export function* blkdebugCoDebugEvent(bs: BlockDriverState, event: BlkdebugEvent
     suspended.unshift({ co: qemuCoroutineSelf(), tag });
     driverEvent({ event: "print", line: `blkdebug: Suspended request '${tag}'` });
   }
-  if (breakpoints.length > 0) yield* qemuCoroutineYield();
+  if (breakpoints.length === 0) return;
+  aioWaitKick();
+  yield* qemuCoroutineYield();
 }
 
 /** process_rule (block/blkdebug.c:776) for rules that do not suspend. Common. */

@@ -1,0 +1,130 @@
+// Requests by hand: qemu-io over QMP's human-monitor-command, on qcow2 above blkdebug, and the same text from Debian's qemu-io.
+
+import { writeFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { tool } from "../nbd-peers/live-server.ts";
+import { NO_QEMU, qemu } from "../qcow2/test-support.ts";
+import {
+  daemonFolder,
+  expectSound,
+  type QmpClient,
+  qmpClient,
+  type RunningDaemon,
+  removeFolder,
+  startDaemon,
+} from "./running-daemon.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = daemonFolder();
+});
+afterEach(() => removeFolder(folder));
+
+/** What a command answers, and the lines that it prints, without the times in them. */
+async function qemuIo(daemon: RunningDaemon, qmp: QmpClient, command: string): Promise<string[]> {
+  const before = daemon.stdout().length;
+  const line = `qemu-io disk "${command}"`;
+  const answer = await qmp.execute("human-monitor-command", { "command-line": line });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  const lines = `${String(answer)}${daemon.stdout().slice(before)}`.split(/\r?\n/);
+  return lines.filter((one) => one !== "").map(withoutTimes);
+}
+
+function withoutTimes(line: string): string {
+  return line.replace(/ops; .*/, "ops; ...");
+}
+
+const blkdebug = {
+  driver: "blkdebug",
+  config: "rules",
+  "inject-error": [{ event: "read_aio", iotype: "read", sector: 2048 * 8, errno: 28, once: true }],
+  image: { driver: "file", filename: "disk.qcow2" },
+};
+
+describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
+  it("reads, writes, discards and maps in QEMU's words; rules fail what they name", async () => {
+    qemu("qemu-img", "create", "-q", "-f", "qcow2", `${folder}/disk.qcow2`, "1M");
+    writeFileSync(`${folder}/rules`, '[set-state]\nevent = "l2_load"\nnew_state = "2"\n');
+    const disk = { driver: "qcow2", "node-name": "disk", file: blkdebug, discard: "unmap" };
+    const daemon = await startDaemon(folder, ["--blockdev", JSON.stringify(disk)]);
+    expect(daemon.stderr()).toBe("");
+    const qmp = await qmpClient(`${folder}/qmp.sock`);
+    const run = (command: string) => qemuIo(daemon, qmp, command);
+    const commands = [
+      "write -P 0xa 64k 128k",
+      "read -P 10 64k 64k",
+      "read -P 11 -s 512 -l 1k 64k 64k",
+      "write -z -u 64k 64k",
+      "write -c -q 256k 64k",
+      "read -q -P 0xcd 256k 64k",
+      "discard 128k 64k",
+      "flush",
+      "map",
+      "write -u 0 1",
+      "write -P 256 0 1",
+      "read 2M 1k",
+      "read 0 x",
+    ];
+    const ours: string[] = [];
+    for (const command of commands) ours.push(...(await run(command)));
+    const copy = `${folder}/copy.qcow2`;
+    qemu("qemu-img", "create", "-q", "-f", "qcow2", copy, "1M");
+    const theirs = await tool(
+      "qemu-io",
+      "-d",
+      "unmap",
+      ...commands.flatMap((one) => ["-c", one]),
+      copy,
+    );
+    expect(ours).toEqual(theirs.stdout.trimEnd().split("\n").map(withoutTimes));
+    // The usages of these differ in options that are not here, and errors of words come back to the client.
+    expect(await run("read 0")).toEqual([
+      "bad argument count 1 to read, expected at least 2 arguments",
+    ]);
+    expect(await run("write -x 0 1k")).toEqual([
+      "write [-cCfquz] [-P pattern] off len -- writes a number of bytes at a specified offset",
+    ]);
+    expect(await run("frobnicate")).toEqual(['command "frobnicate" not found']);
+    const nobody = { "command-line": 'qemu-io nobody "flush"' };
+    expect(await qmp.execute("human-monitor-command", nobody)).toBe(
+      "Error: Cannot find device='' nor node-name='nobody'\r\n",
+    );
+    await qmp.execute("quit");
+    expect(await daemon.ended).toBe(0);
+    await expectSound(daemon.trace());
+  });
+
+  it("holds a request in the background at a breakpoint, and lets it go on", async () => {
+    qemu("qemu-img", "create", "-q", "-f", "qcow2", `${folder}/disk.qcow2`, "1M");
+    const debug = { driver: "blkdebug", image: blkdebug.image };
+    const disk = { driver: "qcow2", "node-name": "disk", file: debug };
+    const daemon = await startDaemon(folder, [
+      ...["--object", "iothread,id=io0", "--blockdev", JSON.stringify(disk)],
+    ]);
+    expect(daemon.stderr()).toBe("");
+    const qmp = await qmpClient(`${folder}/qmp.sock`);
+    await qmp.execute("x-blockdev-set-iothread", { "node-name": "disk", iothread: "io0" });
+    const run = (command: string) => qemuIo(daemon, qmp, command);
+    expect(await run("break nothing A")).toEqual([
+      "Could not set breakpoint: No such file or directory",
+    ]);
+    expect(await run("break write_aio A")).toEqual([]);
+    expect(await run("aio_write -P 3 0 4k 4k")).toEqual(["blkdebug: Suspended request 'A'"]);
+    expect(await run("wait_break A")).toEqual([]);
+    expect(await run("read -P 0 0 8k")).toContain("read 8192/8192 bytes at offset 0");
+    expect(await run("resume A")).toEqual([
+      "blkdebug: Resuming request 'A'",
+      "wrote 8192/8192 bytes at offset 0",
+      "8 KiB, 1 ops; ...",
+    ]);
+    expect(await run("aio_flush")).toEqual([]);
+    expect(await run("resume A")).toEqual(["Could not resume request: No such file or directory"]);
+    expect(await run("read -q -P 3 0 8k")).toEqual([]);
+    expect(await run("remove_break A")).toEqual([
+      "Could not remove breakpoint A: No such file or directory",
+    ]);
+    await qmp.execute("quit");
+    expect(await daemon.ended).toBe(0);
+    await expectSound(daemon.trace());
+  });
+});
