@@ -58,6 +58,8 @@ export type BlockdevOptions = Common &
         readonly children: readonly BlockdevRef[];
         readonly "vote-threshold": number;
         readonly "read-pattern"?: "quorum" | "fifo";
+        readonly blkverify?: boolean;
+        readonly "rewrite-corrupted"?: boolean;
       }
     | FilterOptions
   );
@@ -101,8 +103,10 @@ const DRIVERS = {
   throttle: { "throttle-group": str, file: blockdevRef },
   quorum: {
     children: list(blockdevRef),
-    "vote-threshold": int(1),
+    "vote-threshold": int(),
     "read-pattern": optional(enumOf("quorum", "fifo")),
+    blkverify: optional(bool),
+    "rewrite-corrupted": optional(bool),
   },
   ...filterMembers(blockdevRef),
 } as const;

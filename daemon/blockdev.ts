@@ -9,7 +9,7 @@ import {
   nullOpen,
   type Qcow2OpenOptions,
   qcow2Open,
-  quorumOpen,
+  quorumVoteOpen,
   rawOpen,
   throttleOpen,
 } from "#core/drivers";
@@ -175,20 +175,18 @@ function* openAll(
 
 type QuorumBlockdev = Extract<BlockdevOptions, { readonly driver: "quorum" }>;
 
-/** quorum_open: reads come from the first child that works; there is no vote yet, so none may be asked for. Polls. */
+/** quorum_open. Polls. */
 function* openQuorum(
   nodeName: string,
   options: QuorumBlockdev,
   readOnly: boolean,
 ): Polls<BlockDriverState> {
-  if (options["read-pattern"] !== "fifo")
-    throw new BlockError(
-      EINVAL,
-      "The read pattern 'quorum' is not supported; use read-pattern=fifo",
-    );
-  if (options["vote-threshold"] > options.children.length)
-    throw new BlockError(EINVAL, "threshold may not exceed children count");
   const children: BlockDriverState[] = [];
   yield* openAll(options.children, readOnly, children);
-  return yield* quorumOpen(nodeName, children);
+  return yield* quorumVoteOpen(nodeName, children, {
+    voteThreshold: options["vote-threshold"],
+    readPattern: options["read-pattern"] ?? "quorum",
+    blkverify: options.blkverify ?? false,
+    rewriteCorrupted: options["rewrite-corrupted"] ?? false,
+  });
 }

@@ -20,5 +20,6 @@ export {
 export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
 export * from "./qcow2/index.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";
+export { type QuorumOptions, quorumVoteOpen } from "./quorum-vote.ts";
 export { rawDriver, rawOpen } from "./raw.ts";
 export { throttleDriver, throttleOpen } from "./throttle.ts";

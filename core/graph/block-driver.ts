@@ -60,6 +60,8 @@ export interface BlockDriver {
     flags: number,
   ) => Co<number>;
   readonly coPdiscard?: (bs: BlockDriverState, offset: number, bytes: number) => Co<number>;
+  /** The whole flush, that of the children included; or the two below. */
+  readonly coFlush?: (bs: BlockDriverState) => Co<number>;
   /** Flush to the operating system and to the disk; children are flushed by the caller. */
   readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
   readonly coFlushToDisk?: (bs: BlockDriverState) => Co<number>;

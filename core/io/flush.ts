@@ -45,8 +45,7 @@ function* flushInserted(bs: BlockDriverState, primary: BdrvChild | null): Co<num
   bs.activeFlushReq = true;
   qemuCoMutexUnlock(bs.reqsLock);
 
-  let ret = yield* flushDriver(bs, currentGen, primary);
-  if (ret >= 0) ret = yield* flushChildren(bs);
+  const ret = yield* flushAll(bs, currentGen, primary);
   if (ret === 0) bs.flushedGen = currentGen;
 
   yield* qemuCoMutexLock(bs.reqsLock);
@@ -55,6 +54,16 @@ function* flushInserted(bs: BlockDriverState, primary: BdrvChild | null): Co<num
   qemuCoQueueNext(bs.flushQueue);
   qemuCoMutexUnlock(bs.reqsLock);
   return ret;
+}
+
+function* flushAll(
+  bs: BlockDriverState,
+  currentGen: number,
+  primary: BdrvChild | null,
+): Co<number> {
+  if (bs.drv.coFlush !== undefined) return yield* bs.drv.coFlush(bs);
+  const ret = yield* flushDriver(bs, currentGen, primary);
+  return ret < 0 ? ret : yield* flushChildren(bs);
 }
 
 /** First to the operating system, then, if anything was written since the last time, to the disk. */

@@ -20,14 +20,23 @@ beforeEach(() => {
 });
 afterEach(() => removeFolder(folder));
 
-/** What a command answers, and the lines that it prints, without the times in them. */
-async function qemuIo(daemon: RunningDaemon, qmp: QmpClient, command: string): Promise<string[]> {
+/** What a command answers, and the lines that it prints (`count` of them at least), without the times in them. */
+async function qemuIo(
+  daemon: RunningDaemon,
+  qmp: QmpClient,
+  command: string,
+  count: number,
+): Promise<string[]> {
   const before = daemon.stdout().length;
   const line = `qemu-io disk "${command}"`;
   const answer = await qmp.execute("human-monitor-command", { "command-line": line });
-  await new Promise((resolve) => setTimeout(resolve, 30));
-  const lines = `${String(answer)}${daemon.stdout().slice(before)}`.split(/\r?\n/);
-  return lines.filter((one) => one !== "").map(withoutTimes);
+  for (;;) {
+    const text = `${String(answer)}${daemon.stdout().slice(before)}`;
+    const lines = text.split(/\r?\n/).filter((one) => one !== "");
+    // What it prints comes by another way than its answer.
+    if (lines.length >= count) return lines.map(withoutTimes);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
 
 function withoutTimes(line: string): string {
@@ -49,7 +58,7 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
     const daemon = await startDaemon(folder, ["--blockdev", JSON.stringify(disk)]);
     expect(daemon.stderr()).toBe("");
     const qmp = await qmpClient(`${folder}/qmp.sock`);
-    const run = (command: string) => qemuIo(daemon, qmp, command);
+    const run = (command: string, count = 1) => qemuIo(daemon, qmp, command, count);
     const commands = [
       "write -P 0xa 64k 128k",
       "read -P 10 64k 64k",
@@ -65,8 +74,6 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
       "read 2M 1k",
       "read 0 x",
     ];
-    const ours: string[] = [];
-    for (const command of commands) ours.push(...(await run(command)));
     const copy = `${folder}/copy.qcow2`;
     qemu("qemu-img", "create", "-q", "-f", "qcow2", copy, "1M");
     const theirs = await tool(
@@ -76,7 +83,11 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
       ...commands.flatMap((one) => ["-c", one]),
       copy,
     );
-    expect(ours).toEqual(theirs.stdout.trimEnd().split("\n").map(withoutTimes));
+    const expected = theirs.stdout.trimEnd().split("\n").map(withoutTimes);
+    const start = daemon.stdout().length;
+    for (const command of commands) await run(command, 0);
+    const ours = () => daemon.stdout().slice(start).trimEnd().split("\n").map(withoutTimes);
+    await expect.poll(ours, { timeout: 10_000 }).toEqual(expected);
     // The usages of these differ in options that are not here, and errors of words come back to the client.
     expect(await run("read 0")).toEqual([
       "bad argument count 1 to read, expected at least 2 arguments",
@@ -104,22 +115,22 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
     expect(daemon.stderr()).toBe("");
     const qmp = await qmpClient(`${folder}/qmp.sock`);
     await qmp.execute("x-blockdev-set-iothread", { "node-name": "disk", iothread: "io0" });
-    const run = (command: string) => qemuIo(daemon, qmp, command);
+    const run = (command: string, count = 1) => qemuIo(daemon, qmp, command, count);
     expect(await run("break nothing A")).toEqual([
       "Could not set breakpoint: No such file or directory",
     ]);
-    expect(await run("break write_aio A")).toEqual([]);
+    expect(await run("break write_aio A", 0)).toEqual([]);
     expect(await run("aio_write -P 3 0 4k 4k")).toEqual(["blkdebug: Suspended request 'A'"]);
-    expect(await run("wait_break A")).toEqual([]);
-    expect(await run("read -P 0 0 8k")).toContain("read 8192/8192 bytes at offset 0");
-    expect(await run("resume A")).toEqual([
+    expect(await run("wait_break A", 0)).toEqual([]);
+    expect(await run("read -P 0 0 8k", 2)).toContain("read 8192/8192 bytes at offset 0");
+    expect(await run("resume A", 3)).toEqual([
       "blkdebug: Resuming request 'A'",
       "wrote 8192/8192 bytes at offset 0",
       "8 KiB, 1 ops; ...",
     ]);
-    expect(await run("aio_flush")).toEqual([]);
+    expect(await run("aio_flush", 0)).toEqual([]);
     expect(await run("resume A")).toEqual(["Could not resume request: No such file or directory"]);
-    expect(await run("read -q -P 3 0 8k")).toEqual([]);
+    expect(await run("read -q -P 3 0 8k", 0)).toEqual([]);
     expect(await run("remove_break A")).toEqual([
       "Could not remove breakpoint A: No such file or directory",
     ]);
