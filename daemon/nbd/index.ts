@@ -1,4 +1,5 @@
 export { type NbdExport, type NbdExportOptions, nbdExportCreate } from "./export.ts";
+export * as protocol from "./protocol.ts";
 export {
   type NbdServer,
   type NbdServerOptions,
