@@ -6,6 +6,7 @@ import { QuiesceError } from "#core/base";
 import { SCENARIOS, type Scenario } from "#explorer";
 import type { TraceHeader } from "#traces";
 import { DAEMON, daemonScenario } from "./daemon-scenario.ts";
+import { EXPORT_SCENARIOS } from "./export-scenarios.ts";
 import { loadScenarioFile } from "./load-scenario.ts";
 
 /** A scenario, and how it was called. */
@@ -18,15 +19,18 @@ export interface FoundScenario {
   readonly digest?: string;
 }
 
+/** The built-in scenarios: those of a block layer, and those of a daemon. */
+const BUILT_IN: readonly Scenario[] = [...SCENARIOS, ...EXPORT_SCENARIOS];
+
 /** The built-in scenarios, by name. */
 export function allScenarios(): readonly Scenario[] {
-  return [...SCENARIOS].sort((a, b) => (a.name < b.name ? -1 : 1));
+  return [...BUILT_IN].sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** The scenario that `argument` names; throws a usage error that suggests others when there is none. */
 export async function findScenario(argument: string): Promise<FoundScenario> {
   if (isFile(argument)) return foundFile(argument, argument);
-  const scenario = SCENARIOS.find(({ name }) => name === argument);
+  const scenario = BUILT_IN.find(({ name }) => name === argument);
   if (scenario !== undefined) return { scenario, argument };
   throw new QuiesceError("usage", `There is no scenario "${argument}". ${suggestion(argument)}`);
 }
@@ -38,8 +42,7 @@ export async function findRecordedScenario(
 ): Promise<FoundScenario> {
   const { name, file } = header.scenario;
   if (file === undefined) {
-    const scenario =
-      name === DAEMON ? daemonScenario() : SCENARIOS.find((one) => one.name === name);
+    const scenario = name === DAEMON ? daemonScenario() : BUILT_IN.find((one) => one.name === name);
     if (scenario !== undefined) return { scenario, argument: name };
     throw new QuiesceError(
       "input",
@@ -66,7 +69,7 @@ function isFile(argument: string): boolean {
 }
 
 function suggestion(argument: string): string {
-  const near = SCENARIOS.map(({ name }) => ({ name, distance: editDistance(argument, name) }))
+  const near = BUILT_IN.map(({ name }) => ({ name, distance: editDistance(argument, name) }))
     .filter(({ name, distance }) => distance <= Math.max(2, name.length / 3))
     .sort((a, b) => a.distance - b.distance);
   const [best] = near;

@@ -3,6 +3,7 @@ export * as protocol from "./protocol.ts";
 export {
   type NbdServer,
   type NbdServerOptions,
+  nbdClientClose,
   nbdExportDelete,
   nbdServerStart,
   nbdServerStop,

@@ -40,6 +40,7 @@ import { nbdTransmit } from "./transmit.ts";
 const SITE_START = site("nbd_server_start");
 const SITE_FREE = site("nbd_server_free");
 const SITE_DELETE = site("nbd_export_delete");
+const SITE_CLOSE = site("client_close");
 
 /** C: NBDServerData. Written in the main context. */
 export class NbdServer {
@@ -48,6 +49,7 @@ export class NbdServer {
   readonly maxConnections: number;
   readonly handshakeNsMax: number;
   readonly tls: NbdTls | null;
+  readonly onDisconnect: (client: NbdClient) => void;
   readonly exports = new Map<string, NbdExport>();
   readonly clients = new Set<NbdClient>();
   /** The accepting coroutine, when there are as many clients as may be. */
@@ -62,6 +64,7 @@ export class NbdServer {
     this.maxConnections = options.maxConnections ?? 0;
     this.tls = options.tls ?? null;
     this.handshakeNsMax = options.handshakeNsMax ?? NBD_HANDSHAKE_NS_MAX;
+    this.onDisconnect = options.onDisconnect ?? closeInMain;
   }
 }
 
@@ -78,6 +81,11 @@ export interface NbdServerOptions {
   readonly maxConnections?: number;
   readonly tls?: NbdTls;
   readonly handshakeNsMax?: number;
+  /**
+   * Called in the context of the export when a client has gone: whoever sets it, to show a mistake, sees to it that the client is
+   * closed. By default main does that, in a bottom half.
+   */
+  readonly onDisconnect?: (client: NbdClient) => void;
 }
 
 /** nbd_server_start (blockdev-nbd.c:137): listens when it returns; BlockError when it cannot. Polls. */
@@ -138,7 +146,7 @@ function* greet(client: NbdClient): Co<void> {
   const { nbdExport } = client;
   if (!isOpen || nbdExport === null || client.server.isOver) {
     channelClose(client.channel);
-    forget(client);
+    nbdClientClose(client);
     return;
   }
   nbdExport.clients.add(client);
@@ -151,15 +159,20 @@ function* greet(client: NbdClient): Co<void> {
 function* serve(client: NbdClient, nbdExport: NbdExport): Co<void> {
   yield* nbdTransmit(client, nbdExport);
   channelClose(client.channel);
-  // The sets are main's.
+  client.server.onDisconnect(client);
+}
+
+/** The sets are main's. */
+function closeInMain(client: NbdClient): void {
   aioBhScheduleOneshot(machine.mainContext, () => {
-    forget(client);
+    nbdClientClose(client);
     return undefined;
   });
 }
 
-/** client_close, the part of main. */
-function forget(client: NbdClient): void {
+/** client_close, the part of main: nobody asks for the client any more. */
+export function nbdClientClose(client: NbdClient): void {
+  globalStateCode(SITE_CLOSE);
   const { server, nbdExport } = client;
   nbdExport?.clients.delete(client);
   server.clients.delete(client);
