@@ -98,6 +98,11 @@ export const RULES = {
     title: "Use of a freed object",
     help: "A node, an edge or a BlockBackend was used after it had been freed. Hold a reference for as long as the pointer is kept, or drain whoever may hold one before the last reference goes.",
   },
+  "race-with-free": {
+    severity: "error",
+    title: "Nothing orders a use before the free",
+    help: "A node, an edge or a BlockBackend was used and later freed, and nothing orders the use before the free, neither a drain nor even an accident: in another schedule the free comes first. Drain whoever may use the object before the last reference goes, or let the user hold a reference.",
+  },
   "interleaved-operations": {
     severity: "error",
     title: "Two operations on the graph interleave",

@@ -34,6 +34,10 @@ export class Conflicts {
   readonly #variables = new Variables();
   /** Called when a list is read at `site` whose owner has been freed. */
   readOfGone: ((list: number, gone: GoneObject, site: number) => void) | null = null;
+  /** Called when the owner of a list is freed: `times` accesses before that nothing orders before the free. */
+  unorderedWithFree:
+    | ((variable: Variable, earlier: ReadRef | EditRecord, times: number) => void)
+    | null = null;
   /** What was edited last. */
   lastEdited: Variable | null = null;
   /** Variables whose last edit an open section covers. */
@@ -316,9 +320,38 @@ export class Conflicts {
     const variable = this.#variables.get(list, owner);
     if (variable === undefined) return;
     if (variable.edit !== null) this.#flush(variable, variable.edit);
+    this.#beforeFree(variable);
     for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
     variable.dead = true;
     this.#variables.remove(variable);
+  }
+
+  /** Accesses since the last edit, and that edit, against the free that happens now: only in the full order can it be said. */
+  #beforeFree(variable: Variable): void {
+    const { full, tasks } = this.#orders;
+    const tell = this.unorderedWithFree;
+    if (tell === null || full === null) return;
+    const { ctx, actor, unit } = this.#now;
+    const { edit } = variable;
+    if (
+      edit !== null &&
+      !sameActor(edit.ctx, edit.actor, ctx, actor) &&
+      full.known(unit, edit.unit) < edit.epoch
+    )
+      tell(variable, edit, 1);
+    const judge = (cell: Cell, group: Group): void => {
+      if (cell.ctx === 0 && ctx === 0) return;
+      const known = group.times?.upTo(full.known(unit, cell.unit)) ?? 0;
+      if (group.count > known) tell(variable, { cell, group }, group.count - known);
+    };
+    for (const cell of variable.cells) for (const group of cell.groups) judge(cell, group);
+    if (variable.logged === 0) return;
+    tasks.forEach((task) => {
+      const isOwn = ctx !== 0 && actor === task.id;
+      takeFromLog(this.#orders, task, variable, (cell, group) => {
+        if (!isOwn) judge(cell, group);
+      });
+    });
   }
 
   /** The trace is over. */

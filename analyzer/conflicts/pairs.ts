@@ -142,32 +142,32 @@ export class Pairs {
     const draft = this.#drafts.note(key, edit.index, times, () => ({
       rule,
       ...subject(this.#graph, variable),
-      accesses: [
-        "cell" in earlier ? this.#readPast(variable, earlier) : editAccess(earlier),
-        editAccess(edit),
-      ],
+      accesses: [accessOf(variable, earlier), editAccess(edit)],
       why: whyBeforeEdit({ graph: this.#graph, variable, edit, sig, loose }),
       advice: loose ? null : adviceFor({ graph: this.#graph, variable, edit, sig, task: null }),
       luck,
     }));
     if (isNew && rule === "race") this.#consequences?.add(draft);
   }
+}
 
-  #readPast(variable: Variable, { cell, group }: ReadRef): AccessDraft {
-    return {
-      what: "read",
-      index: group.last,
-      ctx: cell.ctx,
-      task: group.lastTask,
-      request: group.lastRequest,
-      site: cell.site,
-      chain: cell.chain,
-      kind: Ev.list_read,
-      value: 0,
-      edge: null,
-      sections: sectionsAt(variable.guard, group.last),
-    };
-  }
+/** A read or edit of the past as an access of a finding. */
+export function accessOf(variable: Variable, earlier: ReadRef | EditRecord): AccessDraft {
+  if (!("cell" in earlier)) return editAccess(earlier);
+  const { cell, group } = earlier;
+  return {
+    what: "read",
+    index: group.last,
+    ctx: cell.ctx,
+    task: group.lastTask,
+    request: group.lastRequest,
+    site: cell.site,
+    chain: cell.chain,
+    kind: Ev.list_read,
+    value: 0,
+    edge: null,
+    sections: sectionsAt(variable.guard, group.last),
+  };
 }
 
 /** An edit as an access of a finding. */

@@ -16,6 +16,7 @@ import { lockOrderCycle } from "./lock-order-cycle.ts";
 import { lostWakeup } from "./lost-wakeup.ts";
 import { policyOracle } from "./policies.ts";
 import { pollNotAllowed } from "./poll-not-allowed.ts";
+import { raceWithFree } from "./race-with-free.ts";
 import { requestInDrainedSection } from "./request-in-drained-section.ts";
 import { stalePointer } from "./stale-pointer.ts";
 import { useAfterFree } from "./use-after-free.ts";
@@ -30,6 +31,7 @@ interface RuleOracle {
 
 const ORACLES: readonly RuleOracle[] = [
   { rules: ["use-after-free"], find: useAfterFree },
+  { rules: ["race-with-free"], find: raceWithFree },
   { rules: ["interleaved-operations"], find: interleavedOperations },
   { rules: ["stale-pointer"], find: stalePointer },
   { rules: ["lost-wakeup"], find: lostWakeup },

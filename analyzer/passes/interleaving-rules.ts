@@ -5,6 +5,7 @@ import { InterleavedOperations } from "./interleaved-operations.ts";
 import { LostWakeup } from "./lost-wakeup.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { PollNotAllowed } from "./poll-not-allowed.ts";
+import { RaceWithFree } from "./race-with-free.ts";
 import { StalePointer } from "./stale-pointer.ts";
 import { UseAfterFree } from "./use-after-free.ts";
 
@@ -13,6 +14,7 @@ export function interleavingRules(context: PassContext): readonly Pass[] {
   return [
     drains,
     new UseAfterFree(context),
+    new RaceWithFree(context),
     new InterleavedOperations(context, drains),
     new StalePointer(context, drains),
     new LostWakeup(context),

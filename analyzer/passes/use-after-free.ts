@@ -5,8 +5,10 @@
 import { Ev, LIST_KINDS, List } from "#core/probe";
 import type { AccessDraft } from "../drafts.ts";
 import type { GoneObject } from "../model/gone.ts";
-import { EdgeInfo, type Holdable } from "../model/graph.ts";
+import { EdgeInfo } from "../model/graph.ts";
 import type { Names } from "../names.ts";
+import { capital } from "../sentences.ts";
+import { goneText } from "./gone-text.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
 export class UseAfterFree implements Pass {
@@ -100,7 +102,7 @@ class Story {
   }
 
   title(names: Names): string {
-    const what = objectText(this.#gone, names);
+    const what = goneText(this.#gone, names);
     const list = LIST_KINDS[this.#list] ?? "";
     if (this.#list === 0)
       return `${this.#who(names)} ${DEEDS.get(this.#kind) ?? "uses"} ${what}, which has been freed.`;
@@ -112,7 +114,7 @@ class Story {
     const { ctx, index, chain } = this.#gone;
     const [operation] = names.operations(chain);
     const by = operation === undefined ? "" : ` by ${operation.name}`;
-    return `${capital(objectText(this.#gone, names))} was freed${by} in ${names.ctx(ctx)}, at event ${index}; whoever holds a pointer needs a reference, or has to be drained before.`;
+    return `${capital(goneText(this.#gone, names))} was freed${by} in ${names.ctx(ctx)}, at event ${index}; whoever holds a pointer needs a reference, or has to be drained before.`;
   }
 
   identity(names: Names): readonly string[] {
@@ -123,17 +125,4 @@ class Story {
     if (this.#site !== 0) return names.site(this.#site).name;
     return names.operations(this.#chain)[0]?.name ?? "Code outside of any operation";
   }
-}
-
-function objectText({ kind, id, object }: GoneObject, names: Names): string {
-  if (object instanceof EdgeInfo) {
-    const of = object.parent === null ? "" : ` of ${names.objectText(object.parent)}`;
-    return `edge '${names.edge(object).name}'${of}`;
-  }
-  if (object !== null) return names.objectText(object as Holdable);
-  return `${kind === "blk" ? "BlockBackend" : kind} ${id}`;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

@@ -57,6 +57,8 @@ function lineOf({ rule, title, accesses, count, first, last }: Finding): string 
     const locks = [...title.matchAll(/(\d+)(?=,|\.|')/g)].map(([id]) => id);
     return `${rule} ${locks.slice(0, -1).join(" ")} x1 0-0`;
   }
+  // Which of the uses is named first is nobody's concern.
+  if (rule === "race-with-free") return `${rule}  x${count} ${first}-${last}`;
   const said = accesses.map(({ what, event }) => `${what}@${event}`).join(" ");
   return `${rule} ${said} x${count} ${first}-${last}`;
 }
