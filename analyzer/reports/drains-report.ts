@@ -29,7 +29,8 @@ export function drainsText(rows: readonly DrainRow[], options: TextOptions): str
   return `${[paint("dim", head), ...lines].join("\n")}\n`;
 }
 
-function stoppedText({ stopped, stoppedEvents, stoppedNs }: DrainRow): string {
+/** For how long its drains have stopped something, in words. */
+export function stoppedText({ stopped, stoppedEvents, stoppedNs }: DrainRow): string {
   if (stopped === 0) return "nothing stopped";
   const time = stoppedNs > 0 ? `, ${(stoppedNs / 1e6).toFixed(3)} ms` : "";
   return `${counted(stoppedEvents, "event")}${time}`;

@@ -16,7 +16,7 @@ import { wrap } from "./wrap.ts";
 const COLUMN = 7;
 
 /** A row of the table: what it counts, and its cells. */
-interface Row {
+export interface PolicyRow {
   readonly name: string;
   readonly cells: readonly string[];
 }
@@ -24,33 +24,33 @@ interface Row {
 /** The table for a terminal, with a sentence for each policy; ends with a newline. */
 export function policiesText(policies: readonly PolicyJudgement[], options: TextOptions): string {
   const { paint, columns } = options;
-  const rows = rowsOf(policies);
+  const rows = policyRows(policies);
   const wide = Math.max(...rows.map(({ name }) => name.length)) + 2;
-  const line = ({ name, cells }: Row): string =>
+  const line = ({ name, cells }: PolicyRow): string =>
     name.padEnd(wide) + cells.map((cell) => cell.padStart(COLUMN)).join("");
   const head = line({ name: "", cells: policies.map(({ policy }) => policy) });
   const sentences = policies.map((judgement) =>
-    wrap(`${judgement.policy}  `, sentenceOf(judgement), columns),
+    wrap(`${judgement.policy}  `, policySentence(judgement), columns),
   );
   return `${[paint("dim", head), ...rows.map(line), "", ...sentences].join("\n")}\n`;
 }
 
 /** The same as Markdown; ends with a newline. */
 export function policiesMarkdown(policies: readonly PolicyJudgement[]): string {
-  const rows = rowsOf(policies);
+  const rows = policyRows(policies);
   const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
   return [
     line(["", ...policies.map(({ policy }) => policy)]),
     line(["---", ...policies.map(() => "--:")]),
     ...rows.map(({ name, cells }) => line([name, ...cells])),
     "",
-    ...policies.map((judgement) => `- **${judgement.policy}** ${sentenceOf(judgement)}`),
+    ...policies.map((judgement) => `- **${judgement.policy}** ${policySentence(judgement)}`),
     "",
   ].join("\n");
 }
 
-/** The rules that somebody has findings of, and those that are some policy's very own, worst first; then the sums. */
-function rowsOf(policies: readonly PolicyJudgement[]): Row[] {
+/** The rows: the rules that somebody has findings of, and those that are some policy's very own, worst first; then the sums. */
+export function policyRows(policies: readonly PolicyJudgement[]): PolicyRow[] {
   const shown = RULE_IDS.filter((rule) => {
     const asking = policies.filter(({ rules }) => rules.includes(rule));
     return (
@@ -77,7 +77,8 @@ function cellOf({ policy, silence, rules, findings }: PolicyJudgement, rule: Rul
   return `${findings.filter((finding) => finding.rule === rule).length}`;
 }
 
-function sentenceOf({ policy, silence }: PolicyJudgement): string {
+/** What a policy demands, or why it cannot judge. */
+export function policySentence({ policy, silence }: PolicyJudgement): string {
   const { title, demands } = POLICIES[policy];
   return `${title}: ${silence === "" ? demands : `not judged. ${silence}`}`;
 }

@@ -7,7 +7,10 @@ import { gzipSync } from "node:zlib";
 import type { Log } from "sarif";
 import { afterAll, describe, expect, it } from "vitest";
 import { must } from "#core/base";
+import { analyze } from "../analysis.ts";
+import { POLICY_IDS } from "../policies/policy.ts";
 import { RULE_IDS } from "../rules.ts";
+import { traceFromText } from "../test-support/trace-from-text.ts";
 import { parseBaseline } from "./baseline.ts";
 import { GITHUB_LIMITS, sarifReport } from "./sarif-report.ts";
 import { parseSuppressions } from "./suppressions.ts";
@@ -192,4 +195,37 @@ describe("the SARIF report", () => {
   it("names no folder of this machine", () => {
     expect(JSON.stringify(log)).not.toMatch(/file:|"\/|[A-Z]:\\/);
   });
+});
+
+it("what was asked for beside findings is in the properties of the run, and the log is valid with it", () => {
+  const input = traceFromText(`
+      main                             | io1
+      drained s1 n1 @idle; release s1 n1 |
+                                       | r1: begin; inc n1; read parents n1 @reader; dec n1; end
+      insert parents n1 e1 @editor     |`);
+  const result = analyze(input, { policies: POLICY_IDS, drains: true });
+  const traces = drawnReport(() => []).traces.map(({ facts }) => ({
+    facts,
+    result,
+    material: result.findings.map(() => null),
+  }));
+  const asked = sarifReport({ ...report, traces }, { exitCode: 1 });
+  const [judged] = asked.runs;
+  const { drains, policies } = (judged?.properties ?? {}) as {
+    drains: { site: { name: string }; needless: number }[];
+    policies: { policy: string; findings?: number; notJudged?: string }[];
+  };
+  expect(drains.map(({ site, needless }) => [site.name, needless])).toEqual([["idle", 1]]);
+  expect(policies.map(({ policy, findings }) => [policy, findings])).toEqual([
+    ["P0", undefined],
+    ["P1", 3],
+    ["P2", 2],
+    ["P3", 1],
+    ["P4", undefined],
+    ["P5", undefined],
+  ]);
+  expect(policies[4]?.notJudged).toMatch(/never takes the graph lock/);
+  const outside = judged?.results?.find(({ ruleId }) => ruleId === "edit-outside-drain");
+  expect(outside?.properties?.policies).toEqual(["P1"]);
+  expect(validate(asked).filter(({ level }) => level === "error")).toEqual([]);
 });

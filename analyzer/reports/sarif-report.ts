@@ -7,9 +7,26 @@
 // %SRCROOT%, which the consumer sets; nothing of the machine that wrote the file is in it.
 
 import { gzipSync } from "node:zlib";
-import type { CodeFlow, Location, Log, Result, Run, Stack, ThreadFlowLocation } from "sarif";
+import type {
+  CodeFlow,
+  Location,
+  Log,
+  PropertyBag,
+  Result,
+  Run,
+  Stack,
+  ThreadFlowLocation,
+} from "sarif";
 import { must } from "#core/base";
-import { type Access, type Finding, fingerprintOf, type Site } from "../findings.ts";
+import {
+  type Access,
+  type AnalysisResult,
+  type Finding,
+  fingerprintOf,
+  type PolicyJudgement,
+  type Site,
+} from "../findings.ts";
+import { POLICIES } from "../policies/policy.ts";
 import { RULE_IDS } from "../rules.ts";
 import { type FlowStep, flowOf } from "./flow.ts";
 import { type Occurrence, occurrences } from "./occurrences.ts";
@@ -130,9 +147,46 @@ function logOf(
           },
         ],
         results,
+        ...tablesOf(report),
       },
     ],
   };
+}
+
+/** Of each trace what was asked for beside findings: the cost of its drains, and how many findings each policy has of each rule. */
+function tablesOf({ traces }: Report): { properties?: PropertyBag } {
+  const drains = traces.flatMap(({ facts, result }) =>
+    (result.drains ?? []).map((row) => ({ trace: facts.trace, ...row })),
+  );
+  const policies = traces.flatMap(({ facts, result: { policies: all = [] } }) =>
+    all.length < 2 ? [] : all.map((one) => ({ trace: facts.trace, ...policySums(one) })),
+  );
+  const tables = {
+    ...(drains.length === 0 ? {} : { drains }),
+    ...(policies.length === 0 ? {} : { policies }),
+  };
+  return Object.keys(tables).length === 0 ? {} : { properties: tables };
+}
+
+function policySums({ policy, silence, findings }: PolicyJudgement): PropertyBag {
+  const rules = RULE_IDS.map((rule) => [
+    rule,
+    findings.filter((finding) => finding.rule === rule).length,
+  ]);
+  const found = Object.fromEntries(rules.filter(([, count]) => count !== 0));
+  return {
+    policy,
+    title: POLICIES[policy].title,
+    ...(silence === "" ? { findings: findings.length, rules: found } : { notJudged: silence }),
+  };
+}
+
+/** The policies of a comparison that have this finding, too. */
+function policiesWith({ policies = [] }: AnalysisResult, { fingerprint }: Finding): string[] {
+  if (policies.length < 2) return [];
+  return policies
+    .filter(({ findings }) => findings.some((finding) => finding.fingerprint === fingerprint))
+    .map(({ policy }) => policy);
 }
 
 /** What there is to say of the traces, the baseline and the suppressions. */
@@ -151,6 +205,7 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
   const { facts, stacks } = trace;
   const primary = primaryAccess(finding);
   const others = finding.accesses.filter((access) => access !== primary);
+  const policies = policiesWith(trace.result, finding);
   const result: Result = {
     ruleId: finding.rule,
     ruleIndex: RULE_IDS.indexOf(finding.rule),
@@ -168,6 +223,8 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
       replay: againText(facts, finding),
       advice: finding.advice?.text,
       luckyEdge: finding.luckyEdge ?? undefined,
+      consequenceOf: finding.consequenceOf,
+      ...(policies.length === 0 ? {} : { policies }),
     },
   };
   if (standing.baseline !== null) result.baselineState = standing.baseline;

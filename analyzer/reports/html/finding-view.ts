@@ -38,7 +38,7 @@ export function findingEntry({ finding, standing }: Stood, id: string): Markup {
     ...finding.accesses.map(accessWords),
   ];
   return html`<li><a class="entry ${finding.severity}" href="#${id}" data-finding="${id}" data-severity="${finding.severity}" data-new="${isNew(standing) ? 1 : 0}" data-search="${search.join(" ").toLowerCase()}">
-<span class="rule">${ruleWord(finding.rule)}</span><span class="times">${word !== "" && html`<span class="chip standing">${word}</span> `}${grouped(finding.count)}×</span>
+<span class="rule">${finding.consequenceOf !== undefined && "↳ "}${ruleWord(finding.rule)}</span><span class="times">${word !== "" && html`<span class="chip standing">${word}</span> `}${grouped(finding.count)}×</span>
 <span class="about">${listText(finding) || ruleTitle(finding.rule)}</span>
 <span class="sides">${sidesText(finding)}</span></a></li>`;
 }
@@ -59,11 +59,17 @@ function sidesText(finding: Finding): Markup[] {
   );
 }
 
+/** Where a finding is on the page, and the race that it is a consequence of; null where it is none. */
+export interface FindingIds {
+  readonly id: string;
+  readonly rootId: string | null;
+}
+
 /** The finding in full. */
 export function findingView(
   { finding, standing, index }: Stood,
   { material: all, facts, stacks }: TraceReport,
-  id: string,
+  { id, rootId }: FindingIds,
 ): Markup {
   const material = all[index] ?? null;
   const excuse = excuseOf(standing);
@@ -74,6 +80,7 @@ export function findingView(
 ${finding.accesses.length > 0 && html`<div class="accesses">${finding.accesses.map((access, side) => accessCard(access, side, material?.graphs[side] ?? null, stacks))}</div>`}
 <dl class="verdict">
 ${excuse !== "" && html`<div><dt>Not new</dt><dd>${excuse}</dd></div>`}
+${rootId !== null && html`<div><dt>Comes with</dt><dd><a href="#${rootId}">another race</a>: order the two accesses of that one, and this one is gone.</dd></div>`}
 ${finding.why !== "" && html`<div><dt>Why</dt><dd>${finding.why}</dd></div>`}
 ${finding.advice !== null && html`<div class="fix"><dt>What would cover it</dt><dd>${adviceText(finding.advice)}</dd></div>`}
 <div><dt>See it again</dt><dd><code class="command">${againText(facts, finding)}</code><button type="button" class="copy" data-copy="${againText(facts, finding)}">Copy</button></dd></div>

@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { must } from "#core/base";
+import { analyze } from "../../analysis.ts";
+import type { AnalysisResult } from "../../findings.ts";
+import { POLICY_IDS } from "../../policies/policy.ts";
+import { traceFromText } from "../../test-support/trace-from-text.ts";
 import { drawnFinding, drawnReport } from "../test-support.ts";
 import { htmlReport } from "./page.ts";
 
@@ -10,6 +14,45 @@ function hashOf(element: "style" | "script"): string {
   const [, text] = must(new RegExp(`<${element}>([^]*?)</${element}>`).exec(page), "it is there");
   return `sha256-${createHash("sha256").update(must(text, "it has text")).digest("base64")}`;
 }
+
+describe("what is on the page only when it was asked for", () => {
+  const asked = (changes: Partial<AnalysisResult>): string => {
+    const report = drawnReport();
+    const traces = report.traces.map((one) => ({ ...one, result: { ...one.result, ...changes } }));
+    return htmlReport({ ...report, traces });
+  };
+  const input = traceFromText(`
+      main                             | io1
+      drained s1 n1 @idle; release s1 n1 |
+                                       | r1: begin; inc n1; read parents n1 @reader; dec n1; end
+      insert parents n1 e1 @editor     |`);
+  const { drains = [], policies = [] } = analyze(input, { policies: POLICY_IDS, drains: true });
+
+  it("the cost of drains", () => {
+    expect(page).not.toContain('data-tab="drains"');
+    expect(asked({ drains })).toMatch(/data-panel="drains"[\s\S]*<code title="[^"]*">idle<\/code>/);
+  });
+
+  it("the findings by policy, when there are several to compare", () => {
+    expect(asked({ policies: policies.slice(1, 2) })).not.toContain('data-tab="policies"');
+    const compared = asked({ policies });
+    expect(compared).toMatch(/<th scope="row">parents-read-off-main<\/th><td class="number">–/);
+    expect(compared).toContain("not judged. The trace never takes the graph lock");
+  });
+
+  it("which race another one brings with it", () => {
+    const report = drawnReport((trace) => [
+      drawnFinding(trace),
+      drawnFinding(trace, {
+        fingerprint: "00000000000000aa",
+        consequenceOf: drawnFinding(trace).fingerprint,
+      }),
+    ]);
+    expect(htmlReport(report)).toContain(
+      '<dt>Comes with</dt><dd><a href="#r0-f0">another race</a>',
+    );
+  });
+});
 
 describe("the HTML report", () => {
   it("is the same for the same traces, byte for byte", () => {

@@ -5,12 +5,15 @@
 // inline style attribute, no image but data, no connection. No trace is embedded, only what surrounds each finding.
 
 import { createHash } from "node:crypto";
+import type { Finding } from "../../findings.ts";
 import type { Report, RunFacts, TraceReport } from "../report.ts";
 import { isNew, standingWord, stood } from "../standing.ts";
 import { counted, grouped, ruleCount, ruleCounts } from "../words.ts";
 import { coverageView } from "./coverage-view.ts";
+import { drainsView } from "./drains-view.ts";
 import { findingEntry, findingView } from "./finding-view.ts";
 import { html, Markup } from "./markup.ts";
+import { policiesView } from "./policies-view.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
@@ -34,7 +37,7 @@ export function htmlReport(report: Report): string {
 <body><a class="skip" href="#main">Skip to the findings</a>
 <header class="top"><h1>quiesce <span>race report</span></h1>
 <div class="tools"><button type="button" id="theme">Dark or light</button><button type="button" id="keys" aria-expanded="false" aria-controls="help">Keys</button></div></header>
-<div id="help" hidden><p><kbd>j</kbd> <kbd>k</kbd> next and previous finding · <kbd>/</kbd> filter · <kbd>f</kbd> findings · <kbd>c</kbd> coverage · <kbd>1</kbd>…<kbd>9</kbd> run · <kbd>?</kbd> these keys</p></div>
+<div id="help" hidden><p><kbd>j</kbd> <kbd>k</kbd> next and previous finding · <kbd>/</kbd> filter · <kbd>f</kbd> findings · <kbd>c</kbd> coverage · <kbd>d</kbd> drains · <kbd>p</kbd> policies · <kbd>1</kbd>…<kbd>9</kbd> run · <kbd>?</kbd> these keys</p></div>
 ${remarksView(report)}<nav class="runs" aria-label="Runs">${report.traces.map(runCard)}</nav>
 <main id="main">${report.traces.map(runView)}</main>
 <footer>${report.tool.name} ${report.tool.version}. This page is one file and sends nothing.</footer>
@@ -85,10 +88,16 @@ function runView(trace: TraceReport, run: number): Markup {
   const { facts, result } = trace;
   const id = (index: number) => `r${run}-f${index}`;
   const { findings } = result;
+  const rootIdOf = ({ consequenceOf }: Finding): string | null => {
+    const root = findings.findIndex(({ fingerprint }) => fingerprint === consequenceOf);
+    return consequenceOf === undefined || root < 0 ? null : id(root);
+  };
+  const more = moreTabs(result);
   return html`<section class="run-view" id="run-${run}" data-run="${run}" aria-label="${facts.label || facts.trace}">
 ${factsView(facts, result)}
 <div class="tabs"><a class="tab" href="#run-${run}-findings" data-tab="findings">Findings <span class="count">${grouped(findings.length)}</span></a>
 <a class="tab" href="#run-${run}-coverage" data-tab="coverage">Coverage <span class="count">${grouped(result.coverage.length)}</span></a>
+${more.map(({ word, title, count }) => html`<a class="tab" href="#run-${run}-${word}" data-tab="${word}">${title} <span class="count">${grouped(count)}</span></a>`)}
 <label class="filter">Filter <input type="search" class="filter-text" placeholder="function, list, node, context …" autocomplete="off" spellcheck="false"></label>
 <span class="severities">${(["error", "warning", "note"] as const).map((severity) => {
     return html`<label><input type="checkbox" class="filter-severity" value="${severity}" checked> ${severity}s</label>`;
@@ -100,10 +109,34 @@ ${
   findings.length === 0
     ? nothingFound(result)
     : html`<nav class="list" aria-label="Findings"><ul>${stood(trace).map((one) => findingEntry(one, id(one.index)))}</ul><p class="no-match" hidden>No finding matches the filter.</p></nav>
-<div class="details">${stood(trace).map((one) => findingView(one, trace, id(one.index)))}</div>`
+<div class="details">${stood(trace).map((one) => findingView(one, trace, { id: id(one.index), rootId: rootIdOf(one.finding) }))}</div>`
 }</div>
 <div class="panel" id="run-${run}-coverage" data-panel="coverage"><h2>Coverage</h2>${coverageView(result.coverage)}</div>
+${more.map(({ word, title, view }) => html`<div class="panel" id="run-${run}-${word}" data-panel="${word}"><h2>${title}</h2>${view}</div>`)}
 </section>`;
+}
+
+/** A table that is there only when it was asked for. */
+interface MoreTab {
+  readonly word: "drains" | "policies";
+  readonly title: string;
+  readonly count: number;
+  readonly view: Markup;
+}
+
+function moreTabs({ drains, policies = [] }: TraceReport["result"]): MoreTab[] {
+  const tabs: MoreTab[] = [];
+  if (drains !== undefined)
+    tabs.push({ word: "drains", title: "Drains", count: drains.length, view: drainsView(drains) });
+  // A single policy has made the findings themselves.
+  if (policies.length > 1)
+    tabs.push({
+      word: "policies",
+      title: "Policies",
+      count: policies.length,
+      view: policiesView(policies),
+    });
+  return tabs;
 }
 
 function nothingFound(result: TraceReport["result"]): Markup {

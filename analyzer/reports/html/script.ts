@@ -26,6 +26,7 @@ function mark(elements, isCurrent) {
 function show() {
   mark(all(".run"), (card) => Number(card.dataset.run) === run);
   mark(all(".run-view"), (view) => Number(view.dataset.run) === run);
+  if (one('.panel[data-panel="' + tab + '"]', runView()) === null) tab = "findings";
   mark(all(".tab"), (link) => link.dataset.tab === tab);
   mark(all(".panel"), (panel) => panel.dataset.panel === tab);
   const known = entries();
@@ -46,7 +47,7 @@ function centre(lanes) {
 }
 
 function open(id) {
-  const match = /^r(\\d+)-f\\d+$/.exec(id) ?? /^run-(\\d+)(?:-(findings|coverage))?$/.exec(id);
+  const match = /^r(\\d+)-f\\d+$/.exec(id) ?? /^run-(\\d+)(?:-(findings|coverage|drains|policies))?$/.exec(id);
   if (match === null) return;
   run = Number(match[1]);
   if (id.startsWith("r" + run + "-f")) {
@@ -113,6 +114,7 @@ one("#theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
 });
+const tabs = { f: "findings", c: "coverage", d: "drains", p: "policies" };
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.matches("input")) {
@@ -123,7 +125,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "j" || (list && event.key === "ArrowDown")) move(1);
   else if (event.key === "k" || (list && event.key === "ArrowUp")) move(-1);
   else if (event.key === "/") one(".filter-text", runView()).focus();
-  else if (event.key === "f" || event.key === "c") remember("run-" + run + (event.key === "f" ? "-findings" : "-coverage"));
+  else if (tabs[event.key] !== undefined && one("#run-" + run + "-" + tabs[event.key]) !== null) remember("run-" + run + "-" + tabs[event.key]);
   else if (event.key === "?") toggleHelp();
   else if (/^[1-9]$/.test(event.key) && one("#run-" + (Number(event.key) - 1)) !== null) remember("run-" + (Number(event.key) - 1));
   else return;
