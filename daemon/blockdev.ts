@@ -17,6 +17,7 @@ import {
   type BlockDriverState,
   BlockError,
   bdrvFindNode,
+  bdrvParentCbChangeMedia,
   bdrvRef,
   bdrvSetInheritsFrom,
   bdrvUnref,
@@ -42,6 +43,7 @@ export function* blockdevOpen(
     const below = edgeBs(child, SITE_OPEN);
     if (below !== null && isMadeFor(options, child.name)) bdrvSetInheritsFrom(below, bs, null);
   }
+  bdrvParentCbChangeMedia(bs, true);
   return bs;
 }
 

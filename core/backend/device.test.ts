@@ -2,7 +2,14 @@
 
 import { describe, expect, it } from "vitest";
 import { EBUSY, EINVAL, EIO, ENOSPC } from "../base/index.ts";
-import { BlockError, bdrvOpBlock, graphToText, settle } from "../graph/index.ts";
+import {
+  BLK_PERM_ALL,
+  BlockError,
+  bdrvOpBlock,
+  bdrvParentCbChangeMedia,
+  graphToText,
+  settle,
+} from "../graph/index.ts";
 import { bdrvDrainedBegin, bdrvDrainedEnd } from "../io/index.ts";
 import { type DrainTest, NO_SITE, runDrawn } from "../io/test-support.ts";
 import { machine, type Polls } from "../sched/index.ts";
@@ -176,6 +183,31 @@ describe("a medium", () => {
       });
     });
     expect(log).toBe("eject");
+  });
+
+  it("that was opened is told to every device above it, and to nobody else; one that refuses it has it all the same", () => {
+    //   cd, broken -> a <- top            disk: a device without removable media
+    const log: string[] = [];
+    runDrawn("top -backing-> a", function* ({ node }) {
+      const above = function* (name: string, ops: BlockDevOps): Polls<void> {
+        const blk = yield* blkNewWithBs(node("a"), { name, perm: 0, sharedPerm: BLK_PERM_ALL });
+        blkSetDevOps(blk, ops);
+      };
+      yield* above("cd", drive(log));
+      yield* above("disk", {});
+      yield* above("broken", {
+        changeMediaCb: (): undefined => {
+          log.push("refused");
+          throw new BlockError(EIO, "no such medium");
+        },
+      });
+      bdrvParentCbChangeMedia(node("a"), true);
+      expect(log.sort()).toEqual(["load", "refused"]);
+      bdrvParentCbChangeMedia(node("top"), true);
+      expect(log).toHaveLength(2);
+      bdrvParentCbChangeMedia(node("a"), false);
+      expect(log.slice(2).sort()).toEqual(["eject", "refused"]);
+    });
   });
 
   it("is not taken from a disk, nor while something blocks that, and nothing has changed then", () => {

@@ -11,6 +11,7 @@ import { throttleGroupRestartTgm } from "../throttle/index.ts";
 import { blkRootActivate, blkRootInactivate } from "./activate.ts";
 import { BlockBackend } from "./block-backend.ts";
 import { blkDoSetAioContext, blkGetAioContext } from "./context.ts";
+import { blkDevChangeMediaCb } from "./device.ts";
 import { wakeQueuedRequests } from "./gate.ts";
 import { readBlkInFlight } from "./in-flight.ts";
 
@@ -26,6 +27,7 @@ export const childRoot: BdrvChildClass = {
   changeAioContext: (child, ctx, _visited, tran) => blkRootChangeAioCtx(child, ctx, tran),
   activate: (child) => blkRootActivate(parentOf(child)),
   inactivate: (child) => blkRootInactivate(parentOf(child)),
+  changeMedia: blkRootChangeMedia,
   resize: (child) => parentOf(child).devOps?.resizeCb?.(),
   drainedBegin: blkRootDrainedBegin,
   drainedPoll: blkRootDrainedPoll,
@@ -69,6 +71,15 @@ function blkRootDrainedEnd(
   if (blk.quiesceCounter > 0) return;
   blk.devOps?.drainedEnd?.();
   wakeQueuedRequests(blk);
+}
+
+/** blk_root_change_media (block-backend.c:1099): a device that refuses the medium has it all the same. */
+function blkRootChangeMedia(child: BdrvChild, load: boolean): undefined {
+  try {
+    blkDevChangeMediaCb(parentOf(child), load);
+  } catch (error) {
+    if (!(error instanceof BlockError)) throw error;
+  }
 }
 
 /** blk_root_change_aio_ctx (block-backend.c:2206): one with a user that does not expect it stays, and so does its graph. */

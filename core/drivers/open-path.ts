@@ -10,6 +10,7 @@ import { edgeBs } from "../graph/access.ts";
 import { bdrvSetBackingHd } from "../graph/backing.ts";
 import { BlockError, settle } from "../graph/block-error.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
+import { bdrvParentCbChangeMedia } from "../graph/change-media.ts";
 import { bdrvRef, bdrvUnref } from "../graph/node-life.ts";
 import { BLK_PERM_CONSISTENT_READ } from "../graph/permission-bits.ts";
 import type { BlockDriverState } from "../graph/state.ts";
@@ -55,6 +56,12 @@ export function* bdrvOpenPath(options: OpenPathOptions): Polls<BlockDriverState>
 }
 
 function* openLink(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
+  const bs = yield* openFormat(options, depth);
+  bdrvParentCbChangeMedia(bs, true);
+  return bs;
+}
+
+function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
   const { path, ctx, readOnly = false, nodeName = "" } = options;
   if (depth >= CHAIN_MAX)
     throw new BlockError(EINVAL, `The backing chain of '${path}' is too long`);

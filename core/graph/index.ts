@@ -34,6 +34,7 @@ export {
   bdrvSkipFilters,
   bdrvSkipImplicitFilters,
 } from "./chain.ts";
+export { bdrvParentCbChangeMedia } from "./change-media.ts";
 export { childOfBds } from "./child-of-bds.ts";
 export { BLKDEBUG_EVENTS, type BlkdebugEvent, isBlkdebugEvent } from "./debug-events.ts";
 export { bdrvDefaultPerms, bdrvIsWritable, bdrvIsWritableAfterReopen } from "./default-perms.ts";
@@ -88,7 +89,7 @@ export {
   bdrvRefreshPerms,
   bdrvTopologicalDfs,
 } from "./permissions.ts";
-export { assertPermissions, permissionsFromScratch } from "./permissions-check.ts";
+export { assertPermissions, assertShared, permissionsFromScratch } from "./permissions-check.ts";
 export { bdrvAddChild, bdrvDelChild, quorumAddChild, quorumDelChild } from "./quorum-children.ts";
 export { bdrvReopen, bdrvReopenMultiple, bdrvReopenSetReadOnly } from "./reopen.ts";
 export { BlockReopenQueue, bdrvReopenQueue, type ReopenEntry } from "./reopen-queue.ts";

@@ -11,6 +11,7 @@ import { type BdrvChild, BlockDriverState } from "./state.ts";
 
 const SITE_PERMISSIONS_FROM_SCRATCH = site("permissions_from_scratch");
 const SITE_ASSERT_PERMISSIONS = site("assert_permissions");
+const SITE_ASSERT_SHARED = site("assert_shared");
 
 /** The permissions that each edge to one of `nodes` should have. */
 export function permissionsFromScratch(
@@ -68,12 +69,15 @@ function askedOf(
   ofEdges: Map<BdrvChild, Permissions>,
 ): Permissions {
   const parent = edge.opaque;
-  if (!(parent instanceof BlockDriverState))
+  // A node that is being closed asks for nothing any more; its edges keep what they have until they are detached.
+  if (!(parent instanceof BlockDriverState) || parent.closed)
     return { perm: edge.perm, sharedPerm: edge.sharedPerm };
   return bdrvChildPerm(parent, bs, edge, edge.role, cumulative(parent, ofNodes, ofEdges));
 }
 
-function assertShared(bs: BlockDriverState): void {
+/** What one parent of `bs` has, all others share. */
+export function assertShared(bs: BlockDriverState): void {
+  globalStateCode(SITE_ASSERT_SHARED);
   const edges = bs.rawParents.snapshot();
   for (const a of edges)
     for (const b of edges)

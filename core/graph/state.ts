@@ -78,6 +78,8 @@ export interface BdrvChildClass {
     tran: Transaction,
   ) => undefined | Polls<void>;
   readonly resize?: (child: BdrvChild) => void;
+  /** The node below is a medium that was loaded, or is about to go (bdrv_parent_cb_change_media). */
+  readonly changeMedia?: (child: BdrvChild, load: boolean) => undefined;
   /** The node becomes usable here again, or is handed over, and the parent with it; a BlockError refuses. May poll. */
   readonly activate?: (child: BdrvChild) => undefined | Polls<void>;
   readonly inactivate?: (child: BdrvChild) => undefined | Polls<void>;

@@ -33,6 +33,7 @@ export {
 } from "./child-job.ts";
 export { jobFinalizeLocked } from "./completion.ts";
 export {
+  allJobs,
   JOB_DEFAULT,
   JOB_INTERNAL,
   JOB_MANUAL_DISMISS,

@@ -1,10 +1,15 @@
-// What must hold of a machine after every step, whatever the schedule was.
+// What must hold of a machine after every step, whatever the schedule was:
 //
-// Always: every counter is what the ledger of events says, the links of every list agree, an edge is linked on both sides or
-// on none (but for those that an open operation is moving), and nobody starts a request where a drain has made everything
-// quiet. When no operation and no drain is on its way, also: each node is quiesced as often as the open drained sections and
-// the shape of the graph say, computed from nothing, and each node has as many references as there are edges above it and
-// holders elsewhere. A violation throws, which ends the run; whoever runs it has the seed and the trace.
+// - every counter of nodes, edges, BlockBackends, jobs and contexts is what the ledger of events says, and not negative;
+// - the links of every list agree, an edge is linked on both sides, `file` and `backing` are children;
+// - each node is quiesced as often as its own drains and its edges say (local-levels.ts);
+// - permissions equal a recomputation from nothing (permission-watch.ts);
+// - no request is in flight where a drain has made it quiet, unless the drainer sent it (quiet.ts);
+// - a node has as many references as there are edges above it and holders elsewhere (with a `Holders` that says how many).
+//
+// Left out is only what an open operation on the graph has in its hands (motion.ts says what that is). When nothing is open,
+// neither an operation nor a drain that begins or ends, the whole is also computed from nothing. A violation throws, which
+// ends the run; whoever runs it has the seed and the trace.
 
 import { blkAll } from "#core/backend";
 import { AssertionError } from "#core/base";
@@ -14,10 +19,14 @@ import {
   BlockDriverState,
   bdrvAllStates,
 } from "#core/graph";
+import { allJobs } from "#core/jobs";
 import type { ProbeBase } from "#core/probe";
 import type { Machine } from "#core/sched";
+import { expectEqual } from "./expect.ts";
 import { Ledger } from "./ledger.ts";
 import { expectedLevels } from "./levels.ts";
+import { checkLocalLevels } from "./local-levels.ts";
+import { PermissionWatch } from "./permission-watch.ts";
 
 /** What a run knows about itself that the checker cannot see. */
 export interface Holders {
@@ -34,8 +43,9 @@ export class InvariantViolation extends Error {
 export class InvariantChecker {
   readonly probe: Ledger;
   holders: Holders = {};
-  /** Steps after which everything was at rest, so that all invariants were checked. */
+  /** Steps after which everything was at rest, so that the whole could be computed from nothing. */
   restingSteps = 0;
+  readonly permissions = new PermissionWatch();
 
   constructor(inner: ProbeBase) {
     this.probe = new Ledger(inner);
@@ -44,7 +54,7 @@ export class InvariantChecker {
   /** Throws InvariantViolation when something does not hold. Reads state, emits nothing. */
   check(machine: Machine): void {
     try {
-      this.#checkAlways(machine);
+      this.#checkStep(machine);
       if (this.probe.moving > 0) return;
       this.restingSteps++;
       if (this.probe.changed) this.#checkAtRest();
@@ -58,65 +68,100 @@ export class InvariantChecker {
     }
   }
 
-  #checkAlways(machine: Machine): void {
+  #checkStep(machine: Machine): void {
     const ledger = this.probe;
-    const intruder = ledger.intruders[0];
+    const intruder = ledger.quiet.intruders[0];
     if (intruder !== undefined) throw new AssertionError(intruder);
-    for (const bs of bdrvAllStates()) {
-      equal(ledger.nodeLevels.get(bs.id) ?? 0, bs.quiesceCounter, bs, "quiesce_counter");
-      equal(ledger.nodeInFlight.get(bs.id) ?? 0, bs.inFlight, bs, "in_flight");
-      const recursive = ledger.recursiveLevels.get(bs.id) ?? 0;
-      equal(recursive, bs.recursiveQuiesceCounter, bs, "recursive_quiesce_counter");
-      if (ledger.references.has(bs.id))
-        equal(ledger.references.get(bs.id) ?? 0, bs.refcnt, bs, "refcnt");
+    const { edited, levelled } = ledger;
+    const nodes = bdrvAllStates();
+    for (const bs of nodes) {
+      this.#checkCounters(bs);
       this.#checkEdges(bs);
+      if (edited || levelled) checkLocalLevels(bs, ledger);
+      if (edited) this.#checkReferences(bs);
     }
+    this.permissions.check(nodes, ledger.motion, edited);
+    this.#checkOthers(machine);
+    ledger.edited = false;
+    ledger.levelled = false;
+  }
+
+  #checkCounters(bs: BlockDriverState): void {
+    const ledger = this.probe;
+    const { id } = bs;
+    expectEqual(ledger.nodeLevels.get(id) ?? 0, bs.quiesceCounter, bs, "quiesce_counter");
+    expectEqual(ledger.nodeInFlight.get(id) ?? 0, bs.inFlight, bs, "in_flight");
+    const recursive = ledger.recursiveLevels.get(id) ?? 0;
+    expectEqual(recursive, bs.recursiveQuiesceCounter, bs, "recursive_quiesce_counter");
+    const references = ledger.references.get(id);
+    if (references !== undefined) expectEqual(references, bs.refcnt, bs, "refcnt");
+  }
+
+  /** Contexts, BlockBackends and jobs. */
+  #checkOthers(machine: Machine): void {
+    const ledger = this.probe;
     for (const ctx of machine.contexts) {
       const disabled = ledger.external.get(ctx.id) ?? 0;
-      expect(disabled, ctx.externalDisableCount, `context ${ctx.name}`, "external_disable_cnt");
+      const name = `context ${ctx.name}`;
+      expectEqual(disabled, ctx.externalDisableCount, name, "external_disable_cnt");
     }
     for (const blk of blkAll()) {
-      const what = `BlockBackend ${blk.id}`;
-      expect(ledger.blkLevels.get(blk.id) ?? 0, blk.quiesceCounter, what, "quiesce_counter");
-      expect(ledger.blkInFlight.get(blk.id) ?? 0, blk.inFlight, what, "in_flight");
+      expectEqual(ledger.blkLevels.get(blk.id) ?? 0, blk.quiesceCounter, blk, "quiesce_counter");
+      expectEqual(ledger.blkInFlight.get(blk.id) ?? 0, blk.inFlight, blk, "in_flight");
     }
+    for (const job of allJobs())
+      expectEqual(ledger.jobPauses.get(job.id) ?? 0, job.pauseCount, job, "pause_count");
   }
 
   /** An edge that nobody moves is in the list of its parent and of its node, or in neither. */
   #checkEdges(bs: BlockDriverState): void {
-    for (const edge of bs.rawChildren.snapshot()) {
-      if (this.probe.edgesInMotion.has(edge.id)) continue;
+    const { motion, edgeLevels } = this.probe;
+    const { rawChildren: children, rawParents: parents, rawFile: file, rawBacking: backing } = bs;
+    for (let edge = children.first; edge !== null; edge = children.next(edge)) {
+      if (motion.edges.has(edge.id)) continue;
       if (edge.opaque !== bs) fail(edge, "is among the children of a node that is not its parent");
       if (edge.rawBs?.rawParents.has(edge) !== true) fail(edge, "is not among its node's parents");
     }
-    for (const edge of bs.rawParents.snapshot()) {
-      const levels = this.probe.edgeLevels.get(edge.id) ?? 0;
+    for (let edge = parents.first; edge !== null; edge = parents.next(edge)) {
+      const levels = edgeLevels.get(edge.id) ?? 0;
       if (levels !== edge.parentQuiesceCounter)
         fail(edge, `has quiesced its parent ${edge.parentQuiesceCounter} times, not ${levels}`);
-      if (this.probe.edgesInMotion.has(edge.id)) continue;
+      if (motion.edges.has(edge.id)) continue;
       if (edge.rawBs !== bs) fail(edge, "is among the parents of a node that it does not point at");
       if (!(edge.opaque instanceof BlockDriverState)) continue;
       if (!edge.opaque.rawChildren.has(edge)) fail(edge, "is not among its parent's children");
     }
+    for (const alias of [file, backing]) {
+      if (alias === null || motion.edges.has(alias.id)) continue;
+      if (!children.has(alias))
+        fail(alias, `is file or backing of '${bs.nodeName}', and no child of it`);
+    }
+  }
+
+  /** Between two operations, and for nodes that the open one has not touched: edges and holders. */
+  #checkReferences(bs: BlockDriverState): void {
+    const { motion } = this.probe;
+    if (motion.references.has(bs.id) || motion.nodes.has(bs.id)) return;
+    const edges = bs.rawParents.length;
+    if (bs.refcnt < edges) expectEqual(edges, bs.refcnt, bs, "refcnt");
+    const elsewhere = this.holders.referencesTo?.(bs);
+    if (elsewhere === undefined) return;
+    expectEqual(edges + elsewhere, bs.refcnt, bs, "refcnt as edges and holders say");
   }
 
   #checkAtRest(): void {
     const nodes = bdrvAllStates();
-    const drainAlls = this.probe.ownLevels(0).all;
-    assertGraphInvariants(nodes, drainAlls);
-    const levels = expectedLevels(nodes, (node) => this.probe.ownLevels(node));
+    const { quiet } = this.probe;
+    assertGraphInvariants(nodes, quiet.ownLevels(0).all);
+    const levels = expectedLevels(nodes, (node) => quiet.ownLevels(node));
     for (const bs of nodes) {
-      const expected = levels.get(bs);
-      if (expected === undefined) continue;
-      equal(
+      const expected = levels.get(bs) ?? 0;
+      expectEqual(
         expected,
         bs.quiesceCounter,
         bs,
         "quiesce_counter as the open sections and the graph say",
       );
-      const elsewhere = this.holders.referencesTo?.(bs);
-      if (elsewhere === undefined) continue;
-      equal(bs.rawParents.length + elsewhere, bs.refcnt, bs, "refcnt as edges and holders say");
     }
   }
 }
@@ -126,15 +171,6 @@ function scheduleText({ choices, choiceCount }: Ledger, { contexts }: Machine): 
   if (choiceCount === 0) return "The schedule is the default one.";
   const last = choices.map(({ ctx, steps }) => `${contexts[ctx]?.name ?? ctx} after ${steps}`);
   return `The schedule differs from the default one ${choiceCount} times, the last of them: ${last.join(", ")} steps.`;
-}
-
-function equal(expected: number, actual: number, bs: BlockDriverState, what: string): void {
-  if (expected !== actual) expect(expected, actual, `node '${bs.nodeName}'`, what);
-}
-
-function expect(expected: number, actual: number, whose: string, what: string): void {
-  if (expected === actual) return;
-  throw new AssertionError(`${whose}: ${what} is ${actual}, and should be ${expected}`);
 }
 
 function fail(edge: BdrvChild, what: string): never {

@@ -5,21 +5,19 @@
 
 import { AssertionError, type StringId } from "#core/base";
 import { Drain, Ev, Owner, ProbeBase } from "#core/probe";
+import { Motion } from "./motion.ts";
+import { Quiet } from "./quiet.ts";
 
 const MAIN_CTX = 0;
 /** So many of the schedule's choices are told when something does not hold. */
 const CHOICES_MAX = 12;
 
-/** A drained section as its events tell it. */
-export interface LedgerSection {
-  readonly id: number;
-  /** 0 for a drain of everything. */
-  readonly node: number;
-  readonly kind: number;
-  /** The poll phase has ended: from here on nothing is in flight in it. */
-  polled: boolean;
-  /** Nodes that it holds a level of, with how many. */
-  readonly levels: Map<number, number>;
+/** What drains put on a node by themselves, without what came through its edges. */
+export interface OwnLevels {
+  /** All levels, and those of them that go down as well, or that no edge passes on. */
+  all: number;
+  subtree: number;
+  drainAll: number;
 }
 
 /** Counters by what the events said. */
@@ -35,25 +33,22 @@ export class Ledger extends ProbeBase {
   /** external_disable_cnt of contexts. */
   readonly external = new Map<number, number>();
   readonly references = new Map<number, number>();
-  readonly sections = new Map<number, LedgerSection>();
+  readonly own = new Map<number, OwnLevels>();
+  readonly quiet = new Quiet(this.nodeInFlight);
+  readonly motion = new Motion();
   /** Operations on the graph, transactions, and drains that are beginning or ending, by how many are open. */
   moving = 0;
-  /** Edges that an operation which is still open has touched: they may be half linked. */
-  readonly edgesInMotion = new Set<number>();
-  /** Requests that started where a drain had made everything quiet. */
-  intruders: string[] = [];
   /** The latest choices that the default schedule would not have made, and how many there were. */
   readonly choices: { readonly ctx: number; readonly steps: number }[] = [];
   choiceCount = 0;
-  /** Something has changed since `settled` was last called. */
+  /** Something has changed since everything was last at rest; an edit, or a level, since the last step. */
   changed = true;
-  /** Coroutines that a drainer started itself and waits for, and the tasks that they run for. */
-  readonly #ownCoroutines = new Set<number>();
-  readonly #ownTasks = new Set<number>();
-  /** When each request began and when each section's poll phase ended, in events. */
-  readonly #taskBegins = new Map<number, number>();
-  readonly #pollEnds = new Map<number, number>();
-  #clock = 0;
+  edited = true;
+  levelled = true;
+  /** Edge through which a node's levels were last raised or lowered: a subtree level follows at once. */
+  readonly #lastThrough = new Map<number, number>();
+  /** Nodes whose level of everything has been lowered, of each drain of everything that ends now. */
+  readonly #endingAll = new Map<number, Set<number>>();
   readonly #inner: ProbeBase;
 
   constructor(inner: ProbeBase) {
@@ -68,9 +63,9 @@ export class Ledger extends ProbeBase {
   override emit(kind: number, a = 0, b = 0, c = 0, d = 0): void {
     this.#forwardActor();
     this.#inner.emit(kind, a, b, c, d);
-    this.#clock++;
+    if (this.motion.note(kind, a, b, c)) this.edited = this.changed = true;
     if (kind === Ev.quiesce_transfer) this.#transfer(a, b, c, d);
-    else this.#note(kind, a, b, c);
+    else if (kind !== Ev.list_read) this.#note(kind, a, b, c, d);
   }
 
   override emitWide(kind: number, wide: number, a = 0, b = 0, c = 0, d = 0): void {
@@ -83,54 +78,55 @@ export class Ledger extends ProbeBase {
     this.#inner.task = this.task;
   }
 
-  #note(kind: number, a: number, b: number, c: number): void {
+  #note(kind: number, a: number, b: number, c: number, d: number): void {
     switch (kind) {
       case Ev.graph_op_begin:
       case Ev.tran_new:
-      case Ev.drain_end:
         this.moving++;
-        if (kind === Ev.drain_end) this.#endSection(a);
-        break;
-      case Ev.drain_begin:
-        this.moving++;
-        this.#beginSection(a, b, c);
         break;
       case Ev.graph_op_end:
       case Ev.tran_end:
+        this.moving--;
+        break;
+      case Ev.drain_begin:
+        this.moving++;
+        this.quiet.begin(a, b, c, this.ctx, this.task);
+        break;
       case Ev.drain_begun:
-      case Ev.drain_ended:
         this.moving--;
         this.changed = true;
-        if (this.moving === 0) this.edgesInMotion.clear();
         break;
-      case Ev.drain_poll_end:
-        this.#pollEnded(a);
+      case Ev.drain_end:
+        this.moving++;
+        if (this.quiet.sections.get(a)?.kind === Drain.all) this.#endingAll.set(a, new Set());
+        this.quiet.end(a, this.task);
         break;
-      case Ev.list_insert:
-      case Ev.list_remove:
-        this.edgesInMotion.add(c);
-        break;
-      case Ev.list_set:
+      case Ev.drain_ended:
+        this.moving--;
+        this.#endingAll.delete(a);
         this.changed = true;
         break;
-      case Ev.edge_new:
-        this.edgesInMotion.add(a);
+      case Ev.drain_poll_end:
+        this.quiet.pollEnded(a);
         break;
-      default:
-        this.#count(kind, a, b, c);
-    }
-  }
-
-  #count(kind: number, a: number, b: number, c: number): void {
-    switch (kind) {
       case Ev.bs_quiesce:
         step(this.nodeLevels, a, 1, b, "quiesce_counter of node");
-        this.#level(c, a, 1);
+        this.#level(a, c, d, 1);
         break;
       case Ev.bs_unquiesce:
         step(this.nodeLevels, a, -1, b, "quiesce_counter of node");
-        this.#level(c, a, -1);
+        this.#level(a, c, d, -1);
         break;
+      case Ev.recursive_quiesce:
+        this.#subtreeLevel(a, b);
+        break;
+      default:
+        this.#count(kind, a, b);
+    }
+  }
+
+  #count(kind: number, a: number, b: number): void {
+    switch (kind) {
       case Ev.blk_quiesce:
         step(this.blkLevels, a, 1, b, "quiesce_counter of BlockBackend");
         break;
@@ -139,7 +135,7 @@ export class Ledger extends ProbeBase {
         break;
       case Ev.bs_in_flight_inc:
         step(this.nodeInFlight, a, 1, b, "in_flight of node");
-        this.#raised(a);
+        this.quiet.raised(this.task, a);
         break;
       case Ev.bs_in_flight_dec:
         step(this.nodeInFlight, a, -1, b, "in_flight of node");
@@ -150,10 +146,8 @@ export class Ledger extends ProbeBase {
       case Ev.blk_in_flight_dec:
         step(this.blkInFlight, a, -1, b, "in_flight of BlockBackend");
         break;
-      case Ev.recursive_quiesce:
-        stepEither(this.recursiveLevels, a, b, "recursive_quiesce_counter of node");
-        break;
       case Ev.edge_quiesce:
+        this.levelled = true;
         stepEither(this.edgeLevels, a, b, "parent_quiesce_counter of edge");
         break;
       case Ev.job_pause:
@@ -185,91 +179,59 @@ export class Ledger extends ProbeBase {
         break;
       case Ev.bs_ref:
         step(this.references, a, 1, b, "refcnt of node");
-        this.changed = true;
         break;
       case Ev.bs_unref:
         step(this.references, a, -1, b, "refcnt of node");
-        this.changed = true;
         break;
-      case Ev.wrapper_begin:
-        this.#ownCoroutines.add(a);
-        break;
-      case Ev.task_begin:
-        this.#taskBegins.set(a, this.#clock);
-        if (this.#ownCoroutines.has(b)) this.#ownTasks.add(a);
-        break;
-      case Ev.task_end:
-        this.#taskBegins.delete(a);
-        this.#ownTasks.delete(a);
-        break;
+      default:
+        this.quiet.noteTask(kind, this.ctx, a, b);
     }
   }
 
-  #beginSection(id: number, node: number, kind: number): void {
-    this.sections.set(id, { id, node, kind, polled: false, levels: new Map() });
+  /** A level of `node` was raised or lowered for `section`, through `edge` or, with 0, at the node itself. */
+  #level(node: number, section: number, edge: number, by: number): void {
+    this.levelled = true;
+    this.#lastThrough.set(node, edge);
+    this.quiet.level(section, node, by);
+    if (edge !== 0) return;
+    const own = this.ownLevels(node);
+    own.all += by;
+    if (by > 0 ? this.quiet.sections.get(section)?.kind === Drain.all : this.#endsDrainAll(node))
+      own.drainAll += by;
   }
 
-  #endSection(id: number): void {
-    this.sections.delete(id);
-    this.#pollEnds.delete(id);
-  }
-
-  #pollEnded(id: number): void {
-    const section = this.sections.get(id);
-    if (section === undefined || section.polled) return;
-    section.polled = true;
-    this.#pollEnds.set(id, this.#clock);
-    for (const node of section.levels.keys()) {
-      const inFlight = this.nodeInFlight.get(node) ?? 0;
-      if (inFlight > 0)
-        this.intruders.push(
-          `section ${id} has finished waiting, and node ${node} has ${inFlight} requests in flight`,
-        );
+  /** Whether a level that is lowered at `node` itself is one of a drain of everything: each end lowers one of each node. */
+  #endsDrainAll(node: number): boolean {
+    if (this.ctx !== MAIN_CTX) return false;
+    for (const lowered of this.#endingAll.values()) {
+      if (lowered.has(node)) continue;
+      lowered.add(node);
+      return true;
     }
+    return false;
+  }
+
+  #subtreeLevel(node: number, now: number): void {
+    const before = this.recursiveLevels.get(node) ?? 0;
+    stepEither(this.recursiveLevels, node, now, "recursive_quiesce_counter of node");
+    if (this.#lastThrough.get(node) === 0)
+      this.ownLevels(node).subtree += (this.recursiveLevels.get(node) ?? 0) - before;
   }
 
   /** A level that node `id` had for section `from` is now for `to`. */
   #transfer(owner: number, id: number, from: number, to: number): void {
     if (owner !== Owner.node) return;
-    this.#level(from, id, -1);
-    this.#level(to, id, 1);
+    this.quiet.level(from, id, -1);
+    this.quiet.level(to, id, 1);
   }
 
-  #level(section: number, node: number, by: number): void {
-    const levels = this.sections.get(section)?.levels;
-    if (levels === undefined) return;
-    const left = (levels.get(node) ?? 0) + by;
-    if (left > 0) levels.set(node, left);
-    else levels.delete(node);
-  }
-
-  /**
-   * A request came to `node`: nobody may have made it quiet, unless he sends the request himself. What main starts, the hooks
-   * of its drains and its own requests, is a drainer's.
-   */
-  #raised(node: number): void {
-    const { ctx, task } = this;
-    if (ctx === MAIN_CTX || task === 0 || this.#ownTasks.has(task)) return;
-    const begin = this.#taskBegins.get(task) ?? 0;
-    for (const section of this.sections.values()) {
-      const quietSince = this.#pollEnds.get(section.id);
-      if (quietSince === undefined || quietSince > begin || !section.levels.has(node)) continue;
-      this.intruders.push(
-        `task ${task} starts a request at node ${node}, which section ${section.id} has made quiet`,
-      );
+  ownLevels(node: number): OwnLevels {
+    let own = this.own.get(node);
+    if (own === undefined) {
+      own = { all: 0, subtree: 0, drainAll: 0 };
+      this.own.set(node, own);
     }
-  }
-
-  /** The levels that open drains put on a node by themselves: single and subtree ones of its own, and those of everything. */
-  ownLevels(node: number): { single: number; subtree: number; all: number } {
-    const levels = { single: 0, subtree: 0, all: 0 };
-    for (const section of this.sections.values()) {
-      if (section.kind === Drain.all) levels.all++;
-      else if (section.node !== node) continue;
-      else if (section.kind === Drain.subtree) levels.subtree++;
-      else levels.single++;
-    }
-    return levels;
+    return own;
   }
 }
 

@@ -4,6 +4,7 @@
 import {
   blkIoLimitsDisable,
   blkIoLimitsEnable,
+  blkIoLimitsUpdateGroup,
   blkSetAioContext,
   blkSetIoLimits,
 } from "#core/backend";
@@ -11,7 +12,8 @@ import type { Polls } from "#core/sched";
 import { THROTTLE_OPS_TOTAL, throttleConfigInit } from "#core/throttle";
 import type { StormState } from "./storm-state.ts";
 
-const GROUPS = ["slow", "slower"] as const;
+/** Throttle groups. */
+export const GROUPS = ["slow", "slower"] as const;
 /** Operations a second: a guest does some tens of thousands. */
 const LIMITS = [20_000, 5_000] as const;
 
@@ -23,7 +25,7 @@ export function* setBlkContext(storm: StormState): Polls<void> {
   yield* storm.attempt(() => blkSetAioContext(drive, ctx), "composite");
 }
 
-/** Limits on a drive that has none, or no more limits on one that has. */
+/** Limits on a drive that has none; another group, or no more limits, for one that has. */
 export function* limitDrive(storm: StormState): Polls<void> {
   const drive = storm.pick(storm.drives);
   if (drive === undefined) return;
@@ -31,7 +33,8 @@ export function* limitDrive(storm: StormState): Polls<void> {
   const [group, limit] = [GROUPS[which] ?? GROUPS[0], LIMITS[which] ?? LIMITS[0]];
   yield* storm.attempt(function* (): Polls<void> {
     if (drive.throttleGroupMember.group !== null) {
-      yield* blkIoLimitsDisable(drive);
+      if (storm.prng.chance(1, 2)) yield* blkIoLimitsUpdateGroup(drive, group);
+      else yield* blkIoLimitsDisable(drive);
       return;
     }
     const cfg = throttleConfigInit();

@@ -10,9 +10,12 @@ import {
   blkReplaceBs,
   blkSetPerm,
 } from "#core/backend";
+import { ENOSPC } from "#core/base";
 import {
   backingFilterDriver,
   filterDriver,
+  InjectErrorState,
+  injectErrorDriver,
   nullAioDriver,
   nullCoDriver,
   nullOpen,
@@ -20,9 +23,13 @@ import {
   overlayOpen,
   quorumDriver,
   quorumOpen,
+  rawDriver,
   rawOpen,
+  throttleOpen,
 } from "#core/drivers";
 import {
+  BDRV_CHILD_FILTERED,
+  BDRV_CHILD_PRIMARY,
   BLK_PERM_ALL,
   BlockDriverState,
   bdrvAddChild,
@@ -34,6 +41,7 @@ import {
   bdrvFilterOrCowChild,
   bdrvFreezeBackingChain,
   bdrvInsertNode,
+  bdrvOpenDriver,
   bdrvRecurseHasChild,
   bdrvRef,
   bdrvReopenSetReadOnly,
@@ -53,20 +61,20 @@ import {
 } from "#core/io";
 import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
-import { limitDrive, setBlkContext } from "./blk-moves.ts";
-import { endJob, pauseJob, startJob } from "./job-moves.ts";
-import { blockOperation, reopenBacking } from "./node-moves.ts";
-import { disjoint, fits } from "./shapes.ts";
+import { GROUPS, limitDrive, setBlkContext } from "./blk-moves.ts";
+import { changeMedium, plugDevice, readUnqueued, resize, setOnError } from "./device-moves.ts";
+import { endJob, pauseJob, setSpeed, startJob, startTransaction, tellJob } from "./job-moves.ts";
+import { blockOperation, reopenBacking, reopenFile } from "./node-moves.ts";
+import { disjoint, fits, NODE_BYTES } from "./shapes.ts";
 import type { StormState } from "./storm-state.ts";
 
 const SITE = site("storm");
 
-/** Length of every node. */
-export const NODE_BYTES = 262_144;
 /** More nodes are not made, and more drained sections not opened. */
 const NODES_MAX = 30;
 const SECTIONS_MAX = 3;
 const FROZEN_MAX = 2;
+const FILTERS = [filterDriver, backingFilterDriver, injectErrorDriver] as const;
 /** How long a drain of everything lasts. */
 const DRAIN_NS = 20_000;
 
@@ -84,6 +92,8 @@ export const MOVES: readonly Move[] = [
   { name: "open leaf", weight: 4, counted: true, carryOut: openLeaf },
   { name: "open overlay", weight: 4, counted: true, carryOut: openOverlay },
   { name: "open raw", weight: 3, counted: true, carryOut: openRaw },
+  { name: "open inheriting raw", weight: 2, counted: true, carryOut: openInheriting },
+  { name: "open throttle", weight: 2, counted: true, carryOut: openThrottle },
   { name: "open quorum", weight: 2, counted: true, carryOut: openQuorum },
   { name: "unref", weight: 6, counted: false, carryOut: dropReference },
   { name: "set backing", weight: 8, counted: true, carryOut: setBacking },
@@ -103,11 +113,20 @@ export const MOVES: readonly Move[] = [
   { name: "drop intermediate", weight: 3, counted: true, carryOut: dropIntermediate },
   { name: "reopen", weight: 3, counted: true, carryOut: reopen },
   { name: "reopen with another backing file", weight: 4, counted: true, carryOut: reopenBacking },
+  { name: "reopen with another file", weight: 3, counted: true, carryOut: reopenFile },
+  { name: "change medium", weight: 4, counted: true, carryOut: changeMedium },
+  { name: "set on-error", weight: 2, counted: true, carryOut: setOnError },
+  { name: "resize", weight: 3, counted: true, carryOut: resize },
+  { name: "plug device", weight: 2, counted: true, carryOut: plugDevice },
+  { name: "read unqueued", weight: 2, counted: false, carryOut: readUnqueued },
   { name: "block an operation", weight: 3, counted: true, carryOut: blockOperation },
   { name: "set context of a drive", weight: 2, counted: true, carryOut: setBlkContext },
   { name: "limit a drive", weight: 3, counted: true, carryOut: limitDrive },
   { name: "start job", weight: 4, counted: true, carryOut: startJob },
+  { name: "start jobs of one transaction", weight: 3, counted: true, carryOut: startTransaction },
   { name: "pause job", weight: 3, counted: true, carryOut: pauseJob },
+  { name: "set speed of job", weight: 2, counted: true, carryOut: setSpeed },
+  { name: "tell job", weight: 3, counted: true, carryOut: tellJob },
   { name: "end job", weight: 4, counted: false, carryOut: endJob },
   { name: "begin section", weight: 6, counted: false, carryOut: beginSection },
   { name: "end section", weight: 8, counted: false, carryOut: endSection },
@@ -146,6 +165,24 @@ function* openRaw(storm: StormState): Polls<void> {
   yield* opened(storm, () => rawOpen(storm.name("raw"), taken(file)));
 }
 
+/** A reopen of it reopens the node below as well. */
+function* openInheriting(storm: StormState): Polls<void> {
+  const bs = storm.pick(storm.nodes());
+  if (bs === undefined || !hasRoom(storm)) return;
+  const role = BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY;
+  yield* opened(storm, () => {
+    const children = [{ name: "file", role, bs: taken(bs), inherits: true }];
+    return bdrvOpenDriver(rawDriver, storm.name("raw"), { children });
+  });
+}
+
+function* openThrottle(storm: StormState): Polls<void> {
+  const bs = storm.pick(storm.nodes());
+  const group = storm.pick(GROUPS);
+  if (bs === undefined || group === undefined || !hasRoom(storm)) return;
+  yield* opened(storm, () => throttleOpen(storm.name("throttle"), taken(bs), group));
+}
+
 function* openQuorum(storm: StormState): Polls<void> {
   const first = storm.pick(storm.nodes());
   const second = storm.pick(storm.nodes(), (bs) => bs !== first);
@@ -179,8 +216,10 @@ function* append(storm: StormState): Polls<void> {
 function* insertFilter(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes());
   if (bs === undefined || !hasRoom(storm)) return;
-  const driver = storm.prng.chance(1, 2) ? filterDriver : backingFilterDriver;
-  yield* opened(storm, () => bdrvInsertNode(bs, driver, storm.name("filter")));
+  const driver = storm.pick(FILTERS) ?? filterDriver;
+  const rule = { types: ["write" as const], errno: ENOSPC };
+  const opaque = driver === injectErrorDriver ? new InjectErrorState([rule]) : null;
+  yield* opened(storm, () => bdrvInsertNode(bs, driver, storm.name("filter"), { opaque }));
 }
 
 /** Its parents get what it filters; whoever still held the filter lets go of it, as it is empty. */
@@ -275,7 +314,7 @@ export function* unfreezeChain(storm: StormState): Polls<void> {
   yield* storm.unref(chain.bs);
 }
 
-/** The nodes from `top` down to one of the chain go; all parents of `top` get that one. QEMU cannot take it back. */
+/** The nodes from `top` down to one of the chain go; all parents of `top` get that one. */
 function* dropIntermediate(storm: StormState): Polls<void> {
   const top = storm.pick(storm.nodes(), (node) => bdrvFilterOrCowBs(node) !== null);
   if (top === undefined) return;
@@ -283,7 +322,7 @@ function* dropIntermediate(storm: StormState): Polls<void> {
   for (let at = base; at !== null && storm.prng.chance(1, 2); at = bdrvFilterOrCowBs(at)) base = at;
   if (base === null) return;
   const below = base;
-  yield* storm.attempt(() => bdrvDropIntermediate(top, below), "one-way");
+  yield* storm.attempt(() => bdrvDropIntermediate(top, below));
 }
 
 function* reopen(storm: StormState): Polls<void> {

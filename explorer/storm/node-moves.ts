@@ -48,6 +48,15 @@ export function* reopenBacking(storm: StormState): Polls<void> {
   yield* storm.attempt(() => qmpBlockdevReopen(options));
 }
 
+/** blockdev-reopen of a node with a file child, a format or a filter: another node becomes its file. */
+export function* reopenFile(storm: StormState): Polls<void> {
+  const bs = storm.pick(storm.nodes(), ({ rawFile }) => rawFile !== null);
+  const file = storm.pick(storm.nodes(), (other) => other !== bs);
+  if (bs === undefined || file === undefined || !fits([bs], file)) return;
+  const options = { driver: bs.drv.formatName, "node-name": bs.nodeName, file: file.nodeName };
+  yield* storm.attempt(() => qmpBlockdevReopen([options]));
+}
+
 function backingFor(storm: StormState, bs: BlockDriverState): BlockDriverState | null {
   if (storm.prng.chance(1, 4)) return null;
   return storm.pick(storm.nodes(), (other) => other !== bs) ?? null;

@@ -1,7 +1,7 @@
 // Storms over many seeds, with the invariants checked: for the test, and for its long form.
 
 import { NullProbe } from "#core/probe";
-import type { PatchNumber } from "#core/sched";
+import type { AtEntry, PatchNumber } from "#core/sched";
 import { runScenario } from "../run-scenario.ts";
 import { storm } from "./storm.ts";
 import type { StormTally } from "./storm-state.ts";
@@ -29,15 +29,16 @@ export interface StormReport {
   readonly violations: readonly string[];
 }
 
-/** Run `seeds` storms of `operations` each, from `firstSeed` on. */
+/** Run `seeds` storms of `operations` each, from `firstSeed` on; `atEntry` is told of every function that is entered. */
 export function runStorms(
   regime: StormRegime,
   { firstSeed, seeds, operations }: { firstSeed: number; seeds: number; operations: number },
+  atEntry?: AtEntry,
 ): StormReport {
   const moves = new Map<string, StormTally>();
   const violations: string[] = [];
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
-    const wrong = runOne(regime, seed, operations, moves);
+    const wrong = runOne(regime, seed, operations, moves, atEntry);
     if (wrong !== null)
       violations.push(`seed ${seed}: ${wrong}\nAgain: ${stormCommand(regime, seed, operations)}`);
   }
@@ -56,6 +57,7 @@ function runOne(
   seed: number,
   operations: number,
   moves: Map<string, StormTally>,
+  atEntry: AtEntry | undefined,
 ): string | null {
   const scenario = storm((tallies) => {
     for (const [move, tally] of tallies) add(moves, move, tally);
@@ -63,7 +65,14 @@ function runOne(
   const params = { operations: String(operations) };
   try {
     const probe = new NullProbe();
-    const run = runScenario(scenario, { seed, params, without, probe, checkInvariants: true });
+    const run = runScenario(scenario, {
+      seed,
+      params,
+      without,
+      probe,
+      checkInvariants: true,
+      ...(atEntry === undefined ? {} : { atEntry }),
+    });
     if (run.outcome === "ok") return null;
     return `${run.outcome} ${run.machine.assertion?.message ?? ""}`;
   } catch (error) {

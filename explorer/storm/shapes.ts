@@ -3,6 +3,9 @@
 import { BlockDriverState } from "#core/graph";
 import { patchOn } from "#core/sched";
 
+/** Length of every node, until it is resized: it is not less. */
+export const NODE_BYTES = 262_144;
+
 /**
  * Whether `child` may be put below `parents`. With patch 4 no node may be reached from another on two paths: an edge that is
  * attached while its node is drained by way of such a diamond misses the level (docs/known-findings.md, hole-diamond).

@@ -139,15 +139,14 @@ export class StormState {
   }
 
   /**
-   * Try one operation of the block layer; false when it was refused, and then nothing has changed. An operation of several
-   * transactions, `composite`, may have moved nodes to another context all the same; what QEMU does not take back, a
-   * `one-way` one, is not made to fail, nor compared. Polls.
+   * Try one operation of the block layer; false when it was refused, and then nothing has changed. One of several
+   * transactions, `composite`, may have moved nodes to another context all the same. Polls.
    */
   *attempt(
     operation: () => Polls<void>,
-    kind: "transaction" | "composite" | "one-way" = "transaction",
+    kind: "transaction" | "composite" = "transaction",
   ): Polls<boolean> {
-    if (kind === "one-way" || !this.prng.chance(1, FAULT_EVERY))
+    if (!this.prng.chance(1, FAULT_EVERY))
       return (yield* this.#tryOnce(operation, kind, 0)) === "done";
     for (let point = 1; point < FAULT_POINTS_MAX; point++) {
       const ending = yield* this.#tryOnce(operation, kind, point);
@@ -159,10 +158,10 @@ export class StormState {
   /** Try it, with a failure at fault point number `point`, if it comes so far; 0: without. Polls. */
   *#tryOnce(
     operation: () => Polls<void>,
-    kind: "transaction" | "composite" | "one-way",
+    kind: "transaction" | "composite",
     point: number,
   ): Polls<Ending> {
-    const leftOut = { progressOfJobs: true, contexts: kind !== "transaction" };
+    const leftOut = { progressOfJobs: true, contexts: kind === "composite" };
     const before = blockLayerToText(leftOut);
     const fault = injectFault(point);
     const outcome = yield* settle(operation);
@@ -171,7 +170,7 @@ export class StormState {
     this.#tally(ending);
     if (outcome.ok) return ending;
     const after = blockLayerToText(leftOut);
-    if (after !== before && kind !== "one-way")
+    if (after !== before)
       throw new AssertionError(
         `${this.#move} is refused with "${outcome.error.message}", but something has changed:\n${differingLines(before, after)}`,
       );
@@ -183,12 +182,13 @@ export class StormState {
     this.tallies.set(this.#move, { ...tally, [ending]: tally[ending] + 1 });
   }
 
-  /** Let the checker compare references: only between two moves are all of them accounted for. */
+  /** Tell the checker that references are on their way: between two moves none are. */
   #countReferences(accounted: boolean): void {
     const checker = this.world.checker;
     if (checker === null) return;
-    checker.holders = accounted ? { referencesTo: (bs) => this.#held.get(bs) ?? 0 } : {};
-    checker.probe.changed = true;
+    checker.holders = { referencesTo: (bs) => this.#held.get(bs) ?? 0 };
+    checker.probe.motion.handsAreFull = !accounted;
+    checker.probe.edited = true;
   }
 
   /** BlockBackends of the storm that have a node, or that have none. */

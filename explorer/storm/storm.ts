@@ -7,29 +7,46 @@
 
 import {
   type BlockBackend,
+  type BlockCompletionFunc,
+  blkAioFlush,
+  blkAioPdiscard,
+  blkAioPreadv,
+  blkAioPwritev,
+  blkAioPwriteZeroes,
   blkCoFlush,
   blkCoPdiscard,
   blkCoPreadv,
   blkCoPwritev,
   blkCoPwriteZeroes,
+  blkDetachDev,
+  blkErrorAction,
+  blkGetErrorAction,
+  blkIostatusEnable,
+  blkIostatusIsEnabled,
   blkNew,
+  blkSetDevOps,
   blkUnref,
 } from "#core/backend";
 import { AssertionError, assert, must, type Prng } from "#core/base";
-import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvAllStates } from "#core/graph";
+import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvAllStates, type Qiov } from "#core/graph";
 import {
   type AioContext,
+  aioCoWake,
   type Co,
   hostAllocate,
   machine,
   type Polls,
+  qemuCoroutineSelf,
+  qemuCoroutineYield,
   qemuCoSleepNs,
 } from "#core/sched";
 import type { Scenario } from "../scenario.ts";
 import type { World } from "../world.ts";
+import { StormDevice } from "./device-moves.ts";
 import { endJob } from "./job-moves.ts";
-import { endSection, MOVES, type Move, NODE_BYTES, unfreezeChain } from "./moves.ts";
+import { endSection, MOVES, type Move, unfreezeChain } from "./moves.ts";
 import { unblockOperation } from "./node-moves.ts";
+import { NODE_BYTES } from "./shapes.ts";
 import { StormState, type StormTally } from "./storm-state.ts";
 
 const IOTHREADS = 3;
@@ -97,7 +114,12 @@ function newDrive(contexts: readonly AioContext[], index: number): BlockBackend 
     allowAioContextChange: !isDevice,
     perm: isDevice ? BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE : 0,
   });
-  if (isDevice) drive.dev = { id: drive.name };
+  blkIostatusEnable(drive);
+  if (isDevice) {
+    const device = new StormDevice(drive.name);
+    drive.dev = device;
+    blkSetDevOps(drive, device.ops());
+  }
   return drive;
 }
 
@@ -117,19 +139,77 @@ function* guest(drive: BlockBackend, prng: Prng, goesOn: () => boolean): Co<void
     yield* qemuCoSleepNs(1 + prng.below(GUEST_PAUSE_NS));
     const bytes = 512 * (1 + prng.below(REQUEST_BYTES / 512));
     const offset = 512 * prng.below((NODE_BYTES - bytes) / 512);
-    const draw = prng.below(8);
-    if (draw < 3) yield* blkCoPreadv(drive, offset, bytes, qiov);
-    else if (draw < 5) yield* blkCoPwritev(drive, offset, bytes, qiov);
-    else if (draw < 6) yield* blkCoPwriteZeroes(drive, offset, bytes);
-    else if (draw < 7) yield* blkCoPdiscard(drive, offset, bytes);
-    else yield* blkCoFlush(drive);
+    const request: Request = { offset, bytes, qiov };
+    const draw = prng.below(WAYS.length);
+    const way = must(WAYS[draw], "a draw falls on a way");
+    const ret = yield* prng.chance(1, 3) ? viaAio(drive, way, request) : way.co(drive, request);
+    if (ret >= 0) continue;
+    const action = blkGetErrorAction(drive, way.isRead, -ret);
+    if (action !== "stop" || blkIostatusIsEnabled(drive))
+      blkErrorAction(drive, action, way.isRead, -ret);
   }
 }
+
+/** A request by its callback. */
+function* viaAio(drive: BlockBackend, way: Way, request: Request): Co<number> {
+  const self = qemuCoroutineSelf();
+  let result = 0;
+  way.aio(drive, request, (ret): undefined => {
+    result = ret;
+    aioCoWake(self);
+  });
+  yield* qemuCoroutineYield();
+  return result;
+}
+
+interface Request {
+  readonly offset: number;
+  readonly bytes: number;
+  readonly qiov: Qiov;
+}
+
+/** A kind of request, as a coroutine does it and with a callback. */
+interface Way {
+  readonly isRead: boolean;
+  readonly co: (drive: BlockBackend, request: Request) => Co<number>;
+  readonly aio: (drive: BlockBackend, request: Request, cb: BlockCompletionFunc) => void;
+}
+
+const READ: Way = {
+  isRead: true,
+  co: (drive, { offset, bytes, qiov }) => blkCoPreadv(drive, offset, bytes, qiov),
+  aio: (drive, { offset, bytes, qiov }, cb) => blkAioPreadv(drive, offset, bytes, qiov, cb),
+};
+const WRITE: Way = {
+  isRead: false,
+  co: (drive, { offset, bytes, qiov }) => blkCoPwritev(drive, offset, bytes, qiov),
+  aio: (drive, { offset, bytes, qiov }, cb) => blkAioPwritev(drive, offset, bytes, qiov, cb),
+};
+const ZEROES: Way = {
+  isRead: false,
+  co: (drive, { offset, bytes }) => blkCoPwriteZeroes(drive, offset, bytes),
+  aio: (drive, { offset, bytes }, cb) => blkAioPwriteZeroes(drive, offset, bytes, cb),
+};
+const DISCARD: Way = {
+  isRead: false,
+  co: (drive, { offset, bytes }) => blkCoPdiscard(drive, offset, bytes),
+  aio: (drive, { offset, bytes }, cb) => blkAioPdiscard(drive, offset, bytes, cb),
+};
+const FLUSH: Way = {
+  isRead: false,
+  co: (drive) => blkCoFlush(drive),
+  aio: (drive, _request, cb) => blkAioFlush(drive, cb),
+};
+/** Reads come most often, then writes. */
+const WAYS: readonly Way[] = [READ, READ, READ, WRITE, WRITE, ZEROES, DISCARD, FLUSH];
 
 /** Drop everything; the graph is empty then. Polls. */
 function* giveBack(state: StormState): Polls<void> {
   yield* state.carryOut("give back", function* (): Polls<void> {
     for (const drive of state.drives) {
+      // The reference of a device that was attached.
+      if (drive.dev !== null && !(drive.dev instanceof StormDevice))
+        yield* blkDetachDev(drive, drive.dev);
       drive.dev = null;
       yield* blkUnref(drive);
     }
