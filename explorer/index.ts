@@ -45,4 +45,5 @@ export {
   type StormRegime,
   type StormReport,
 } from "./storm/run-storms.ts";
+export type { StormTally } from "./storm/storm-state.ts";
 export { World, type WorldParts } from "./world.ts";

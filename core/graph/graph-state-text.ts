@@ -4,8 +4,10 @@
 // Not in it: what guests change (lengths, counters of requests). BlockBackends and jobs: core/jobs/block-layer-text.ts.
 
 import { site } from "../probe/index.ts";
-import { ioCode } from "../sched/index.ts";
+import { ioCode, perMachine } from "../sched/index.ts";
 import { bdrvAllStates } from "./all-states.ts";
+import type { BlockOptions } from "./block-options.ts";
+import { BLOCK_OP_TYPES, type OpBlockReason } from "./op-blockers.ts";
 import type { BdrvChild } from "./state.ts";
 import { BlockDriverState } from "./state.ts";
 
@@ -25,32 +27,57 @@ export function graphStateToText(nodes: Iterable<BlockDriverState> = bdrvAllStat
 
 /** On whose behalf something is quiesced: the sections, in no order, as one text. Common. */
 export function levelsText(levels: readonly number[]): string {
+  if (levels.length === 0) return "";
   return [...levels].sort((a, b) => a - b).join(",");
 }
 
+/** This runs twice an operation in storms: strings are put together without lists of them. */
 function nodeLine(bs: BlockDriverState): string {
-  const flags = {
-    rw: !bs.readOnly,
-    inactive: bs.inactive,
-    implicit: bs.implicit,
-    "never-freeze": bs.neverFreeze,
-    "force-share": bs.forceShare,
-    unmap: bs.unmap,
-    closed: bs.closed,
-  };
-  const isSet = Object.entries(flags).flatMap(([word, holds]) => (holds ? [word] : []));
-  const blocked = [...bs.opBlockers]
-    .filter(([, reasons]) => reasons.length > 0)
-    .map(([op, reasons]) => `${op}:${reasons.map(({ message }) => message).join("|")}`)
-    .sort();
-  return [
-    `${bs.nodeName} #${bs.id} (${bs.drv.formatName}) refs=${bs.refcnt} ctx=${bs.aioContext.name}`,
-    isSet.join(","),
-    `quiesce=${levelsText(bs.quiescedFor)}/${levelsText(bs.recursiveQuiescedFor)}`,
-    `inherits=${bs.inheritsFrom?.nodeName ?? "-"} backing-file=${bs.backingFile}:${bs.backingFormat}`,
-    `options=${JSON.stringify(bs.options)} explicit=${JSON.stringify(bs.explicitOptions)}`,
-    `blocked=${blocked.join(";")} backing-blocker=${bs.backingBlocker?.message ?? "-"}`,
-  ].join(" ");
+  let flags = bs.readOnly ? "ro" : "rw";
+  if (bs.inactive) flags += ",inactive";
+  if (bs.implicit) flags += ",implicit";
+  if (bs.neverFreeze) flags += ",never-freeze";
+  if (bs.forceShare) flags += ",force-share";
+  if (bs.unmap) flags += ",unmap";
+  if (bs.closed) flags += ",closed";
+  const who = `${bs.nodeName} #${bs.id} (${bs.drv.formatName}) refs=${bs.refcnt} ctx=${bs.aioContext.name}`;
+  const levels = `quiesce=${levelsText(bs.quiescedFor)}/${levelsText(bs.recursiveQuiescedFor)}`;
+  const image = `inherits=${bs.inheritsFrom?.nodeName ?? "-"} backing-file=${bs.backingFile}:${bs.backingFormat}`;
+  const options = `options=${asJson(bs.options)} explicit=${asJson(bs.explicitOptions)}`;
+  const blocker = `backing-blocker=${bs.backingBlocker?.message ?? "-"}`;
+  return `${who} ${flags} ${levels} ${image} ${options} ${blockedText(bs)} ${blocker}`;
+}
+
+/** The options of a node are replaced, never changed. */
+const jsonOf = perMachine(() => new WeakMap<BlockOptions, string>());
+
+function asJson(options: BlockOptions): string {
+  let text = jsonOf().get(options);
+  if (text === undefined) {
+    text = JSON.stringify(options);
+    jsonOf().set(options, text);
+  }
+  return text;
+}
+
+/** Reasons against operations, by number: two of them may say the same. */
+const reasonNumbers = perMachine(() => new Map<OpBlockReason, number>());
+
+function blockedText({ opBlockers }: BlockDriverState): string {
+  let text = "blocked=";
+  if (opBlockers.size === 0) return text;
+  const numbers = reasonNumbers();
+  for (const op of BLOCK_OP_TYPES) {
+    const reasons = opBlockers.get(op);
+    if (reasons === undefined) continue;
+    text += ` ${op}`;
+    for (const reason of reasons) {
+      const number = numbers.get(reason) ?? numbers.size + 1;
+      numbers.set(reason, number);
+      text += `:${number}`;
+    }
+  }
+  return text;
 }
 
 function edgeLine(parent: BlockDriverState, edge: BdrvChild): string {

@@ -33,21 +33,17 @@ export function blockLayerToText(leftOut: LeftOut = {}): string {
 function blkLine(blk: BlockBackend): string {
   const { throttleGroupMember: tgm } = blk;
   const limits = `${tgm.group?.name ?? "-"} off=${tgm.ioLimitsDisabled} ctx=${tgm.aioContext?.name ?? "-"}`;
-  const flags = {
-    "beyond-eof": blk.allowWriteBeyondEof,
-    "follows-node": blk.allowAioContextChange,
-    "write-cache": blk.enableWriteCache,
-    "no-queuing": blk.disableRequestQueuing,
-    "no-perm": blk.disablePerm,
-    iostatus: blk.iostatusEnabled,
-  };
-  const isSet = Object.entries(flags).flatMap(([word, holds]) => (holds ? [word] : []));
-  return [
-    `blk ${blk.id} '${blk.name}' refs=${blk.refcnt} ctx=${blk.ctx.name} root=${blk.rawRoot?.id ?? "-"}`,
-    `perm=${blk.perm}/${blk.sharedPerm} quiesce=${levelsText(blk.quiescedFor)}`,
-    `dev=${blk.dev?.id ?? "-"} limits=${limits} on-error=${blk.onReadError}/${blk.onWriteError}`,
-    isSet.join(","),
-  ].join(" ");
+  let flags = "";
+  if (blk.allowWriteBeyondEof) flags += "beyond-eof ";
+  if (blk.allowAioContextChange) flags += "follows-node ";
+  if (blk.enableWriteCache) flags += "write-cache ";
+  if (blk.disableRequestQueuing) flags += "no-queuing ";
+  if (blk.disablePerm) flags += "no-perm ";
+  if (blk.iostatusEnabled) flags += "iostatus ";
+  const who = `blk ${blk.id} '${blk.name}' refs=${blk.refcnt} ctx=${blk.ctx.name} root=${blk.rawRoot?.id ?? "-"}`;
+  const perms = `perm=${blk.perm}/${blk.sharedPerm} quiesce=${levelsText(blk.quiescedFor)}`;
+  const policy = `dev=${blk.dev?.id ?? "-"} limits=${limits} on-error=${blk.onReadError}/${blk.onWriteError}`;
+  return `${who} ${perms} ${policy} ${flags}`;
 }
 
 function jobLine(job: Job, withoutProgress: boolean): string {
