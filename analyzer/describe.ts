@@ -178,7 +178,8 @@ function identityOf({ why }: FindingDraft, names: Names): readonly string[] {
   }
 }
 
-function byContract(a: Finding, b: Finding): number {
+/** The order of findings in a result. */
+export function byContract(a: Finding, b: Finding): number {
   return (
     severityRank(a.severity) - severityRank(b.severity) ||
     RULE_IDS.indexOf(a.rule) - RULE_IDS.indexOf(b.rule) ||

@@ -1,4 +1,5 @@
 export { Analysis, analyze } from "./analysis.ts";
+export { byContract } from "./describe.ts";
 export * from "./edge-kinds.ts";
 export * from "./findings.ts";
 export type { AnalyzeOptions, Reading, TraceInput } from "./input.ts";

@@ -18,6 +18,11 @@ export const RULES = {
     title: "Uncovered read: race",
     help: "A list of the graph was read and edited, and nothing orders the two accesses: neither a drain nor even an accident. Put the suggested drained section around the edit.",
   },
+  "predicted-race": {
+    severity: "error",
+    title: "Uncovered read: race in another schedule",
+    help: "A list of the graph was read and edited, and only a lock that happened to be taken in between orders the two accesses: the same run, executed under another schedule, has the race. Put the suggested drained section around the edit; holding the lock around both accesses would only hide it again.",
+  },
   "edit-outside-drain": {
     severity: "error",
     title: "Edit outside a drain",

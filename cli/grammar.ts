@@ -87,6 +87,7 @@ function addReplay(program: Command, run: Run, terminal: Terminal): void {
   verb(program, "replay", "run a recording again and compare every event", [
     "quiesce replay demo.trace",
     "quiesce replay demo.trace --to 9098",
+    "quiesce replay luck.trace --schedule out/23ca8ea7f4b26e6d.json -o raced.trace",
   ])
     .argument("<file>", "a trace")
     .option("-o, --output <full>", "write the regenerated events as a full trace")
@@ -94,6 +95,10 @@ function addReplay(program: Command, run: Run, terminal: Terminal): void {
       "--to <event>",
       "replay to this event; show it, what was running, and the graph",
       eventNumber,
+    )
+    .option(
+      "--schedule <schedule>",
+      "execute the run otherwise, as `races --schedules` wrote, and look for the race",
     )
     .option("--json", "as one JSON object")
     .action((file, options) =>
@@ -109,7 +114,7 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
     "quiesce races --online run.trace",
     "quiesce races demo.trace --baseline known.json --suppress accepted.txt --fail-on new",
     "quiesce races --from std published.std --order hb --json",
-    "quiesce races --from std published.std --predict osr",
+    "quiesce races demo.trace --predict osr --schedules out",
   ]).argument("<file...>", "traces; one that holds only inputs is replayed first");
   races
     .option("--online", "follow a trace that is still being written, until its run ends")
@@ -121,6 +126,7 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
   addRacesOutput(races);
   addRacesTriage(races);
   addRacesForeign(races);
+  addRacesPrediction(races);
   races.action((files, options) =>
     run(async () => {
       if (options.from === "quiesce")
@@ -140,12 +146,20 @@ function addRacesForeign(races: Command): void {
   const from =
     "what the trace is: quiesce's, or RAPID's text or binary form; docs/foreign-traces.md";
   const order = "of a foreign trace: happens-before, or schedulable happens-before (the default)";
-  const predict =
-    "also races that another order shows: one that keeps that of critical sections, or may reverse them";
   races
     .addOption(choice("--from <form>", from, ["quiesce", "std", "rapidbin"]))
-    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]))
-    .addOption(new Option("--predict <method>", predict).choices(["syncp", "osr"]));
+    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]));
+}
+
+function addRacesPrediction(races: Command): void {
+  const predict =
+    "also races that another order shows: one that keeps that of critical sections, or may reverse them; docs/prediction.md";
+  races
+    .addOption(new Option("--predict <method>", predict).choices(["syncp", "osr"]))
+    .option(
+      "--schedules <dir>",
+      "write there, for each predicted race, the schedule that shows it",
+    );
 }
 
 function addRacesOutput(races: Command): void {

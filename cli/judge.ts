@@ -12,6 +12,7 @@ import {
   type PolicyId,
   type Reading,
 } from "#analyzer";
+import type { Prediction } from "#analyzer/predict";
 import {
   collectMaterial,
   type RunFacts,
@@ -23,6 +24,7 @@ import type { EventBatch } from "#core/probe";
 import type { Divergence } from "#replay";
 import { TraceDigest, type TraceReader } from "#traces";
 import { ExitCode, endingOf } from "./exit-codes.ts";
+import { withPredictions } from "./predictions.ts";
 import { rerun } from "./rerun.ts";
 import { stacksAt } from "./stacks.ts";
 import { incompleteness, labelOf, patchesOff, shellWord, withTrace } from "./trace-file.ts";
@@ -44,6 +46,10 @@ export interface JudgeOptions {
   readonly drains?: boolean;
   /** Program order of the iothreads; by default "thread". */
   readonly reading?: Reading;
+  /** Predict races of other schedules, and execute them. */
+  readonly predict?: Prediction;
+  /** Where to write the schedules that show them. */
+  readonly schedules?: string;
   /** Call stacks from replay: always, never, or where that takes about a second at most; default never. */
   readonly stacks?: "always" | "quick" | "never";
   readonly onProgress?: (what: string) => void;
@@ -138,12 +144,12 @@ async function judgeInputs(
   return { ...judged, incomplete };
 }
 
-function judgeFull(
+async function judgeFull(
   path: string,
   reader: TraceReader,
   level: string,
   options: JudgeOptions,
-): Judged {
+): Promise<Judged> {
   const { strings, header } = reader;
   options.onProgress?.(`Analysing ${path}`);
   const { policy = "P1", reading = "thread" } = options;
@@ -152,7 +158,12 @@ function judgeFull(
     { batches: reader.batchesAhead(), sites: header.sites, strings },
     { policies, reading, drains: options.drains === true },
   );
-  const result = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
+  const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
+  const { predict: method, ...rest } = options;
+  const result =
+    method === undefined
+      ? chosen
+      : await withPredictions(path, reader, chosen, { ...rest, method });
   const incomplete = incompleteness(path, reader);
   const { material, digest } = lookAgain(path, reader, result, options);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };

@@ -1,6 +1,7 @@
 // quiesce races FILE...: find accesses that no drain covers, and what else breaks the protocol.
 
 import type { Reading } from "#analyzer";
+import type { Prediction } from "#analyzer/predict";
 import {
   counted,
   coverageText,
@@ -47,7 +48,8 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly failOn: FailOn;
   /** Only of a foreign trace. */
   readonly order?: string;
-  readonly predict?: string;
+  readonly predict?: Prediction;
+  readonly schedules?: string;
 }
 
 export async function races(
@@ -85,8 +87,10 @@ export async function races(
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
   const { baseline, suppress = [], failOn, json, annotations } = options;
-  if (options.predict !== undefined)
-    throw new QuiesceError("usage", "--predict is for foreign traces: say --from std, too.");
+  if (options.schedules !== undefined && options.predict === undefined)
+    throw new QuiesceError("usage", "--schedules is for predicted races: say --predict, too.");
+  if (options.online === true && options.predict !== undefined)
+    throw new QuiesceError("usage", "--predict needs a run that is over: leave --online out.");
   if (options.order !== undefined)
     throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
@@ -116,10 +120,12 @@ async function judgeAll(
   let code: number = ExitCode.ok;
   for (const path of paths) {
     try {
-      const { html, sarif, stacks } = options;
+      const { html, sarif, stacks, predict, schedules } = options;
       judged.push(
         await judge(path, {
           ...(options.policy === undefined ? {} : { policy: options.policy }),
+          ...(predict === undefined ? {} : { predict }),
+          ...(schedules === undefined ? {} : { schedules }),
           drains: options.drains === true,
           reading: options.reading,
           digest: html !== undefined || sarif !== undefined,

@@ -6,6 +6,7 @@ import type { Divergence } from "#replay";
 import { ExitCode } from "./exit-codes.ts";
 import { refuseOverwriting } from "./output-file.ts";
 import { Progress } from "./progress.ts";
+import { executeSchedule } from "./replay-schedule.ts";
 import { type Rerun, rerun } from "./rerun.ts";
 import { type Moment, momentsAt } from "./stacks.ts";
 import { painterFor, type Terminal } from "./terminal.ts";
@@ -16,6 +17,8 @@ export interface ReplayOptions {
   readonly json?: boolean;
   /** Replay up to this event, and show it. */
   readonly to?: number;
+  /** Execute this schedule in place of the recorded one. */
+  readonly schedule?: string;
 }
 
 const SCHEMA_VERSION = 1;
@@ -25,7 +28,9 @@ export async function replay(
   options: ReplayOptions,
   terminal: Terminal,
 ): Promise<number> {
-  refuseOverwriting("-o", options.output, [path]);
+  const { schedule } = options;
+  refuseOverwriting("-o", options.output, schedule === undefined ? [path] : [path, schedule]);
+  if (schedule !== undefined) return executeSchedule(path, schedule, options, terminal);
   if (options.to !== undefined) return replayTo(path, options.to, options, terminal);
   const progress = new Progress(terminal);
   return withTrace(path, async (reader) => {

@@ -10,6 +10,13 @@ export {
 } from "./held-run.ts";
 export { InvariantChecker, InvariantViolation } from "./invariants/index.ts";
 export {
+  executed,
+  type PredictedRace,
+  type PredictedRaces,
+  pairOf,
+  predictedRaces,
+} from "./predicted-races.ts";
+export {
   inputsOf,
   type RecordedRun,
   type RecordOptions,

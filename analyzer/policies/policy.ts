@@ -101,10 +101,10 @@ export interface PolicyJudge extends Pass {
   silence(): string;
 }
 
-/** The rules that are in force by a policy. */
+/** The rules that are in force by a policy; what another schedule would show is no matter of judging this run. */
 export function rulesOf(judge: PolicyJudge): RuleId[] {
   const own: readonly RuleId[] = POLICIES[judge.id].rules;
-  return RULE_IDS.filter(
+  return RULE_IDS.filter((rule) => rule !== "predicted-race").filter(
     (rule) => own.includes(rule) || (!OWN_RULES.has(rule) && judge.keeps(rule, List.children)),
   );
 }

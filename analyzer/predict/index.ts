@@ -1,3 +1,4 @@
+export { predictedFinding } from "./finding.ts";
 export { type Candidate, type Candidates, type PredictedAccess, raceCandidates } from "./own.ts";
 export {
   type PredictedPair,

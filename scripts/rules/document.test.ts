@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { analyze, POLICY_IDS, RULE_IDS, type RuleId } from "#analyzer";
-import { recordScenario, SCENARIOS } from "#explorer";
+import { predictedRaces, recordScenario, SCENARIOS } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
 import { traceFromText } from "../../analyzer/test-support.ts";
 import { RULES_DOCUMENT, rulesDocument } from "./document.ts";
@@ -54,18 +54,20 @@ function rulesIn(trace: Parameters<typeof analyze>[0]): RuleId[] {
   );
 }
 
-/** The rules of `quiesce record WORDS`: a scenario, and patches to leave out. */
+/** The rules of `quiesce record WORDS`, races predicted: a scenario, and patches to leave out or the lock to take. */
 function rulesOfRun(words: string): RuleId[] {
-  const [name, option = "", patches = ""] = words.split(" ");
-  expect(["", "--without-patch"]).toContain(option);
+  const [name, option = "", value = ""] = words.split(" ");
+  expect(["", "--without-patch", "--lock"]).toContain(option);
   const scenario = SCENARIOS.find((one) => one.name === name);
   if (scenario === undefined) throw new Error(`no scenario is called ${name}`);
-  const without = patches === "" ? [] : patches.split(",").map(Number);
-  const run = recordScenario(scenario, { seed: 1, without: without as never });
+  const without = option === "--without-patch" ? value.split(",").map(Number) : [];
+  const lock = option === "--lock" ? "aio" : "none";
+  const run = recordScenario(scenario, { seed: 1, lock, without: without as never });
   const reader = TraceReader.open(bytesSource(run.bytes));
-  return rulesIn({
-    batches: reader.batches(),
-    sites: reader.header.sites,
-    strings: reader.strings,
-  });
+  const trace = { batches: reader.batches(), sites: reader.header.sites, strings: reader.strings };
+  const { races } = predictedRaces(scenario, reader, analyze(trace), { method: "osr" });
+  return [
+    ...rulesIn({ ...trace, batches: reader.batches() }),
+    ...races.map(({ finding }) => finding.rule),
+  ];
 }

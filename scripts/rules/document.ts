@@ -10,7 +10,7 @@ const INTRODUCTION = `# The rules
 What the analyzer can find, a page each: what it is, why it matters, an example that a test runs, how to fix it. Errors and warnings
 come first in every report; \`--fail-on\` compares with the severity. The identifier is what reports, baselines and suppressions
 name, and never changes. Rules of a policy speak only when that [policy](../policies.md) is asked for, \`needless-drain\` only with
-\`--drains\`. This page is made by \`scripts/rules.ts\`.
+\`--drains\`, \`predicted-race\` only with \`--predict\`. This page is made by \`scripts/rules.ts\`.
 `;
 
 /** The document. */

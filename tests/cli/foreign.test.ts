@@ -121,7 +121,6 @@ describe("quiesce races --from std", () => {
       2,
     ],
     ["--fail-on new", ["races", "--from", "std", path("flag.std"), "--fail-on", "new"], 2],
-    ["--predict of quiesce's own trace", ["races", path("x.trace"), "--predict", "osr"], 2],
     ["--order of quiesce's own trace", ["races", path("x.trace"), "--order", "hb"], 2],
     [
       "an export over its input",
