@@ -27,7 +27,8 @@ export class HBitmap {
   #size: number;
   #chunks: number;
   #count = 0;
-  #levels: Uint32Array<ArrayBuffer>[];
+  /** Empty until something is dirty for the first time: a clean bitmap needs no memory. */
+  #levels: Uint32Array<ArrayBuffer>[] = [];
 
   constructor(size: number, granularity: number) {
     assert(Number.isSafeInteger(size) && size >= 0, "a disk has a length");
@@ -36,7 +37,6 @@ export class HBitmap {
     this.#size = size;
     this.#chunks = Math.ceil(size / granularity);
     assert(this.#chunks <= HBITMAP_CHUNKS_MAX, "a bitmap has a limit");
-    this.#levels = levelsFor(this.#chunks);
   }
 
   get size(): number {
@@ -68,7 +68,7 @@ export class HBitmap {
   }
 
   resetAll(): void {
-    for (const level of this.#levels) level.fill(0);
+    this.#levels = [];
     this.#count = 0;
   }
 
@@ -123,16 +123,15 @@ export class HBitmap {
 
   /** hbitmap_truncate: the disk is `size` bytes long now; what is new is clean. */
   truncate(size: number): void {
-    const old = this.#levels[0];
-    assert(old !== undefined, "there is a level of bits");
+    const old = this.#levels[0] ?? new Uint32Array();
     const kept = Math.min(this.#chunks, Math.ceil(size / this.granularity));
     this.#size = size;
     this.#chunks = Math.ceil(size / this.granularity);
     assert(this.#chunks <= HBITMAP_CHUNKS_MAX, "a bitmap has a limit");
-    this.#levels = levelsFor(this.#chunks);
+    this.#levels = [];
     this.#count = 0;
     const words = Math.ceil(kept / WORD_BITS);
-    for (let word = 0; word < words; word++) {
+    for (let word = 0; word < Math.min(words, old.length); word++) {
       const isLast = word === words - 1;
       this.#setWord(word, (old[word] ?? 0) & (isLast ? bitsUpTo(kept - 1) : -1));
     }
@@ -227,6 +226,7 @@ export class HBitmap {
   }
 
   #store(level: number, word: number, bits: number): void {
+    if (this.#levels.length === 0) this.#levels = levelsFor(this.#chunks);
     const words = this.#levels[level];
     assert(words !== undefined && word < words.length, "the level has the word");
     words[word] = bits;

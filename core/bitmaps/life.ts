@@ -92,7 +92,7 @@ export function bdrvReleaseNamedDirtyBitmaps(bs: BlockDriverState): void {
 export function bdrvGetDefaultBitmapGranularity(bs: BlockDriverState): number {
   ioOrGsCode(bs.aioContext, SITE_GRANULARITY);
   assert(!bs.closed, "the node is open");
-  const clusterBytes = bs.drv.clusterBytes?.(bs) ?? 0;
+  const clusterBytes = bs.drv.getInfo?.(bs).clusterBytes ?? 0;
   return clusterBytes > 0 ? Math.min(65_536, Math.max(4096, clusterBytes)) : 65_536;
 }
 

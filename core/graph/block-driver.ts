@@ -141,8 +141,6 @@ export interface BlockDriver {
     backingFile: string,
     backingFormat: string,
   ) => Polls<number>;
-  /** Bytes of a cluster of the image (C: cluster_size of bdrv_get_info). */
-  readonly clusterBytes?: (bs: BlockDriverState) => number;
   /** Whether bitmaps can be stored in the image; whether one like that can, or a BlockError; and taking one out of it again. */
   readonly supportsPersistentDirtyBitmap?: (bs: BlockDriverState) => boolean;
   readonly canStoreNewDirtyBitmap?: (

@@ -105,6 +105,35 @@ export function qemuCheck(path: string): string {
   return status === 0 ? "" : `qemu-img check ended with ${status}: ${stdout}${stderr}`;
 }
 
+/** What `qemu-img info` says of the bitmaps of an image, `name granularity flags` each. */
+export function bitmapInfo(path: string): string[] {
+  const info = JSON.parse(qemu("qemu-img", "info", "-U", "--output=json", path));
+  const bitmaps: { name: string; granularity: number; flags: string[] }[] =
+    info["format-specific"].data.bitmaps ?? [];
+  return bitmaps.map(({ name, granularity, flags }) => `${name} ${granularity} ${flags.join("+")}`);
+}
+
+/** Offset and length of what is dirty in a stored bitmap, as QEMU's programs read it. */
+export function dirtyAreas(path: string, name: string): [number, number][] {
+  const socket = `${path}.sock`;
+  const serve = ["-r", "-f", "qcow2", "-k", socket, "-B", name, "--fork", path];
+  // It ends when its client has gone.
+  execFileSync("qemu-nbd", serve, { stdio: "ignore" });
+  const map = qemuDirtyMap(`driver=nbd,server.type=unix,server.path=${socket}`, name);
+  return map.map(({ start, length }) => [start, length]);
+}
+
+/** Dirty extents of what the image options describe: with that bitmap, `qemu-img map` calls them holes. */
+export function qemuDirtyMap(
+  imageOpts: string,
+  name: string,
+): { readonly start: number; readonly length: number }[] {
+  const opts = `${imageOpts},x-dirty-bitmap=qemu:dirty-bitmap:${name}`;
+  const out = qemu("qemu-img", "map", "--output=json", "--image-opts", opts);
+  const extents: { start: number; length: number; data: boolean }[] = JSON.parse(out);
+  return extents.filter(({ data }) => !data);
+}
+
 /** A folder for a test, and what removes it. */
 export function scratchFolder(): { readonly path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), "quiesce-qcow2-"));

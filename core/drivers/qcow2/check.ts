@@ -5,11 +5,14 @@
 // corruption. Reads whole tables; nothing else does.
 
 import { assert } from "../../base/index.ts";
+import { BlockError } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { bdrvGetlength } from "../../io/length.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
+import { readDirectory } from "./bitmap-directory.ts";
+import { readBitmapTable } from "./bitmap-table.ts";
 import { join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK, OFLAG_COPIED } from "./format.ts";
 import { type ClusterEntry, decodeEntry } from "./l2.ts";
 import { imageFile, readMetadata } from "./metadata-io.ts";
@@ -139,6 +142,7 @@ export function* countUses(
   }
   if (ret < 0) return ret;
   walk.use(header.snapshotsOffset, state.snapshotTableBytes, "the snapshot table");
+  yield* walkBitmaps(walk);
   if (header.size > state.l1.entries * state.l2Entries * clusterBytes)
     walk.corruptions.push("ERROR the L1 table is too short");
   return { counts: walk.counts, corruptions: walk.corruptions };
@@ -166,6 +170,30 @@ class Walk {
     else if (offset >= this.fileBytes)
       this.corruptions.push(`ERROR ${what} is behind the end of the file`);
     else this.counts.add(this.state, offset, bytes);
+  }
+}
+
+/** qcow2_check_bitmaps_refcounts. What cannot be read is a corruption. */
+function* walkBitmaps(walk: Walk): Co<void> {
+  const { bs, state } = walk;
+  const { bitmaps } = state.header;
+  if (bitmaps === null) return;
+  walk.use(bitmaps.directoryOffset, bitmaps.directoryBytes, "the bitmap directory");
+  const list = yield* readDirectory(bs);
+  if (list instanceof BlockError) {
+    walk.corruptions.push(`ERROR ${list.message}`);
+    return;
+  }
+  for (const bitmap of list) {
+    const bytes = bitmap.tableEntries * ENTRY_BYTES;
+    walk.use(bitmap.tableOffset, bytes, `the table of bitmap '${bitmap.name}'`);
+    const parts = yield* readBitmapTable(bs, bitmap);
+    if (typeof parts === "number")
+      walk.corruptions.push(`ERROR the table of bitmap '${bitmap.name}' cannot be understood`);
+    else
+      for (const part of parts)
+        if (typeof part === "number")
+          walk.use(part, state.clusterBytes, `a cluster of bitmap '${bitmap.name}'`);
   }
 }
 

@@ -98,6 +98,7 @@ function headerFor(options: Qcow2CreateOptions): Qcow2Header {
     dataFileRaw: options.dataFileRaw === true,
     lazyRefcounts: options.lazyRefcounts === true,
     hasSubclusters: options.extendedL2 === true,
+    bitmaps: null,
     extensions: [],
   };
 }

@@ -48,6 +48,19 @@ export const CLUSTER_BITS_MAX = 21;
 export const L1_BYTES_MAX = 32 << 20;
 export const REFCOUNT_TABLE_BYTES_MAX = 8 << 20;
 export const BACKING_NAME_MAX = 1023;
+/** Bitmaps that an image has at most, and what is to be said of one: flags, granularity, sizes. */
+export const BITMAPS_MAX = 65_535;
+export const BITMAP_DIRECTORY_BYTES_MAX = 1024 * BITMAPS_MAX;
+export const BITMAP_TABLE_ENTRIES_MAX = 0x800_0000;
+export const BITMAP_BYTES_MAX = 0x2000_0000;
+export const BITMAP_NAME_BYTES_MAX = 1023;
+export const BITMAP_GRANULARITY_BITS_MIN = 9;
+export const BITMAP_GRANULARITY_BITS_MAX = 31;
+export const BITMAP_FLAG_IN_USE = 1;
+export const BITMAP_FLAG_AUTO = 2;
+export const BITMAP_TYPE_DIRTY_TRACKING = 1;
+/** Bytes of all bitmaps of an image in memory at most: an image may claim to have many large ones. */
+export const BITMAPS_MEMORY_MAX = 2 ** 30;
 /** Offsets in the file stay below this: the format has 56 bits, a safe integer 53. */
 export const HOST_OFFSET_MAX = 2 ** 53;
 /** Bytes of one slice of a table in a cache. */

@@ -28,6 +28,7 @@ const EMPTY: Qcow2Header = {
   dataFileRaw: false,
   lazyRefcounts: false,
   hasSubclusters: false,
+  bitmaps: null,
   extensions: [{ type: 0x12345678, data: Uint8Array.of(1, 2, 3) }],
 };
 

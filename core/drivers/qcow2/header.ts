@@ -13,6 +13,13 @@ export interface HeaderExtension {
   readonly data: Uint8Array;
 }
 
+/** Where the image has its bitmaps (C: Qcow2BitmapHeaderExt). */
+export interface BitmapsExtension {
+  readonly count: number;
+  readonly directoryOffset: number;
+  readonly directoryBytes: number;
+}
+
 /** The name of a feature, from the table in the image. */
 interface FeatureName {
   readonly kind: number;
@@ -49,6 +56,8 @@ export interface Qcow2Header {
   readonly dataFileRaw: boolean;
   readonly lazyRefcounts: boolean;
   readonly hasSubclusters: boolean;
+  /** Null also when somebody who does not know bitmaps has written to the image: they are not right any more. */
+  readonly bitmaps: BitmapsExtension | null;
   readonly extensions: readonly HeaderExtension[];
 }
 
@@ -101,6 +110,7 @@ export function parseHeader(bytes: Uint8Array): Qcow2Header {
     dataFileRaw: (features.autoclear & format.AUTOCLEAR_DATA_FILE_RAW) !== 0,
     lazyRefcounts: (features.compatible & format.COMPAT_LAZY_REFCOUNTS) !== 0,
     hasSubclusters: has(format.INCOMPAT_EXTL2),
+    bitmaps: bitmapsOf(extensions, features.autoclear, clusterBits),
     extensions,
   };
 }
@@ -210,6 +220,51 @@ function backingName(view: DataView, bytes: Uint8Array, clusterBits: number): st
   return new TextDecoder().decode(bytes.subarray(offset, offset + length));
 }
 
+function bitmapsOf(
+  extensions: readonly HeaderExtension[],
+  autoclear: number,
+  clusterBits: number,
+): BitmapsExtension | null {
+  const refuse = (why: string): never => {
+    throw new BlockError(EINVAL, why);
+  };
+  const data = extensions.find(({ type }) => type === format.EXT_BITMAPS)?.data;
+  if (data === undefined) return null;
+  if (data.length !== BITMAPS_EXTENSION_BYTES) refuse("bitmaps_ext: Invalid extension length");
+  if ((autoclear & format.AUTOCLEAR_BITMAPS) === 0) return null;
+  const view = new DataView(data.buffer, data.byteOffset);
+  const count = view.getUint32(0);
+  if (view.getUint32(4) !== 0) refuse("bitmaps_ext: Reserved field is not zero");
+  const directoryBytes = join64(view.getUint32(8), view.getUint32(12));
+  const directoryOffset = offsetAt(view, 16, "bitmap directory offset");
+  const most = format.BITMAPS_MAX;
+  if (count > most)
+    refuse(
+      `bitmaps_ext: Image has ${count} bitmaps, exceeding the QEMU supported maximum of ${most}`,
+    );
+  if (count === 0) refuse("found bitmaps extension with zero bitmaps");
+  if (directoryOffset % 2 ** clusterBits !== 0 || directoryOffset === 0)
+    refuse("bitmaps_ext: invalid bitmap directory offset");
+  const mostBytes = format.BITMAP_DIRECTORY_BYTES_MAX;
+  if (directoryBytes > mostBytes)
+    refuse(
+      `bitmaps_ext: bitmap directory size (${directoryBytes}) exceeds the maximum supported size (${mostBytes})`,
+    );
+  if (directoryBytes === 0) refuse("Requested bitmap directory size is zero");
+  return { count, directoryOffset, directoryBytes };
+}
+
+const BITMAPS_EXTENSION_BYTES = 24;
+
+function bitmapsBytes(bitmaps: BitmapsExtension | null): Uint8Array {
+  if (bitmaps === null) return new Uint8Array();
+  const view = new DataView(new ArrayBuffer(BITMAPS_EXTENSION_BYTES));
+  view.setUint32(0, bitmaps.count);
+  put64(view, 8, bitmaps.directoryBytes);
+  put64(view, 16, bitmaps.directoryOffset);
+  return new Uint8Array(view.buffer);
+}
+
 function textOf(extensions: readonly HeaderExtension[], wanted: number): string {
   const found = extensions.find(({ type }) => type === wanted);
   return found === undefined ? "" : new TextDecoder().decode(found.data);
@@ -285,12 +340,13 @@ function writeFeatures(view: DataView, header: Qcow2Header): void {
 
 /** The extensions to write: those that the header's own fields say, and those that are kept as they were. */
 function extensionsOf(header: Qcow2Header): HeaderExtension[] {
-  const own = [format.EXT_BACKING_FORMAT, format.EXT_DATA_FILE];
+  const own = [format.EXT_BACKING_FORMAT, format.EXT_DATA_FILE, format.EXT_BITMAPS];
   const kept = header.extensions.filter(({ type }) => !own.includes(type));
   const encoder = new TextEncoder();
   const named = [
     { type: format.EXT_BACKING_FORMAT, data: encoder.encode(header.backingFormat) },
     { type: format.EXT_DATA_FILE, data: encoder.encode(header.dataFileName) },
+    { type: format.EXT_BITMAPS, data: bitmapsBytes(header.bitmaps) },
   ];
   return [...named.filter(({ data }) => data.length > 0), ...kept];
 }

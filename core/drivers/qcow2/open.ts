@@ -12,6 +12,7 @@ import {
   type BdrvChild,
   type BlockDriverState,
 } from "../../graph/state.ts";
+import { alignUp, BDRV_SECTOR_SIZE } from "../../io/limits.ts";
 import { site } from "../../probe/index.ts";
 import {
   type AioContext,
@@ -20,12 +21,12 @@ import {
   type Polls,
   runInCoroutine,
 } from "../../sched/index.ts";
+import { loadDirtyBitmaps } from "./bitmap-load.ts";
 import { qcow2Driver } from "./driver.ts";
 import * as format from "./format.ts";
 import { headerNeeds, parseHeader, type Qcow2Header } from "./header.ts";
-import { updateHeader } from "./header-update.ts";
 import { readMetadata } from "./metadata-io.ts";
-import { repairDirty } from "./repair.ts";
+import { prepareToWrite } from "./prepare.ts";
 import { readSnapshots } from "./snapshots.ts";
 import { type Qcow2Options, Qcow2State } from "./state.ts";
 
@@ -80,8 +81,11 @@ function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void
   bs.backingFile = header.backingFile;
   bs.backingFormat = header.backingFormat;
   state.dataFile = yield* openDataFile(bs, header, options);
+  // Bitmaps are as long as the disk.
+  bs.totalBytes = alignUp(state.size, BDRV_SECTOR_SIZE);
   const ret = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
   if (ret < 0) throw new BlockError(-ret, `Could not open the qcow2 image '${bs.nodeName}'`);
+  yield* loadDirtyBitmaps(bs);
 }
 
 /** The edge to the file of guest data; null when the image holds it. Polls. */
@@ -159,13 +163,5 @@ function* prepare(bs: BlockDriverState, state: Qcow2State): Co<number> {
   if (typeof snapshots === "number") return snapshots;
   state.snapshots = snapshots;
   if (bs.readOnly) return 0;
-  const { header } = state;
-  // Whoever writes to the image and does not know a feature must say so.
-  const known = header.autoclear & format.AUTOCLEAR_DATA_FILE_RAW;
-  if (header.autoclearHigh !== 0 || header.autoclear !== known) {
-    const ret = yield* updateHeader(bs, { autoclear: known, autoclearHigh: 0 });
-    if (ret < 0) return ret;
-  }
-  if ((header.incompatible & format.INCOMPAT_DIRTY) === 0) return 0;
-  return yield* repairDirty(bs);
+  return yield* prepareToWrite(bs);
 }

@@ -74,6 +74,8 @@ export class Qcow2State {
   /** Where the next compressed cluster goes when it fits behind the last one; 0 for nowhere. */
   compressedEnd = 0;
   readonly lazyRefcounts: boolean;
+  /** What must be done before anyone writes was done (prepare.ts). */
+  preparedToWrite = false;
   /** The tables contradict themselves: nothing is read or written any more. */
   corrupt = false;
 

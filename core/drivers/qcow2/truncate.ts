@@ -1,6 +1,7 @@
 // Making the guest's disk longer or shorter.
 
 import { assert, EIO, ENOTSUP } from "../../base/index.ts";
+import type { BdrvDirtyBitmap } from "../../bitmaps/state.ts";
 import { backingOf } from "../../graph/access.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
@@ -44,9 +45,15 @@ export function* qcow2CoTruncate(bs: BlockDriverState, offset: number): Co<numbe
   if (state.corrupt) return -EIO;
   if (offset % 512 !== 0) return -ENOTSUP;
   if (state.header.version < 3 && state.snapshots.length > 0) return -ENOTSUP;
+  if (bs.dirtyBitmaps.some(keepsLength)) return -ENOTSUP;
   const ret = offset < state.size ? yield* shrink(bs, offset) : yield* grow(bs, offset);
   if (ret < 0 || !state.header.dataFileRaw) return ret;
   return yield* bdrvCoTruncate(dataChild(bs), offset);
+}
+
+/** qcow2_truncate_bitmaps_check: a stored bitmap that cannot follow the disk. */
+function keepsLength({ persistent, busy, readonly, inconsistent }: BdrvDirtyBitmap): boolean {
+  return persistent && (busy || readonly || inconsistent);
 }
 
 /** The clusters behind the new end are free again. What is left in the last one goes when the disk grows. */
