@@ -4,8 +4,8 @@
 
 import { must } from "#core/base";
 import {
+  type DaemonHooks,
   type DaemonOption,
-  type DaemonParts,
   daemonMain,
   isJsonObject,
   jsonText,
@@ -27,10 +27,8 @@ export function daemonParams(
   };
 }
 
-/** The scenario; what a run tells of itself (daemonMain) is of no use in a replay. */
-export function daemonScenario(
-  tells: Pick<DaemonParts, "onReady" | "print"> = { onReady: () => {}, print: () => {} },
-): Scenario {
+/** The scenario; `hooks` are told how it gets on (daemonMain). A replay tells nobody. */
+export function daemonScenario(hooks: DaemonHooks = {}): Scenario {
   return {
     name: DAEMON,
     title: "A storage daemon.",
@@ -40,7 +38,7 @@ export function daemonScenario(
       daemonMain({
         options: optionsOf(world.param("options")),
         epochNs: Number(world.param("epoch")),
-        ...tells,
+        ...hooks,
       }),
   };
 }

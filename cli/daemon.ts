@@ -1,14 +1,28 @@
 // quiesce daemon: a storage daemon with the options of qemu-storage-daemon, recorded when asked.
 
-import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { join } from "node:path";
 import { QuiesceError } from "#core/base";
 import { NullProbe } from "#core/probe";
-import { type DaemonOption, LiveHost, parseKeyval, runLive, veiledOption } from "#daemon";
-import { headerOf, prepareRun, schedulerNamed } from "#explorer";
-import { FileSink, Recorder } from "#tracer";
-import { FORMAT_VERSION } from "#traces";
+import {
+  type DaemonOption,
+  isJsonObject,
+  jsonText,
+  LiveHost,
+  parseKeyval,
+  runLive,
+  veiledOption,
+} from "#daemon";
+import { prepareRun, schedulerNamed } from "#explorer";
+import { DaemonLog, type LogFields, type LogOptions } from "./daemon-log.ts";
+import {
+  DaemonSignals,
+  daemonize,
+  isInBackground,
+  leaveForeground,
+  listenFdOf,
+  notifySupervisor,
+  Pidfile,
+} from "./daemon-process.ts";
+import { type Recording, startRecording } from "./daemon-recording.ts";
 import { daemonParams, daemonScenario } from "./daemon-scenario.ts";
 import { ExitCode } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
@@ -20,18 +34,22 @@ export interface GivenOption {
   readonly text: string;
 }
 
-export interface DaemonVerbOptions {
+export interface DaemonVerbOptions extends LogOptions {
   readonly given: readonly GivenOption[];
   readonly pidfile?: string;
+  readonly daemonize?: boolean;
   /** Folder for the recording. */
   readonly record?: string;
   readonly level: "inputs" | "full";
+  /** Keep so many events in memory instead of writing all to a file. */
+  readonly ring?: number;
 }
 
 /** Keys that the first part of an option may leave out. */
 const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
   blockdev: "driver",
   chardev: "backend",
+  drive: "file",
   export: "type",
   monitor: "chardev",
   "nbd-server": null,
@@ -40,45 +58,103 @@ const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
 
 /** Run until QMP's `quit`, SIGTERM or SIGINT. */
 export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Promise<number> {
-  const parsed = options.given.map(({ name, text }) => parsedOption(name, text));
-  const epochNs = Date.now() * 1_000_000;
-  const host = new LiveHost({ aio: "auto" });
-  const signals = new QuitSignals(host);
-  const onReady = (quitHandler: number) => {
-    signals.listen(quitHandler);
-    // Whoever waits for this file may connect.
-    if (options.pidfile !== undefined) writeFileSync(options.pidfile, `${process.pid}\n`);
-  };
-  const print = (line: string) => void terminal.stdout.write(`${line}\n`);
-  const scenario = daemonScenario({ onReady, print });
-  const run = { seed: 0, params: daemonParams(parsed, epochNs) };
-  // What is written down has no secrets. The run cannot tell: it never looks at one.
-  const written = { seed: 0, params: daemonParams(parsed.map(veiledOption), epochNs) };
-  const recording =
-    options.record === undefined ? null : startRecording(options, scenario, written);
-  try {
+  if (options.daemonize === true && !isInBackground()) return await daemonize(terminal);
+  return await new DaemonRun(options, terminal).run();
+}
+
+/** One daemon in this process, and all that it has outside of the machine. */
+class DaemonRun {
+  readonly #options: DaemonVerbOptions;
+  readonly #terminal: Terminal;
+  readonly #log: DaemonLog;
+  readonly #host = new LiveHost({ aio: "auto" });
+  readonly #signals: DaemonSignals;
+  #recording: Recording | null = null;
+  #pidfile: Pidfile | null = null;
+
+  constructor(options: DaemonVerbOptions, terminal: Terminal) {
+    this.#options = options;
+    this.#terminal = terminal;
+    // In the background nobody reads standard error.
+    this.#log = new DaemonLog(options, isInBackground() ? null : terminal.stderr);
+    this.#signals = new DaemonSignals(this.#host, () => this.#writeRecording());
+  }
+
+  async run(): Promise<number> {
+    const { given, record, ring, level } = this.#options;
+    const parsed = given.map(({ name, text }) => parsedOption(name, text));
+    const epochNs = Date.now() * 1_000_000;
+    const scenario = daemonScenario({
+      onReady: (quitHandler) => this.#isReady(quitHandler),
+      onStopping: () => this.#isStopping(),
+      print: (line) => void this.#terminal.stdout.write(`${line}\n`),
+      onEvent: (event, data) => this.#log.info(event, JSON.parse(jsonText(data)) as LogFields),
+    });
+    const run = { seed: 0, params: daemonParams(parsed, epochNs) };
+    // What is written down has no secrets. The run cannot tell: it never looks at one.
+    const written = { seed: 0, params: daemonParams(parsed.map(veiledOption), epochNs) };
+    if (record !== undefined) {
+      const how = { folder: record, level, ...(ring === undefined ? {} : { ring }) };
+      this.#recording = startRecording(how, scenario, written);
+    }
+    try {
+      return await this.#runMachine(scenario, run);
+    } finally {
+      this.#signals.stop();
+      this.#recording?.close();
+      this.#pidfile?.remove();
+      this.#log.info("ended");
+    }
+  }
+
+  async #runMachine(
+    scenario: ReturnType<typeof daemonScenario>,
+    run: Parameters<typeof prepareRun>[1],
+  ): Promise<number> {
     const machine = prepareRun(scenario, run, {
-      host,
-      clients: host,
+      host: this.#host,
+      clients: this.#host,
       scheduler: schedulerNamed("default", 0),
-      probe: recording?.recorder ?? new NullProbe(),
+      probe: this.#recording?.recorder ?? new NullProbe(),
     });
     const outcome = await runLive(machine);
     if (outcome === "ok") return ExitCode.ok;
-    terminal.stderr.write(
-      `quiesce: the daemon ended in ${outcome}: ${machine.assertion?.message ?? ""}\n`,
-    );
+    const why = `the daemon ended in ${outcome}: ${machine.assertion?.message ?? ""}`;
+    this.#log.error(why);
+    this.#terminal.stderr.write(`quiesce: ${why}\n`);
+    // What led there is worth more than all that went before.
+    if (this.#options.ring !== undefined) this.#writeRecording();
     return ExitCode.internal;
-  } finally {
-    signals.stop();
-    recording?.close();
-    if (options.pidfile !== undefined) rmSync(options.pidfile, { force: true });
+  }
+
+  #isReady(quitHandler: number): void {
+    const { pidfile } = this.#options;
+    this.#signals.listen(quitHandler);
+    // Whoever waits for this file may connect.
+    if (pidfile !== undefined) this.#pidfile = new Pidfile(pidfile);
+    if (isInBackground()) leaveForeground();
+    void notifySupervisor("READY=1");
+    this.#log.info("ready", { version: quiesceVersion() });
+  }
+
+  #isStopping(): void {
+    void notifySupervisor("STOPPING=1");
+    this.#log.info("stopping");
+  }
+
+  #writeRecording(): void {
+    if (this.#recording === null) {
+      this.#log.warn("there is nothing to write: the daemon was started without --record");
+      return;
+    }
+    this.#log.info("recording written", { file: this.#recording.write() });
   }
 }
 
 function parsedOption(name: DaemonOption["name"], text: string): DaemonOption {
   try {
-    return { name, ...parseKeyval(text, IMPLIED[name]) };
+    const { value, isText } = parseKeyval(text, IMPLIED[name]);
+    return { name, value: name === "nbd-server" ? withDescriptor(value) : value, isText };
   } catch (error) {
     if (!(error instanceof QuiesceError)) throw error;
     const veiled = text.replace(/\b(data=)[^,]*|("data"\s*:\s*)"[^"]*"/g, "$1$2");
@@ -86,68 +162,11 @@ function parsedOption(name: DaemonOption["name"], text: string): DaemonOption {
   }
 }
 
-/** SIGTERM and SIGINT end the daemon as `quit` does; a second one ends the process. */
-class QuitSignals {
-  readonly #host: LiveHost;
-  #listener: (() => void) | null = null;
-
-  constructor(host: LiveHost) {
-    this.#host = host;
-  }
-
-  listen(quitHandler: number): void {
-    this.#listener = () => this.#host.kick(quitHandler, 0);
-    for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(name, this.#listener);
-  }
-
-  stop(): void {
-    if (this.#listener === null) return;
-    for (const name of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
-      process.removeListener(name, this.#listener);
-  }
-}
-
-interface Recording {
-  readonly recorder: Recorder;
-  close(): void;
-}
-
-/** A trace in the folder, with a name that is not taken. */
-function startRecording(
-  { record = ".", level }: DaemonVerbOptions,
-  scenario: ReturnType<typeof daemonScenario>,
-  run: Parameters<typeof headerOf>[1],
-): Recording {
-  mkdirSync(record, { recursive: true });
-  const fd = openSync(freeName(record), "wx+");
-  const header = headerOf(scenario, run, {
-    host: "live",
-    level,
-    coreVersion: quiesceVersion(),
-    formatVersion: FORMAT_VERSION,
-    provenance: {
-      createdAt: new Date().toISOString(),
-      host: hostname(),
-      node: process.versions.node,
-      quiesce: quiesceVersion(),
-    },
-  });
-  const recorder = new Recorder(new FileSink(fd, header), { level });
-  return {
-    recorder,
-    close() {
-      try {
-        recorder.close();
-      } finally {
-        closeSync(fd);
-      }
-    },
-  };
-}
-
-function freeName(folder: string): string {
-  for (let number = 1; ; number++) {
-    const path = join(folder, `daemon-${process.pid}-${number}.trace`);
-    if (!existsSync(path)) return path;
-  }
+/** `addr.type=fd`: a socket that was handed over can be said by its name. */
+function withDescriptor(value: DaemonOption["value"]): DaemonOption["value"] {
+  const addr = value.get("addr");
+  if (!isJsonObject(addr) || addr.get("type") !== "fd") return value;
+  const text = addr.get("str");
+  if (typeof text !== "string") return value;
+  return new Map([...value, ["addr", new Map([...addr, ["str", listenFdOf(text)]])]]);
 }

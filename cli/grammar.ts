@@ -10,6 +10,8 @@ import { quiesceVersion } from "./version.ts";
 const PATCHES = 12;
 /** A day: whoever waits longer does not mean to end by it. */
 const SECONDS_MAX = 86_400;
+/** Events of a ring: 32 bytes each. */
+const RING_MAX = 100_000_000;
 const SEED_MAX = 0xffff_ffff;
 
 /** Parses `argv`, runs the verb, and returns its exit code; throws a CommanderError when there was nothing to run. */
@@ -234,17 +236,9 @@ function addDaemon(program: Command, run: Run, terminal: Terminal): void {
   const given: GivenOption[] = [];
   const daemon = verb(program, "daemon", "serve images over NBD, controlled over QMP", [
     "quiesce daemon --blockdev driver=file,node-name=disk0,filename=disk.img --nbd-server addr.type=unix,addr.path=nbd.sock --export nbd,id=e0,node-name=disk0,writable=on",
-    "quiesce daemon --chardev socket,id=qmp,path=qmp.sock,server=on --monitor qmp --record traces",
+    "quiesce daemon --chardev socket,id=qmp,path=qmp.sock,server=on,wait=off --monitor qmp --record traces",
   ]);
-  const options: readonly [GivenOption["name"], string][] = [
-    ["object", "an iothread or a throttle group: iothread,id=io0"],
-    ["blockdev", "a node, as blockdev-add makes it"],
-    ["nbd-server", "where NBD clients connect to: addr.type=unix,addr.path=FILE"],
-    ["export", "a node for NBD clients: nbd,id=ID,node-name=NODE,iothread=IO,writable=on"],
-    ["chardev", "a socket for a monitor: socket,id=ID,path=FILE,server=on"],
-    ["monitor", "QMP on a chardev"],
-  ];
-  for (const [name, what] of options) {
+  for (const [name, what] of DAEMON_OPTIONS) {
     daemon.addOption(
       new Option(`--${name} <options>`, what).argParser((text: string) => {
         given.push({ name, text });
@@ -252,13 +246,52 @@ function addDaemon(program: Command, run: Run, terminal: Terminal): void {
       }),
     );
   }
-  daemon
+  addDaemonProcess(daemon).action((parsed) =>
+    run(async () => (await import("./daemon.ts")).daemon({ ...parsed, given }, terminal)),
+  );
+}
+
+const DAEMON_OPTIONS: readonly (readonly [GivenOption["name"], string])[] = [
+  ["object", "an iothread, a throttle group, a secret, or credentials: iothread,id=io0"],
+  ["blockdev", "a node, as blockdev-add makes it"],
+  ["drive", "an image with a BlockBackend of that name: id=drive0,file=FILE,format=qcow2"],
+  ["nbd-server", "where NBD clients connect to: addr.type=unix,addr.path=FILE"],
+  ["export", "a node for NBD clients: nbd,id=ID,node-name=NODE,iothread=IO,writable=on"],
+  ["chardev", "a socket for a monitor: socket,id=ID,path=FILE,server=on,wait=off"],
+  ["monitor", "QMP on a chardev"],
+];
+
+/** What concerns the process of a daemon, and not the machine in it. */
+function addDaemonProcess(daemon: Command): Command {
+  return daemon
     .option("--pidfile <file>", "write the process id there when all options are done")
+    .option("--daemonize", "go into the background when all options are done")
+    .addOption(
+      new Option("-T, --trace <pattern>", "of QEMU's tracing; see --record").argParser(refuseTrace),
+    )
     .option("--record <dir>", "record the run into a trace in this folder")
     .addOption(choice("--level <level>", "of the recording", ["inputs", "full"]))
-    .action((parsed) =>
-      run(async () => (await import("./daemon.ts")).daemon({ ...parsed, given }, terminal)),
-    );
+    .addOption(
+      new Option(
+        "--ring <events>",
+        "record the last events into memory, and to a file on SIGUSR1",
+      ).argParser(ringEvents),
+    )
+    .addOption(choice("--log-level <level>", "what is logged", ["warn", "info", "error"]))
+    .addOption(choice("--log-format <format>", "how it is logged", ["text", "json"]))
+    .option("--log-file <file>", "append the log to this file instead of writing it to stderr");
+}
+
+function ringEvents(text: string): number {
+  const events = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;
+  if (events >= 1 && events <= RING_MAX) return events;
+  throw new InvalidArgumentError(`It is a number of events, from 1 to ${RING_MAX}.`);
+}
+
+function refuseTrace(): never {
+  throw new InvalidArgumentError(
+    "Tracing is recording here: use --record DIR, and `quiesce dump` or `quiesce races` afterwards.",
+  );
 }
 
 function addExport(program: Command, run: Run, terminal: Terminal): void {

@@ -44,7 +44,10 @@ function sendEvents(daemon: Daemon): void {
   qemuMutexLock(lock);
   const events = waiting.splice(0);
   qemuMutexUnlock(lock);
-  for (const event of events) for (const monitor of daemon.monitors) monitorEvent(monitor, event);
+  for (const event of events) {
+    daemon.onEvent(event.event, event.data);
+    for (const monitor of daemon.monitors) monitorEvent(monitor, event);
+  }
 }
 
 /** From now on, what the block layer tells is told to clients. */

@@ -3,97 +3,64 @@
 // It is a program on the block layer like any scenario, so a recording of a daemon is replayed like one: its options are in the
 // header of the trace, and all that clients said came through the door.
 
-import { type HostHandle, QuiesceError, strerror } from "#core/base";
+import { blkUnref } from "#core/backend";
+import { QuiesceError } from "#core/base";
 import { BlockError, bdrvUnref } from "#core/graph";
 import { bdrvDrainAllBegin, bdrvDrainAllEnd } from "#core/io";
 import { jobCancelSyncAll } from "#core/jobs";
 import { site } from "#core/probe";
 import {
-  aioCoEnter,
   aioPoll,
   aioRemoveFdHandler,
   aioSetFdHandler,
-  aioWaitKick,
   aioWaitWhileUnlocked,
-  type Co,
   iothreadStopJoin,
   machine,
   type Polls,
-  qemuCoroutineCreate,
-  socketAccept,
-  socketClient,
   socketClose,
-  socketConnect,
-  socketListener,
 } from "#core/sched";
 import { blockdevOptions } from "./blockdev-options.ts";
-import { editCommands } from "./commands/edit-commands.ts";
+import { addDrive } from "./commands/drive.ts";
 import {
   addExport,
-  exportCommands,
   exportOptions,
   nbdServerOptions,
   removeExport,
   socketAddressOf,
   startNbdServer,
 } from "./commands/export-commands.ts";
-import { hmpCommands } from "./commands/hmp-command.ts";
-import { jobCommands } from "./commands/job-commands.ts";
-import { mirrorCommands } from "./commands/mirror-command.ts";
-import { miscCommands, VERSION } from "./commands/misc-commands.ts";
-import { addBlockdev, nodeCommands } from "./commands/node-commands.ts";
-import { addObject, objectCommands, objectOptions } from "./commands/object-commands.ts";
-import { queryCommands } from "./commands/query-commands.ts";
-import { snapshotActions, snapshotCommands } from "./commands/snapshot-commands.ts";
-import { transactionCommands } from "./commands/transaction-command.ts";
+import { addBlockdev } from "./commands/node-commands.ts";
+import { addObject, objectOptions } from "./commands/object-commands.ts";
 import { emitEvent, forwardEvents } from "./events.ts";
+import { addMonitor, chardevOf, chardevOptions, monitorOptions } from "./monitors.ts";
 import { nbdServerStop } from "./nbd/index.ts";
-import { commandTable, type QmpCommands } from "./qmp/dispatch.ts";
 import { jsonText } from "./qmp/json-value.ts";
-import { monitorClose, monitorIsFlushed, monitorServe, QmpMonitor } from "./qmp/monitor.ts";
-import { bool, enumOf, optional, QmpError, str, struct } from "./qmp/schema.ts";
-import { Daemon, type DaemonChardev, type DaemonOption, veiledOption } from "./state.ts";
+import { monitorClose, monitorIsFlushed } from "./qmp/monitor.ts";
+import { QmpError } from "./qmp/schema.ts";
+import { Daemon, type DaemonHooks, type DaemonOption, veiledOption } from "./state.ts";
 
-const SITE_MONITOR = site("monitor_init");
 const SITE_CLEANUP = site("monitor_cleanup");
 const SITE_SHUTDOWN = site("qsd_shutdown");
 
 /** What the daemon is told from outside, and tells. */
-export interface DaemonParts {
+export interface DaemonParts extends DaemonHooks {
   readonly options: readonly DaemonOption[];
   /** Nanoseconds since 1970 when the run begins: events say what time of the day it is. */
   readonly epochNs: number;
-  /** All options are done. `quitHandler` is the number of the fd handler that ends the daemon when it becomes ready. */
-  readonly onReady: (quitHandler: number) => void;
-  /** A line for the standard output: what commands of qemu-io and breakpoints say. */
-  readonly print: (line: string) => void;
 }
-
-const commands: QmpCommands<Daemon> = commandTable(
-  miscCommands(() => [...commands.keys()]),
-  nodeCommands,
-  queryCommands,
-  editCommands,
-  snapshotCommands,
-  transactionCommands(snapshotActions),
-  objectCommands,
-  exportCommands,
-  jobCommands,
-  mirrorCommands,
-  hmpCommands,
-);
 
 /** main (storage-daemon/qemu-storage-daemon.c:395), after the command line was read. Polls. */
 export function* daemonMain(parts: DaemonParts): Polls<void> {
-  const daemon = new Daemon(parts.epochNs, parts.print);
+  const daemon = new Daemon(parts.epochNs, parts);
   forwardEvents(daemon);
   const quit = aioSetFdHandler(machine.mainContext, false, () => {
     daemon.quitReason ??= "host-signal";
     return undefined;
   });
   for (const option of parts.options) yield* carryOut(daemon, option);
-  parts.onReady(quit.id);
+  parts.onReady?.(quit.id);
   while (daemon.quitReason === null) yield* aioPoll(machine.mainContext, true);
+  parts.onStopping?.();
   yield* shutDown(daemon);
   aioRemoveFdHandler(quit);
 }
@@ -114,6 +81,9 @@ function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<vo
   switch (name) {
     case "blockdev":
       yield* addBlockdev(daemon, blockdevOptions.read(value, "", kind));
+      return;
+    case "drive":
+      yield* addDrive(daemon, value, kind);
       return;
     case "object":
       yield* addObject(daemon, objectOptions.read(value, "", kind), null);
@@ -138,84 +108,6 @@ function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<vo
   }
 }
 
-const chardevOptions = struct({
-  backend: enumOf("socket", "stdio"),
-  id: str,
-  path: optional(str),
-  host: optional(str),
-  port: optional(str),
-  server: optional(bool),
-  wait: optional(bool),
-  signal: optional(bool),
-});
-
-function chardevOf(options: ReturnType<typeof chardevOptions.read>): DaemonChardev {
-  const { backend, id, path, host, port, server = false } = options;
-  if (backend === "stdio")
-    return { id, address: { type: "stdio" }, isServer: false, isUsed: false };
-  if ((path === undefined) === (host === undefined))
-    throw new QmpError("a chardev of kind socket needs either 'path' or 'host' and 'port'");
-  const address = socketAddressOf(
-    path === undefined
-      ? { type: "inet", host: host ?? "", port: port ?? "" }
-      : { type: "unix", path },
-  );
-  return { id, address, isServer: server, isUsed: false };
-}
-
-const monitorOptions = struct({
-  chardev: str,
-  id: optional(str),
-  mode: optional(enumOf("control")),
-  pretty: optional(bool),
-});
-
-/** monitor_init: who connects to the chardev controls the daemon, one client after the other. Polls. */
-function* addMonitor(
-  daemon: Daemon,
-  { chardev: id }: ReturnType<typeof monitorOptions.read>,
-): Polls<void> {
-  const chardev = daemon.chardevs.get(id);
-  if (chardev === undefined) throw new QmpError(`chardev "${id}" not found`);
-  if (chardev.isUsed) throw new QmpError(`Device '${id}' is in use`);
-  chardev.isUsed = true;
-  const { address, isServer } = chardev;
-  const socket = isServer ? socketListener(address) : socketClient(address);
-  if (socket < 0) throw new QmpError(`Failed to open a socket: ${strerror(-socket)}`);
-  let connected: number | null = null;
-  const co = qemuCoroutineCreate(function* (): Co<void> {
-    const ret = yield* socketConnect(socket as HostHandle);
-    connected = ret;
-    aioWaitKick();
-    if (ret < 0) return;
-    if (isServer) yield* serveClients(daemon, socket as HostHandle);
-    else yield* serveClient(daemon, socket as HostHandle);
-  });
-  aioCoEnter(machine.mainContext, co);
-  yield* aioWaitWhileUnlocked(null, () => connected === null, SITE_MONITOR);
-  const ret = connected ?? 0;
-  if (ret < 0)
-    throw new QmpError(`Failed to ${isServer ? "bind" : "connect"} socket: ${strerror(-ret)}`);
-}
-
-function* serveClients(daemon: Daemon, listener: HostHandle): Co<void> {
-  daemon.listeners.add(listener);
-  while (daemon.listeners.has(listener)) {
-    const socket = yield* socketAccept(listener);
-    if (socket < 0) return;
-    yield* serveClient(daemon, socket as HostHandle);
-  }
-}
-
-function* serveClient(daemon: Daemon, socket: HostHandle): Co<void> {
-  const target = { state: daemon, commands, version: VERSION, vault: daemon.vault };
-  const monitor = new QmpMonitor<Daemon>(target, socket);
-  daemon.monitors.add(monitor);
-  yield* monitorServe(monitor);
-  daemon.monitors.delete(monitor);
-  aioWaitKick();
-}
-
 /** The end, in QEMU's order: exports, then all requests, jobs, nodes, monitors and objects. Polls. */
 function* shutDown(daemon: Daemon): Polls<void> {
   emitEvent(daemon, "SHUTDOWN", { guest: false, reason: daemon.quitReason });
@@ -223,6 +115,7 @@ function* shutDown(daemon: Daemon): Polls<void> {
   // Nothing may start any more. QEMU never ends this drain; here it ends when no node is left that it could hold.
   yield* bdrvDrainAllBegin(SITE_SHUTDOWN);
   yield* jobCancelSyncAll();
+  for (const blk of daemon.drives.splice(0)) yield* blkUnref(blk);
   for (const bs of [...daemon.nodes.values()]) yield* bdrvUnref(bs);
   daemon.nodes.clear();
   yield* bdrvDrainAllEnd(SITE_SHUTDOWN);

@@ -8,7 +8,7 @@ import type { BlockDriverState } from "#core/graph";
 import type { AioContext, SocketAddress } from "#core/sched";
 import { EventQueue } from "./events.ts";
 import type { NbdExport, NbdServer } from "./nbd/index.ts";
-import type { JsonObject } from "./qmp/json-value.ts";
+import type { JsonObject, Sendable } from "./qmp/json-value.ts";
 import type { QmpMonitor } from "./qmp/monitor.ts";
 import { SecretVault } from "./qmp/secret-seal.ts";
 
@@ -27,6 +27,8 @@ export interface DaemonChardev {
   readonly address: SocketAddress;
   /** It listens; else it connects. */
   readonly isServer: boolean;
+  /** The daemon goes on only when the first client is there. */
+  readonly waits: boolean;
   isUsed: boolean;
 }
 
@@ -62,10 +64,24 @@ export type DaemonObject =
   | DaemonCreds
   | DaemonAuthz;
 
+/** Who is told how the daemon gets on; each of them runs straight through. */
+export interface DaemonHooks {
+  /** All options are done. `quitHandler` is the number of the fd handler that ends the daemon when it becomes ready. */
+  readonly onReady?: (quitHandler: number) => void;
+  /** It has been told to end, and begins to. */
+  readonly onStopping?: () => void;
+  /** An event of QMP's. */
+  readonly onEvent?: (event: string, data: Sendable) => void;
+  /** A line for the standard output: what commands of qemu-io and breakpoints say. */
+  readonly print?: (line: string) => void;
+}
+
 /** The daemon of one run. */
 export class Daemon {
   /** Nodes that blockdev-add made, by node-name; each holds a reference (C: monitor_bdrv_states). */
   readonly nodes = new Map<string, BlockDriverState>();
+  /** BlockBackends with a name, each with the reference of its creation. */
+  readonly drives: BlockBackend[] = [];
   readonly objects = new Map<string, DaemonObject>();
   readonly exports = new Map<string, DaemonExport>();
   readonly chardevs = new Map<string, DaemonChardev>();
@@ -82,18 +98,27 @@ export class Daemon {
   readonly vault = new SecretVault();
   /** Nanoseconds since 1970 when the run began. */
   readonly epochNs: number;
-  /** A line for the standard output. */
-  readonly print: (line: string) => void;
+  readonly #hooks: DaemonHooks;
 
-  constructor(epochNs: number, print: (line: string) => void) {
+  constructor(epochNs: number, hooks: DaemonHooks = {}) {
     this.epochNs = epochNs;
-    this.print = print;
+    this.#hooks = hooks;
+  }
+
+  /** A line for the standard output. */
+  print(line: string): void {
+    this.#hooks.print?.(line);
+  }
+
+  /** An event of QMP's, for the log. */
+  onEvent(event: string, data: Sendable): void {
+    this.#hooks.onEvent?.(event, data);
   }
 }
 
 /** Options that were given as `--NAME VALUE`, in their order. */
 export interface DaemonOption {
-  readonly name: "blockdev" | "chardev" | "export" | "monitor" | "nbd-server" | "object";
+  readonly name: "blockdev" | "chardev" | "drive" | "export" | "monitor" | "nbd-server" | "object";
   readonly value: JsonObject;
   /** Leaves are text, not JSON. */
   readonly isText: boolean;

@@ -23,6 +23,10 @@ export class FileSink implements Sink {
     this.#sink.write(batch, strings, stamps);
   }
 
+  flush(): void {
+    this.#sink.flush();
+  }
+
   close(): void {
     this.#sink.close();
   }

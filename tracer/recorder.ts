@@ -87,6 +87,12 @@ export class Recorder extends ProbeBase {
     return this.#eventsBefore + this.#count;
   }
 
+  /** Hands what is kept back to the sink, and has it written. */
+  sync(): void {
+    this.flush();
+    this.#sink.flush?.();
+  }
+
   /** Hands what is kept back to the sink. */
   flush(): void {
     if (this.#count === 0) return;

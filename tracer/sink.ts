@@ -11,6 +11,8 @@ export interface Sink {
   write(batch: EventBatch, strings: readonly string[], stamps?: readonly number[]): void;
   /** The batch to record into next, for a sink that keeps batches; by default the recorder uses one of its own. */
   nextBatch?(): EventBatch | undefined;
+  /** Writes what is kept back, for a run that may be cut off at any moment. Missing: nothing is, or nothing is written. */
+  flush?(): void;
   /** The last call. Throws QuiesceError("input") with one sentence when not everything could be written. */
   close(): void;
 }

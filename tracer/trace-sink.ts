@@ -30,6 +30,10 @@ export class TraceSink implements Sink {
     this.#attempt(() => this.#writer?.writeBatch(batch, strings, stamps));
   }
 
+  flush(): void {
+    this.#attempt(() => this.#writer?.flush());
+  }
+
   close(): void {
     this.#attempt(() => this.#writer?.finish());
     if (this.#failure !== null) throw stoppedEarly(this.#failure, this.#eventsWritten);

@@ -2,7 +2,8 @@
 //
 // Invariant: the bytes are a pure function of header, events, strings, stamps and options. Chunks are cut after every
 // `eventsPerChunk` events however the events arrive, and a chunk carries the strings that its own events need, not those
-// that happened to be known by then; so a regenerated trace is byte-equal to the recorded one.
+// that happened to be known by then; so a regenerated trace is byte-equal to the recorded one. Only `flush` cuts earlier: a
+// trace that was flushed has the same events, in other chunks.
 
 import { assert } from "#core/base";
 import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
@@ -93,15 +94,21 @@ export class TraceWriter {
       pending.ints.set(words, pending.count * WORDS_PER_EVENT);
       pending.count += count;
       from += count;
-      if (pending.count === pending.capacity) this.#flush();
+      if (pending.count === pending.capacity) this.#writePending();
     }
+  }
+
+  /** Writes what is pending as a chunk of its own, so that a crash from now on does not lose it. */
+  flush(): void {
+    assert(!this.#finished, "a finished trace is whole");
+    if (this.#pending.count > 0) this.#writePending();
   }
 
   /** Writes what is pending and the index, and closes the sink. */
   finish(): TraceStats {
     assert(!this.#finished, "a trace is finished once");
     this.#finished = true;
-    if (this.#pending.count > 0) this.#flush();
+    if (this.#pending.count > 0) this.#writePending();
     const ended = this.#lastKind === Ev.run_end;
     const index = { chunks: this.#chunks, events: this.#events, ended };
     this.#write(encodeIndex(index, this.#bytes));
@@ -109,7 +116,7 @@ export class TraceWriter {
     return this.stats;
   }
 
-  #flush(): void {
+  #writePending(): void {
     this.#writeChunk(this.#pending);
     this.#pending.count = 0;
   }

@@ -14,6 +14,7 @@ export { type NullOptions, nullOpen } from "./null-state.ts";
 export {
   bdrvOpenBackingFile,
   bdrvOpenPath,
+  type NamedBacking,
   type OpenPathOptions,
   pathCombine,
 } from "./open-path.ts";

@@ -36,6 +36,12 @@ const SITE_PROBE = site("find_image_format");
 /** Images in a chain of backing files at most: a longer one is a circle, as good as certainly. */
 const CHAIN_MAX = 200;
 
+/** What the images below an image are to be called. */
+export interface NamedBacking {
+  readonly nodeName?: string;
+  readonly backing?: NamedBacking;
+}
+
 /** What is opened, and how. */
 export interface OpenPathOptions extends Qcow2Options {
   readonly path: string;
@@ -46,6 +52,7 @@ export interface OpenPathOptions extends Qcow2Options {
   readonly ctx?: AioContext;
   /** Do not open what the image has below it. */
   readonly noBacking?: boolean;
+  readonly backing?: NamedBacking;
 }
 
 /** bdrv_open with a file name: the node with one reference, the caller's. BlockError when anything cannot be opened. Polls. */
@@ -69,14 +76,15 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
   const file = yield* fileOpen({ nodeName: "", path, readOnly, ...where });
   const format = options.format ?? (yield* probe(file));
   if (format === "raw") return yield* rawOpen(nodeName, file, readOnly);
+  const { backing: named, ...imageOptions } = options;
   const bs = yield* qcow2Open({
-    ...options,
+    ...imageOptions,
     nodeName,
     file,
     openDataFile: (name) => fileOpen({ nodeName: "", path: name, readOnly, ...where }),
   });
   if (options.noBacking === true) return bs;
-  const backed = yield* settle(() => openBacking(bs, depth));
+  const backed = yield* settle(() => openBacking(bs, depth, named));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
@@ -89,7 +97,7 @@ export function* bdrvOpenBackingFile(bs: BlockDriverState): Polls<void> {
   yield* openBacking(bs, 0);
 }
 
-function* openBacking(bs: BlockDriverState, depth: number): Polls<void> {
+function* openBacking(bs: BlockDriverState, depth: number, names: NamedBacking = {}): Polls<void> {
   const { backingFile, backingFormat: format, aioContext } = bs;
   if (backingFile === "") return;
   const opened = yield* settle(function* (): Polls<void> {
@@ -97,7 +105,8 @@ function* openBacking(bs: BlockDriverState, depth: number): Polls<void> {
       throw new BlockError(EINVAL, `Unknown driver '${format}'`);
     const path = pathCombine(filenameOf(bs), backingFile);
     const named: Pick<OpenPathOptions, "format"> = format === "" ? {} : { format };
-    const backing = yield* openLink({ path, readOnly: true, ctx: aioContext, ...named }, depth + 1);
+    const below = { path, readOnly: true, ctx: aioContext, ...named, ...names };
+    const backing = yield* openLink(below, depth + 1);
     const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
     yield* bdrvUnref(backing);
     if (!set.ok) throw set.error;

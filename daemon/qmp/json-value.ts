@@ -49,6 +49,28 @@ export function jsonText(value: Sendable): string {
   return `{${texts.join(", ")}}`;
 }
 
+/** qobject_to_json_pretty: each member and element on a line of its own. */
+export function prettyJsonText(value: Sendable, indent = ""): string {
+  const deeper = `${indent}    `;
+  const lines = (texts: readonly string[], open: string, close: string) =>
+    texts.length === 0
+      ? open + close
+      : `${open}\n${texts.map((text) => deeper + text).join(",\n")}\n${indent}${close}`;
+  if (Array.isArray(value))
+    return lines(
+      value.map((one) => prettyJsonText(one, deeper)),
+      "[",
+      "]",
+    );
+  if (value === null || typeof value !== "object" || value instanceof JsonFloat)
+    return jsonText(value);
+  const members = value instanceof Map ? [...value] : Object.entries(value);
+  const texts = members
+    .filter(([, member]) => member !== undefined)
+    .map(([key, member]) => `${jsonText(key)}: ${prettyJsonText(member as Sendable, deeper)}`);
+  return lines(texts, "{", "}");
+}
+
 /** The shortest text that reads back as the same double; a whole one has no point. */
 function floatText(value: number): string {
   return String(value);

@@ -35,7 +35,7 @@ import {
   runRequest,
 } from "./dispatch.ts";
 import { JsonStream, type Parsed } from "./json-stream.ts";
-import { type JsonValue, jsonText, type Sendable } from "./json-value.ts";
+import { type JsonValue, jsonText, prettyJsonText, type Sendable } from "./json-value.ts";
 import { enumOf, list, optional, QmpError, struct } from "./schema.ts";
 import { SecretSeal, type SecretVault, sealedBytesMax } from "./secret-seal.ts";
 
@@ -55,6 +55,8 @@ export interface MonitorTarget<S> {
   readonly commands: QmpCommands<S>;
   /** What `query-version` says, in the greeting. */
   readonly version: Sendable;
+  /** Answers are laid out for people. */
+  readonly pretty: boolean;
   /** Where the texts of secrets go, of which nothing may be revealed. */
   readonly vault: SecretVault;
 }
@@ -220,7 +222,9 @@ export function monitorEvent<S>(monitor: QmpMonitor<S>, { event, data, ns }: Qmp
 
 function send<S>(monitor: QmpMonitor<S>, message: Sendable): void {
   if (monitor.isClosed) return;
-  const line = new TextEncoder().encode(`${jsonText(message)}\r\n`);
+  const text = monitor.target.pretty ? prettyJsonText(message) : jsonText(message);
+  // Monitors end each line like a terminal does.
+  const line = new TextEncoder().encode(`${text.replaceAll("\n", "\r\n")}\r\n`);
   monitor.unsentBytes += line.length;
   if (monitor.unsentBytes > UNSENT_BYTES_MAX) {
     monitorClose(monitor);

@@ -109,6 +109,36 @@ export class QmpClient {
   }
 }
 
+/** A client that sees the text as it comes. */
+export class RawClient {
+  readonly #socket: net.Socket;
+  #text = "";
+  #wake: () => void = () => undefined;
+
+  constructor(path: string) {
+    this.#socket = net.connect(path);
+    this.#socket.on("data", (chunk: Buffer) => {
+      this.#text += chunk.toString();
+      this.#wake();
+    });
+  }
+
+  write(text: string): void {
+    this.#socket.write(text);
+  }
+
+  /** What comes up to the next `end`, with it. */
+  async upTo(end: string): Promise<string> {
+    while (!this.#text.includes(end))
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    const text = this.#text.slice(0, this.#text.indexOf(end) + end.length);
+    this.#text = this.#text.slice(text.length);
+    return text;
+  }
+}
+
 function errorText({ error }: QmpMessage): string {
   const { class: errorClass, desc } = error as { class: string; desc: string };
   return `${errorClass}: ${desc}`;
@@ -141,7 +171,11 @@ export function daemonFolder(): string {
 }
 
 /** Start a daemon in `folder`, with a monitor at `qmp.sock`; it is ready when this comes back, or has ended. */
-export async function startDaemon(folder: string, args: readonly string[]): Promise<RunningDaemon> {
+export async function startDaemon(
+  folder: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<RunningDaemon> {
   const child = spawn(
     process.execPath,
     [
@@ -151,7 +185,7 @@ export async function startDaemon(folder: string, args: readonly string[]): Prom
       ...["--chardev", "socket,id=qmp,path=qmp.sock,server=on", "--monitor", "qmp"],
       ...["--pidfile", "pid", "--record", "traces"],
     ],
-    { cwd: folder, stdio: ["ignore", "pipe", "pipe"] },
+    { cwd: folder, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
   );
   let stderr = "";
   let stdout = "";

@@ -1,0 +1,194 @@
+// The daemon as a process: in the background, under a supervisor, told by signals, and recorded so that a crash loses little.
+
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { quiesce } from "../cli/test-support.ts";
+import {
+  daemonFolder,
+  expectSound,
+  qmpClient,
+  RawClient,
+  removeFolder,
+  startDaemon,
+} from "./running-daemon.ts";
+
+const PROGRAM = join(import.meta.dirname, "..", "..", "bin", "quiesce");
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+beforeEach(() => {
+  folder = daemonFolder();
+});
+afterEach(() => removeFolder(folder));
+
+const DISK = ["--blockdev", "null-co,node-name=n0,size=1M"];
+
+async function reached(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((go) => setTimeout(go, 20));
+}
+
+const pidIn = (name: string) => Number(readFileSync(at(name), "utf8"));
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describe("quiesce daemon --daemonize", () => {
+  const monitor = ["--chardev", "socket,id=c,path=qmp.sock,server=on,wait=off", "--monitor", "c"];
+
+  it("comes back when all is ready, and goes on in the background", async () => {
+    const args = ["daemon", ...DISK, ...monitor, "--pidfile", "pid", "--daemonize"];
+    const logged = ["--log-file", "log", "--log-level", "info", "--log-format", "json"];
+    const first = spawnSync(PROGRAM, [...args, ...logged], { cwd: folder, encoding: "utf8" });
+    expect([first.status, first.stderr]).toEqual([0, ""]);
+    const pid = pidIn("pid");
+    expect(pid).not.toBe(first.pid);
+    const second = await quiesce(["daemon", "--pidfile", at("pid")]);
+    expect(second.stderr).toContain(`cannot create PID file: process ${pid} has '${at("pid")}'`);
+    const qmp = await qmpClient(at("qmp.sock"));
+    expect(await qmp.execute("query-named-block-nodes")).toMatchObject([{ "node-name": "n0" }]);
+    await qmp.execute("quit");
+    await reached(() => !isAlive(pid));
+    expect(existsSync(at("pid"))).toBe(false);
+    const lines = readFileSync(at("log"), "utf8").trim().split("\n");
+    const messages = lines.map((line) => JSON.parse(line) as { msg: string; level: number });
+    expect(messages.map(({ msg }) => msg)).toEqual(["ready", "stopping", "SHUTDOWN", "ended"]);
+    expect(messages[0]).toMatchObject({ level: 30, pid, time: expect.any(Number) });
+  });
+
+  it("says what is wrong, with the exit code, and leaves nothing", () => {
+    const args = ["daemon", "--blockdev", "file,node-name=a,filename=none", "--daemonize"];
+    const first = spawnSync(PROGRAM, args, { cwd: folder, encoding: "utf8" });
+    expect(first.status).toBe(2);
+    expect(first.stderr).toContain("Could not open 'none'");
+    expect(first.stderr.trim().split("\n")).toHaveLength(1);
+  });
+});
+
+describe("quiesce daemon and its supervisor", () => {
+  it("takes a socket that was handed over, and tells that it is ready and that it ends", async () => {
+    // The tool that Node needs for the message, in place of systemd's: it notes what it is to say.
+    mkdirSync(at("bin"));
+    writeFileSync(at("bin/systemd-notify"), `#!/bin/sh\necho "$2" >> ${at("said")}\n`, {
+      mode: 0o755,
+    });
+    const server = net.createServer();
+    await new Promise<void>((go) => server.listen(0, "127.0.0.1", go));
+    const { port } = server.address() as net.AddressInfo;
+    const handle = (server as unknown as { _handle: { fd: number } })._handle;
+    const served = ["--nbd-server", "addr.type=fd,addr.str=disks"];
+    const exported = ["--export", "nbd,id=e0,node-name=n0"];
+    const child = spawn(
+      "/bin/sh",
+      ["-c", 'LISTEN_PID=$$ exec "$@"', "sh", PROGRAM, "daemon", ...DISK, ...served, ...exported],
+      {
+        cwd: folder,
+        stdio: ["ignore", "ignore", "pipe", handle.fd],
+        env: {
+          ...process.env,
+          ...{ LISTEN_FDS: "1", LISTEN_FDNAMES: "disks", NOTIFY_SOCKET: at("notify") },
+          PATH: `${at("bin")}:${process.env.PATH}`,
+        },
+      },
+    );
+    const ended = new Promise((go) => child.once("exit", go));
+    await reached(() => existsSync(at("said")) || child.exitCode !== null);
+    server.close();
+    const client = net.connect(port, "127.0.0.1");
+    const greeting = await new Promise<Buffer>((go) => client.once("data", go));
+    expect(greeting.subarray(0, 8).toString()).toBe("NBDMAGIC");
+    client.destroy();
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(readFileSync(at("said"), "utf8")).toBe("READY=1\nSTOPPING=1\n");
+  });
+
+  it("refuses a name that is not among the sockets handed over", async () => {
+    const { code, stderr } = await quiesce([
+      ...["daemon", "--nbd-server", "addr.type=fd,addr.str=disks"],
+    ]);
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining("there is no socket called 'disks' among those handed over"),
+    ]);
+  });
+});
+
+describe("the recording of a daemon", () => {
+  it("has nearly all when the process is killed", async () => {
+    const daemon = await startDaemon(folder, DISK);
+    const qmp = await qmpClient(at("qmp.sock"));
+    await qmp.execute("blockdev-add", { driver: "null-co", "node-name": "last" });
+    await new Promise((go) => setTimeout(go, 1200));
+    daemon.process.kill("SIGKILL");
+    expect(await daemon.ended).toBe("SIGKILL");
+    const dump = await quiesce(["dump", daemon.trace()]);
+    expect(dump.code).toBe(3);
+    expect(dump.stdout).toContain("revealed");
+    const replay = await quiesce(["replay", daemon.trace(), "-o", at("full.trace"), "--json"]);
+    expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true });
+    expect((await quiesce(["dump", at("full.trace")])).stdout).toContain('name="last"');
+  });
+
+  it("is written on SIGUSR1, the last events alone where there is a ring", async () => {
+    const daemon = await startDaemon(folder, [
+      ...[...DISK, "--ring", "2000"],
+      ...["--log-level", "info"],
+    ]);
+    const qmp = await qmpClient(at("qmp.sock"));
+    await qmp.execute("blockdev-add", { driver: "null-co", "node-name": "last" });
+    expect(readdirSync(at("traces"))).toEqual([]);
+    daemon.process.kill("SIGUSR1");
+    await reached(() => readdirSync(at("traces")).length > 0);
+    const dump = await quiesce(["dump", daemon.trace()]);
+    expect(dump.stdout).toContain('name="last"');
+    await qmp.execute("quit");
+    expect(await daemon.ended).toBe(0);
+    expect(daemon.stderr()).toContain(`recording written file="${daemon.trace()}"`);
+  });
+});
+
+describe("monitors of a daemon", () => {
+  it("are several at a time, on sockets and on standard input, out of band too", async () => {
+    const daemon = await startDaemon(folder, [
+      ...[...DISK, "--chardev", "socket,id=two,host=127.0.0.1,port=0,server=on"],
+      ...["--chardev", "socket,id=b,path=b.sock,server=on,wait=off"],
+      ...["--monitor", "two", "--monitor", "chardev=b,pretty=on"],
+    ]);
+    const one = await qmpClient(at("qmp.sock"));
+    const other = new RawClient(at("b.sock"));
+    const END = "\r\n}\r\n";
+    expect(await other.upTo(END)).toContain('\r\n    "QMP": {\r\n        "version": {');
+    other.write('{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}');
+    expect(await other.upTo(END)).toBe('{\r\n    "return": {}\r\n}\r\n');
+    await one.execute("blockdev-add", { driver: "null-co", "node-name": "seen" });
+    other.write('{"exec-oob": "query-version", "id": [1]}');
+    expect(await other.upTo(END)).toContain("The command query-version does not support OOB");
+    other.write('{"execute": "query-named-block-nodes", "id": "x"}');
+    expect(await other.upTo(END)).toContain('"node-name": "seen"');
+    await one.execute("quit");
+    expect(await other.upTo(END)).toContain('"event": "SHUTDOWN"');
+    expect(await daemon.ended).toBe(0);
+    await expectSound(daemon.trace());
+  });
+
+  it.each([
+    [["--trace", "bdrv_*"], "use --record DIR"],
+    [["--chardev", "socket,id=a,path=x,wait=off"], "'wait' option is incompatible"],
+    [["--monitor", "chardev=a,mode=readline"], "does not accept value 'readline'"],
+    [["--drive", "file=x.qcow2"], "Parameter 'id' is missing"],
+    [["--drive", "id=d,file=none,format=raw"], "Could not open 'none'"],
+    [["--ring", "many"], "a number of events"],
+  ])("%s is refused with one sentence", async (args, why) => {
+    const { code, stderr } = await quiesce(["daemon", ...args]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(why)]);
+  });
+});
