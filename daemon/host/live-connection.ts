@@ -13,7 +13,7 @@ import type tls from "node:tls";
 import { assert, ECANCELED, ECONNRESET, EIO, errnoFromCode, must } from "#core/base";
 import type { HostOp } from "#core/sched";
 import { serverHandshake } from "./live-handshake.ts";
-import { contentsOf, dataOf } from "./op-memory.ts";
+import { contentsOf, copyFrom, dataOf } from "./op-memory.ts";
 
 /** Hands the result of an operation back, later than its submission. */
 export type Complete = (op: HostOp, ret: number) => void;
@@ -222,7 +222,7 @@ export class Connection {
       this.#gather = this.#spareGathers.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
     }
     if (this.#gathered === 0) this.#options.onDirty(this);
-    this.#gather.set(contentsOf(op), this.#gathered);
+    copyFrom(op, this.#gather, this.#gathered);
     this.#gathered += op.bytes;
     return true;
   }

@@ -33,7 +33,12 @@ import {
 } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
-import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX, NBD_EXPORT_BYTES_MAX } from "./limits.ts";
+import {
+  NBD_CLIENT_BYTES_MAX,
+  NBD_CLIENT_REQUESTS_MAX,
+  NBD_EXPORT_BYTES_MAX,
+  NBD_SPARE_BYTES_MAX,
+} from "./limits.ts";
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 import { readCommand, readHeaderBytes } from "./read-command.ts";
@@ -98,10 +103,23 @@ function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null
   }
 }
 
+/** A buffer of exactly that length: the one that was given back last, or a new one. */
+function takeBuffer(client: NbdClient, bytes: number): GuestBuffer {
+  const spare = client.spareBuffers.pop();
+  return spare?.length === bytes ? spare : hostAllocate(bytes);
+}
+
+/** What a request is over with serves the next one, which is likely of the same length. */
+function giveBuffer({ spareBuffers }: NbdClient, buffer: GuestBuffer | null): void {
+  if (buffer === null || buffer.length > NBD_SPARE_BYTES_MAX) return;
+  if (spareBuffers.length < NBD_CLIENT_REQUESTS_MAX) spareBuffers.push(buffer);
+}
+
 /** Memory for the payload. */
 function bufferFor(client: NbdClient, { type, length }: NbdRequest): GuestBuffer | null {
-  if (type === nbd.NBD_CMD_WRITE) return hostAllocate(length);
-  if (type === nbd.NBD_CMD_READ) return hostAllocate(readHeaderBytes(client, length) + length);
+  if (type === nbd.NBD_CMD_WRITE) return takeBuffer(client, length);
+  if (type === nbd.NBD_CMD_READ)
+    return takeBuffer(client, readHeaderBytes(client, length) + length);
   return null;
 }
 
@@ -160,6 +178,7 @@ function begin(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): vo
     yield* handle(client, nbdExport, request);
     client.requests--;
     client.bytes -= bytes;
+    giveBuffer(client, request.buffer);
     nbdExport.bytes -= bytes;
     assert(client.bytes >= 0, "no more bytes are given back than were taken");
     assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
