@@ -1,5 +1,6 @@
 // QAPI: BlockdevOptions, for the drivers that there are.
 
+import type { FileLocking } from "#core/drivers";
 import { FILE_AIO, type FileAio } from "#core/sched";
 import { type FilterOptions, filterMembers } from "./blockdev-filter-options.ts";
 import {
@@ -31,7 +32,12 @@ export type BlockdevRef = string | BlockdevOptions;
 /** The options of one driver, by name. */
 export type BlockdevOptions = Common &
   (
-    | { readonly driver: "file"; readonly filename: string; readonly aio?: FileAio }
+    | {
+        readonly driver: "file";
+        readonly filename: string;
+        readonly aio?: FileAio;
+        readonly locking?: FileLocking;
+      }
     | {
         readonly driver: "raw";
         readonly file: BlockdevRef;
@@ -88,7 +94,11 @@ const NULL_MEMBERS = {
 } as const;
 
 const DRIVERS = {
-  file: { filename: str, aio: optional(enumOf(...FILE_AIO)) },
+  file: {
+    filename: str,
+    aio: optional(enumOf(...FILE_AIO)),
+    locking: optional(enumOf("on", "off", "auto")),
+  },
   raw: { file: blockdevRef },
   qcow2: {
     file: blockdevRef,

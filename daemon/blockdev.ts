@@ -89,10 +89,16 @@ function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<Bl
 /** raw_open of file-posix.c. Polls. */
 function openFile(
   nodeName: string,
-  { filename: path, aio }: Extract<BlockdevOptions, { readonly driver: "file" }>,
+  { filename: path, aio, locking }: Extract<BlockdevOptions, { readonly driver: "file" }>,
   readOnly: boolean,
 ): Polls<BlockDriverState> {
-  return fileOpen({ nodeName, path, readOnly, ...(aio === undefined ? {} : { aio }) });
+  return fileOpen({
+    nodeName,
+    path,
+    readOnly,
+    ...(aio === undefined ? {} : { aio }),
+    ...(locking === undefined ? {} : { locking }),
+  });
 }
 
 /** bdrv_open_child: a node that is there, by its name, or a new one, read-only where its parent is. Polls. */

@@ -5,6 +5,7 @@
 
 import { blkUnref } from "#core/backend";
 import { QuiesceError } from "#core/base";
+import { fileDefaults } from "#core/drivers";
 import { BlockError, bdrvUnref } from "#core/graph";
 import { bdrvDrainAllBegin, bdrvDrainAllEnd } from "#core/io";
 import { jobCancelSyncAll } from "#core/jobs";
@@ -51,6 +52,7 @@ export interface DaemonParts extends DaemonHooks {
 
 /** main (storage-daemon/qemu-storage-daemon.c:395), after the command line was read. Polls. */
 export function* daemonMain(parts: DaemonParts): Polls<void> {
+  fileDefaults().locking = "auto";
   const daemon = new Daemon(parts.epochNs, parts);
   forwardEvents(daemon);
   const quit = aioSetFdHandler(machine.mainContext, false, () => {
@@ -72,7 +74,8 @@ function* carryOut(daemon: Daemon, option: DaemonOption): Polls<void> {
   } catch (error) {
     if (!(error instanceof BlockError || error instanceof QmpError)) throw error;
     const { name, value } = veiledOption(option);
-    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}`);
+    const hint = error instanceof BlockError && error.hint !== "" ? `\n${error.hint}` : "";
+    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}${hint}`);
   }
 }
 

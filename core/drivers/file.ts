@@ -16,6 +16,7 @@ import { BlockError } from "../graph/block-error.ts";
 import type { ReopenState } from "../graph/block-options.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
+import type { Permissions } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_NO_FALLBACK,
   type BlockDriver,
@@ -33,10 +34,21 @@ import {
   hostSubmit,
   ioCode,
   type Polls,
+  perMachine,
 } from "../sched/index.ts";
+import {
+  type FileLocking,
+  FileLocks,
+  fileLocksCopy,
+  fileLocksFinish,
+  fileLocksPrepare,
+} from "./file-locks.ts";
 
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
+
+/** What holds for the files of a run that say nothing else. Scenarios run alone; a daemon does not. */
+export const fileDefaults = perMachine((): { locking: FileLocking } => ({ locking: "off" }));
 
 /** C: BDRVRawState of file-posix.c. */
 class FileState {
@@ -44,10 +56,17 @@ class FileState {
   handle: HostHandle;
   readonly path: string;
   readonly aio: FileAio | undefined;
-  constructor(handle: HostHandle, path: string, aio: FileAio | undefined) {
+  /** Null: the file is not locked. */
+  readonly locks: FileLocks | null;
+  /** The second handle of a reopen that is not over. */
+  staged: HostHandle | null = null;
+
+  constructor(handle: HostHandle, { path, aio, locking }: FileOptions) {
     this.handle = handle;
     this.path = path;
     this.aio = aio;
+    const how = locking ?? fileDefaults().locking;
+    this.locks = how === "off" ? null : new FileLocks(path, how === "on");
   }
 }
 
@@ -65,6 +84,9 @@ export const fileDriver: BlockDriver = {
   coTruncate: fileCoTruncate,
   getlength: (bs) => sizeOf(stateOf(bs).handle),
   getInfo: () => ({ isDirty: false }),
+  checkPerm: fileCheckPerm,
+  setPerm: fileSetPerm,
+  abortPermUpdate: fileAbortPermUpdate,
   reopenPrepare: fileReopenPrepare,
   reopenCommit: (state) => closeStaged(state, exchangeHandle(state)),
   reopenAbort: (state) => closeStaged(state, state.opaque),
@@ -81,6 +103,8 @@ export interface FileOptions {
   readonly create?: boolean;
   /** How its requests are carried out; by default as the host does it. */
   readonly aio?: FileAio;
+  /** Whether it is locked against other programs; by default `fileDefaults`. */
+  readonly locking?: FileLocking;
 }
 
 /** bdrv_open with the driver `file`: a node with one reference, the caller's. BlockError when the host refuses. Polls. */
@@ -95,7 +119,7 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   const aligned = hostCall({ call: "alignment", handle });
   assert(aligned.ret >= 0, "the alignment of an open file is known");
   return yield* bdrvOpenDriver(fileDriver, nodeName, {
-    opaque: new FileState(handle, path, options.aio),
+    opaque: new FileState(handle, options),
     options: { filename: path },
     readOnly,
     requestAlignment: Math.max(1, aligned.value),
@@ -144,6 +168,7 @@ function fileReopenPrepare(state: ReopenState): undefined {
   if (readOnly === bs.readOnly) return;
   const { path, aio } = stateOf(bs);
   state.opaque = openPath({ path, aio, writable: !readOnly, create: false });
+  stateOf(bs).staged = state.opaque as HostHandle;
 }
 
 /** raw_reopen_commit (block/file-posix.c:1151): requests go to the staged handle; returns the old one, if there are two. */
@@ -155,8 +180,34 @@ function exchangeHandle({ bs, opaque }: ReopenState): unknown {
   return old;
 }
 
+/** raw_check_perm (block/file-posix.c:3162): lock what is needed besides, in a staged handle all of it; BlockError. */
+function fileCheckPerm(bs: BlockDriverState, asked: Permissions): undefined {
+  const { locks, handle, staged } = stateOf(bs);
+  if (locks === null || bs.inactive) return;
+  fileLocksPrepare(locks, handle, asked);
+  try {
+    if (staged !== null) fileLocksCopy(locks, staged, asked);
+  } catch (error) {
+    fileLocksFinish(locks, handle, locks.permissions);
+    throw error;
+  }
+}
+
+/** raw_set_perm (block/file-posix.c:3218): a reopen has exchanged the handles by now. */
+function fileSetPerm(bs: BlockDriverState, asked: Permissions): undefined {
+  const { locks, handle } = stateOf(bs);
+  if (locks !== null && !bs.inactive) fileLocksFinish(locks, handle, asked);
+}
+
+/** raw_abort_perm_update (block/file-posix.c:3236). */
+function fileAbortPermUpdate(bs: BlockDriverState): undefined {
+  const { locks, handle } = stateOf(bs);
+  if (locks !== null && !bs.inactive) fileLocksFinish(locks, handle, locks.permissions);
+}
+
 /** raw_reopen_abort (block/file-posix.c:1167): nothing is staged any more; `handle`, if there is one, is closed. */
 function closeStaged(state: ReopenState, handle: unknown): undefined {
+  stateOf(state.bs).staged = null;
   if (handle !== null) hostCall({ call: "close", handle: handle as HostHandle });
   state.opaque = null;
 }

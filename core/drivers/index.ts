@@ -1,6 +1,7 @@
 export * from "./blkdebug/index.ts";
 export { type DriverEvent, driverEvent, driverEventListeners } from "./driver-events.ts";
-export { type FileOptions, fileDriver, fileOpen } from "./file.ts";
+export { type FileOptions, fileDefaults, fileDriver, fileOpen } from "./file.ts";
+export type { FileLocking } from "./file-locks.ts";
 export { backingFilterDriver, filterDriver } from "./filter.ts";
 export {
   type BlkdebugIoType,

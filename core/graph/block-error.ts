@@ -10,11 +10,14 @@ import type { Polls } from "../sched/index.ts";
 export class BlockError extends Error {
   override readonly name = "BlockError";
   readonly errno: number;
+  /** A second sentence for people; no part of an answer to a program (C: error_append_hint). */
+  readonly hint: string;
 
-  constructor(errno: number, message: string) {
+  constructor(errno: number, message: string, hint = "") {
     super(message);
     assert(errno > 0, "a BlockError carries a positive errno");
     this.errno = errno;
+    this.hint = hint;
   }
 }
 

@@ -92,6 +92,7 @@ export const HOST_CALLS = [
   "socket",
   "secret",
   "tls_creds",
+  "lock",
 ] as const;
 export const JOB_STATUSES = [
   "undefined",

@@ -29,6 +29,20 @@ export interface HostResult {
 export const FILE_AIO = ["threads", "io_uring", "inline", "auto"] as const;
 export type FileAio = (typeof FILE_AIO)[number];
 
+/**
+ * Locks on bytes of an open file, which belong to it and go with it. Masks: bits 0 to 7 are the bytes 100 to 107, bits 8 to 15 the
+ * bytes 200 to 207. First those of `lock` are locked, shared with others; then those of `unlock` are unlocked; then it is looked at
+ * whether anybody else has one of `test`, the bytes from 200 on first. ENOTSUP where there is no such lock. Of the first byte that another has locked the
+ * answer's value is the bit, plus 16 for one of `test`.
+ */
+export interface HostLockCall {
+  readonly call: "lock";
+  readonly handle: HostHandle;
+  readonly lock: number;
+  readonly unlock: number;
+  readonly test: number;
+}
+
 /** Synchronous calls on the control path. */
 export type HostCallRequest =
   | {
@@ -43,6 +57,7 @@ export type HostCallRequest =
   | { readonly call: "size"; readonly handle: HostHandle }
   | { readonly call: "alignment"; readonly handle: HostHandle }
   | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset }
+  | HostLockCall
   | { readonly call: "socket"; readonly address: SocketAddress; readonly listens: boolean }
   | { readonly call: "secret"; readonly secret: SecretSpec }
   | { readonly call: "tls_creds"; readonly creds: TlsCredsSpec };

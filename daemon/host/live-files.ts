@@ -8,6 +8,7 @@ import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#
 import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
 import { AioPolicy, hasIoUring } from "./aio.ts";
 import { readAll, readNow, writeAll, writeNow, writeZeroes } from "./file-io.ts";
+import { lockBytes } from "./file-locks.ts";
 import type { Complete } from "./live-connection.ts";
 import { contentsOf, dataOf } from "./op-memory.ts";
 
@@ -46,6 +47,8 @@ export class LiveFiles {
         this.#files.delete(request.handle);
         fs.closeSync(fd);
         return { ret: 0, value: 0 };
+      case "lock":
+        return lockBytes(fd, request);
       case "size":
         return { ret: 0, value: fs.fstatSync(fd).size };
       case "alignment":
