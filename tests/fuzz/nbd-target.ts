@@ -131,12 +131,13 @@ function* connected(): Co<HostHandle> {
 /** Send all of it, while another coroutine takes what comes back; then go away. */
 function* say(input: Uint8Array, prng: Prng): Co<void> {
   const socket = yield* connected();
+  let isClosed = false;
   aioCoEnter(
     machine.mainContext,
     qemuCoroutineCreate(function* (): Co<void> {
       const buffer = hostAllocate(65_536);
       const range = { buffer, start: 0, least: 1, most: buffer.length };
-      while ((yield* socketRecv(socket, range)) > 0);
+      while (!isClosed && (yield* socketRecv(socket, range)) > 0);
     }),
   );
   for (let at = 0; at < input.length; ) {
@@ -145,6 +146,7 @@ function* say(input: Uint8Array, prng: Prng): Co<void> {
     if ((yield* socketSend(socket, new GuestBuffer(piece.length, piece), 0, piece.length)) < 0)
       break;
   }
+  isClosed = true;
   socketClose(socket);
 }
 

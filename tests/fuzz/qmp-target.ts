@@ -89,12 +89,13 @@ function begin(world: World, input: Uint8Array, prng: Prng): void {
 function* say(input: Uint8Array, prng: Prng): Co<void> {
   const socket = socketClient({ type: "unix", path: PATH }) as HostHandle;
   if ((yield* socketConnect(socket)) < 0) return;
+  let isClosed = false;
   aioCoEnter(
     machine.mainContext,
     qemuCoroutineCreate(function* (): Co<void> {
       const buffer = hostAllocate(65_536);
       const range = { buffer, start: 0, least: 1, most: buffer.length };
-      while ((yield* socketRecv(socket, range)) > 0);
+      while (!isClosed && (yield* socketRecv(socket, range)) > 0);
     }),
   );
   for (let at = 0; at < input.length; ) {
@@ -103,5 +104,6 @@ function* say(input: Uint8Array, prng: Prng): Co<void> {
     if ((yield* socketSend(socket, new GuestBuffer(piece.length, piece), 0, piece.length)) < 0)
       break;
   }
+  isClosed = true;
   socketClose(socket);
 }

@@ -1,5 +1,6 @@
 // What cannot be trusted, for long: NBD connections, QMP connections and qcow2 images, each guided by the code that it reaches.
 
+import { canary } from "../fuzz/canary.ts";
 import { type FuzzResult, fuzz } from "../fuzz/fuzzer.ts";
 import { nbdTarget } from "../fuzz/nbd-target.ts";
 import { qcow2Target } from "../fuzz/qcow2-target.ts";
@@ -16,6 +17,10 @@ export async function run(
   args: readonly string[],
 ): Promise<{ passed: boolean; [figure: string]: unknown }> {
   const [secondsMax = SECONDS, seed = 1] = args.map(Number);
+  const found = fuzz(canary, { seed, runs: 100_000, isGuided: true, failuresMax: 1 });
+  say(
+    `the canary was ${found.failures.length === 1 ? "" : "NOT "}found, after ${found.runs} inputs`,
+  );
   const targets: Record<string, FuzzResult> = {};
   for (const target of [nbdTarget, qmpTarget, qcow2Target()]) {
     const runs = Number.POSITIVE_INFINITY;
@@ -27,5 +32,6 @@ export async function run(
     );
     for (const failure of failures) say(failure);
   }
-  return { passed: Object.values(targets).every(({ failures }) => failures.length === 0), targets };
+  const isSound = Object.values(targets).every(({ failures }) => failures.length === 0);
+  return { passed: isSound && found.failures.length === 1, canaryAfter: found.runs, targets };
 }

@@ -101,6 +101,13 @@ describe.skipIf(!haveTools("qemu-img", "qemu-io"))("QEMU's tools", () => {
       status: 0,
     });
     expect(await tool("qemu-img", "compare", copy, live.uri)).toMatchObject({ status: 0 });
+    const map = await tool("qemu-img", "map", "--output=json", live.uri);
+    const extents = JSON.parse(map.stdout) as { start: number; length: number }[];
+    expect(extents.reduce((sum, { length }) => sum + length, 0)).toBe(4 * MIB);
+    for (const how of [["-w", "--flush-interval=20"], []]) {
+      const bench = ["bench", "-q", "-f", "raw", "-c", "100", "-d", "8", ...how, live.uri];
+      expect(await tool("qemu-img", ...bench)).toMatchObject({ status: 0, stderr: "" });
+    }
     const io = await tool(
       "qemu-io",
       ...["-f", "raw", live.uri],
@@ -120,6 +127,24 @@ describe.skipIf(!haveTools("qemu-img", "qemu-io"))("QEMU's tools", () => {
     const io = await tool("qemu-io", "-f", "raw", live.uri, "-c", "write 0 512");
     expect(io.status).not.toBe(0);
     await endsWell(live, false);
+  });
+});
+
+describe.skipIf(!haveTools("nbdkit", "nbdcopy"))("nbdkit", () => {
+  it("stands in front, with a filter that splits requests", async () => {
+    const contents = randomBytes(2 * MIB);
+    const live = await server(contents);
+    const copy = join(live.folder, "copy");
+    const filtered = ["-U", "-", "--filter=blocksize", "nbd", live.uri, "maxdata=16k"];
+    const out = await tool("nbdkit", ...filtered, "--run", `nbdcopy "$uri" ${copy}`);
+    expect(out).toMatchObject({ status: 0, stderr: "" });
+    expect(readFileSync(copy).equals(contents)).toBe(true);
+    const other = randomBytes(2 * MIB);
+    writeFileSync(copy, other);
+    const back = await tool("nbdkit", ...filtered, "--run", `nbdcopy --flush ${copy} "$uri"`);
+    expect(back).toMatchObject({ status: 0, stderr: "" });
+    expect(readFileSync(live.image).equals(other)).toBe(true);
+    await endsWell(live);
   });
 });
 

@@ -1,0 +1,27 @@
+// A soak of the daemon: clients that come and go on a sparse image of 64 GiB with 1 MiB of cache; memory, handles and latencies flat.
+
+import { rmSync } from "node:fs";
+import { soak } from "../nbd-load/soak.ts";
+import { newFolder } from "../nbd-peers/live-server.ts";
+
+export const title =
+  "Soak of the daemon, recorded: clients come and go, memory, handles and latencies stay flat (10 min).";
+
+const SECONDS = 600;
+const SAMPLES = 40;
+
+/** Arguments: for how many seconds. */
+export async function run(
+  say: (line: string) => void,
+  args: readonly string[],
+): Promise<{ passed: boolean; [figure: string]: unknown }> {
+  const seconds = Number(args[0] ?? SECONDS);
+  const folder = newFolder();
+  const { samples, problems } = await soak(folder, seconds, seconds / SAMPLES);
+  rmSync(folder, { recursive: true, force: true });
+  const requests = samples.reduce((sum, one) => sum + one.requests, 0);
+  const connections = samples.reduce((sum, one) => sum + one.connections, 0);
+  for (const problem of problems) say(problem);
+  say(`${requests} requests of ${connections} connections, ${problems.length} problems`);
+  return { passed: problems.length === 0, requests, connections, samples, problems };
+}

@@ -1,0 +1,155 @@
+// A soak: clients come, work and go, politely and not, for as long as is wanted, on a sparse qcow2 image of 64 GiB; what the daemon
+// holds, and how long its answers take, is looked at all the time and must not grow.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { must, Prng } from "#core/base";
+import { tool } from "../nbd-peers/live-server.ts";
+import { startProcess } from "./daemon-process.ts";
+import { LoadClient } from "./load-client.ts";
+
+const IMAGE_BYTES = 64 * 1024 ** 3;
+const BLOCK_BYTES = 4096;
+const CLIENTS = 4;
+/** Requests of one connection, at most, and how many of them at once. */
+const SESSION_REQUESTS_MAX = 400;
+const DEPTH = 8;
+/** The image is written here and there, in so many places, so that the host's disk does not fill. */
+const PLACES = 4096;
+
+/** One look at the daemon. */
+export interface SoakSample {
+  readonly seconds: number;
+  readonly rssMb: number;
+  readonly handles: number;
+  readonly requests: number;
+  readonly connections: number;
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
+export interface SoakResult {
+  readonly samples: readonly SoakSample[];
+  readonly problems: readonly string[];
+}
+
+/** What is counted between two looks. */
+class Counts {
+  requests = 0;
+  connections = 0;
+  latenciesUs: number[] = [];
+}
+
+/** Soak for `seconds`, with a look at the daemon every `everySeconds`. */
+export async function soak(
+  folder: string,
+  seconds: number,
+  everySeconds: number,
+): Promise<SoakResult> {
+  const image = join(folder, "image.qcow2");
+  await tool("qemu-img", "create", "-q", "-f", "qcow2", image, String(IMAGE_BYTES));
+  const daemon = await startProcess(folder, [
+    ...["--object", "iothread,id=io0"],
+    ...[
+      "--blockdev",
+      "qcow2,node-name=disk,l2-cache-size=1M,file.driver=file,file.filename=image.qcow2",
+    ],
+    ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock,max-connections=16"],
+    ...["--export", "nbd,id=e0,node-name=disk,writable=on,iothread=io0"],
+  ]);
+  const counts = new Counts();
+  const started = Number(process.hrtime.bigint()) / 1e9;
+  const now = () => Number(process.hrtime.bigint()) / 1e9 - started;
+  const problems: string[] = [];
+  const workers = Array.from({ length: CLIENTS }, async (_, i) => {
+    const prng = new Prng(i + 1, 7);
+    while (now() < seconds) await session(join(folder, "nbd.sock"), prng, counts, problems);
+  });
+  const samples: SoakSample[] = [];
+  const pid = must(daemon.process.pid, "the daemon runs");
+  while (now() < seconds) {
+    await new Promise((resolve) => setTimeout(resolve, everySeconds * 1000));
+    samples.push({ seconds: Math.round(now()), ...usage(pid), ...taken(counts) });
+  }
+  await Promise.all(workers);
+  daemon.process.kill("SIGTERM");
+  const ended = await daemon.ended;
+  if (ended !== 0) problems.push(`the daemon ended with ${ended}: ${daemon.stderr()}`);
+  const check = await tool("qemu-img", "check", image);
+  if (check.status !== 0) problems.push(`qemu-img check: ${check.stdout}${check.stderr}`);
+  return { samples, problems: [...problems, ...growthOf(samples)] };
+}
+
+/** One connection: some requests, several at once; then goodbye, or nothing. */
+async function session(
+  socket: string,
+  prng: Prng,
+  counts: Counts,
+  problems: string[],
+): Promise<void> {
+  const client = await LoadClient.open(socket, "disk");
+  counts.connections++;
+  let left = 1 + prng.below(SESSION_REQUESTS_MAX);
+  const lanes = Array.from({ length: DEPTH }, async () => {
+    while (left-- > 0) {
+      const before = process.hrtime.bigint();
+      await request(client, prng);
+      counts.latenciesUs.push(Number(process.hrtime.bigint() - before) / 1000);
+      counts.requests++;
+    }
+  });
+  try {
+    await Promise.all(lanes);
+  } catch (error) {
+    problems.push(String(error));
+  }
+  client.close({ rudely: prng.chance(1, 3) });
+}
+
+async function request(client: LoadClient, prng: Prng): Promise<void> {
+  // Places are spread over all of the image: its tables do not fit into the cache.
+  const place = prng.below(PLACES);
+  const from = Math.floor((place * IMAGE_BYTES) / PLACES / BLOCK_BYTES) * BLOCK_BYTES;
+  const kind = prng.below(20);
+  if (kind < 10) await client.read(from, BLOCK_BYTES);
+  else if (kind < 17) await client.write(from, Buffer.alloc(BLOCK_BYTES, place), kind === 10);
+  else if (kind < 19) await client.zero(from, BLOCK_BYTES);
+  else await client.flush();
+}
+
+function usage(pid: number): { readonly rssMb: number; readonly handles: number } {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const kilobytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  return { rssMb: Math.round(kilobytes / 1024), handles: readdirSync(`/proc/${pid}/fd`).length };
+}
+
+function taken(counts: Counts): Omit<SoakSample, "seconds" | "rssMb" | "handles"> {
+  const latencies = counts.latenciesUs.sort((a, b) => a - b);
+  const at = (share: number) => Math.round(latencies[Math.floor(latencies.length * share)] ?? 0);
+  const { requests, connections } = counts;
+  const sample = { requests, connections, p50Us: at(0.5), p99Us: at(0.99) };
+  counts.requests = 0;
+  counts.connections = 0;
+  counts.latenciesUs = [];
+  return sample;
+}
+
+/** What grew from the second quarter to the last one, by more than a machine with other things to do explains. */
+export function growthOf(samples: readonly SoakSample[]): string[] {
+  const quarter = Math.floor(samples.length / 4);
+  if (quarter === 0) return ["there are too few samples to say that nothing grows"];
+  const early = samples.slice(quarter, 2 * quarter);
+  const late = samples.slice(-quarter);
+  const median = (of: readonly SoakSample[], key: keyof SoakSample) =>
+    of.map((one) => one[key]).sort((a, b) => a - b)[Math.floor(of.length / 2)] ?? 0;
+  const limits = [
+    ["rssMb", 1.15, 20],
+    ["handles", 1, 8],
+    ["p50Us", 2, 500],
+    ["p99Us", 3, 20_000],
+  ] as const;
+  return limits.flatMap(([key, factor, more]) => {
+    const [before, after] = [median(early, key), median(late, key)];
+    return after > before * factor + more ? [`${key} grew from ${before} to ${after}`] : [];
+  });
+}
