@@ -9,15 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { analyze } from "#analyzer";
-import {
-  type Codec,
-  FORMAT_VERSION,
-  fdSource,
-  type TraceHeader,
-  TraceReader,
-  TraceWriter,
-} from "#traces";
-import { WORKLOAD, WORKLOAD_SITES, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
+import { type Codec, fdSource, TraceReader, TraceWriter } from "#traces";
+import { WORKLOAD, WORKLOAD_HEADER, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
 import { printFigures } from "./support/print-figures.ts";
 
 type Orders = "both" | "sanctioned";
@@ -47,20 +40,6 @@ const CASES: readonly Case[] = [
   ]),
 ];
 
-const HEADER: TraceHeader = {
-  formatVersion: FORMAT_VERSION,
-  schedulerPolicy: 1,
-  coreVersion: "",
-  scenario: { name: "workload", params: {} },
-  seed: WORKLOAD.seed,
-  host: "simulated",
-  level: "full",
-  patchesOn: [],
-  lock: "none",
-  sites: WORKLOAD_SITES,
-  provenance: { createdAt: "", host: "", node: "", quiesce: "" },
-};
-
 const [mode, ...rest] = process.argv.slice(2).filter((arg) => arg !== "--json");
 if (mode === "--one") measureOne(rest[0] ?? "", rest[1] as Orders);
 else measureAll([mode, ...rest].filter((arg) => arg !== undefined).map(Number));
@@ -89,7 +68,7 @@ function writeTrace(file: string, codec: Codec, contexts: number, events: number
     write: (bytes: Uint8Array) => void writeSync(fd, bytes),
     close: () => closeSync(fd),
   };
-  const writer = new TraceWriter(HEADER, sink, { codec });
+  const writer = new TraceWriter(WORKLOAD_HEADER, sink, { codec });
   const options = { ...WORKLOAD, contexts, events };
   for (const batch of workload(options)) writer.writeBatch(batch, WORKLOAD_STRINGS);
   writer.finish();

@@ -18,12 +18,15 @@ import {
 import { ExitCode } from "./exit-codes.ts";
 import { refuseOverwriting, writeReport } from "./output-file.ts";
 import { Progress } from "./progress.ts";
+import { recode } from "./recode.ts";
 import type { Terminal } from "./terminal.ts";
 import { incompleteness, withTrace } from "./trace-file.ts";
 
 export interface ExportOptions {
   readonly from: "quiesce" | "std" | "rapidbin";
-  readonly to: "std" | "rapidbin";
+  readonly to: "std" | "rapidbin" | "quiesce";
+  /** Only of quiesce's own form. */
+  readonly codec: "deflate" | "plain";
   readonly output: string;
   readonly names?: string;
 }
@@ -35,7 +38,18 @@ export async function exportTrace(
 ): Promise<number> {
   refuseOverwriting("-o", options.output, [path]);
   refuseOverwriting("--names", options.names, [path, options.output]);
-  if (options.from !== "quiesce") return convert(path, options, terminal);
+  const { from, to, codec, names } = options;
+  if (to === "quiesce") {
+    if (from !== "quiesce" || names !== undefined)
+      throw new QuiesceError(
+        "usage",
+        "--to quiesce writes one of quiesce's own traces again: leave --from and --names out.",
+      );
+    return recode(path, options, terminal);
+  }
+  if (codec !== "deflate")
+    throw new QuiesceError("usage", "--codec is for quiesce's own form: say --to quiesce, too.");
+  if (from !== "quiesce") return convert(path, options, terminal);
   return withTrace(path, (reader) => {
     if (reader.header.level !== "full")
       throw new QuiesceError(

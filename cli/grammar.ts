@@ -75,6 +75,7 @@ function addRecord(program: Command, run: Run, terminal: Terminal): void {
       patchNumbers,
     )
     .addOption(choice("--lock <regime>", lock, ["none", "aio"]))
+    .addOption(codecOption())
     .option("--param <name=value>", "set a parameter of the scenario; may be repeated", parameters)
     .option(
       "--check",
@@ -294,15 +295,24 @@ function refuseTrace(): never {
   );
 }
 
+/** How the chunks of a trace are stored. */
+function codecOption(): Option {
+  const what = "how events are stored: compressed, or plain, which is large and read twice as fast";
+  return choice("--codec <codec>", what, ["deflate", "plain"]);
+}
+
 function addExport(program: Command, run: Run, terminal: Terminal): void {
-  const to = "RAPID's text form, or its binary twin; docs/foreign-traces.md";
+  const to =
+    "RAPID's text form, or its binary twin (docs/foreign-traces.md); or a trace of quiesce's again, with another --codec";
   verb(program, "export", "write a trace in the form that another program reads", [
     "quiesce export demo.trace --to std -o demo.std",
     "quiesce export big.std --from std --to rapidbin -o big.bin",
+    "quiesce export demo.trace --to quiesce --codec plain -o quick.trace",
   ])
     .argument("<file>", "a full trace")
     .addOption(choice("--from <form>", "what the trace is", ["quiesce", "std", "rapidbin"]))
-    .addOption(choice("--to <form>", to, ["std", "rapidbin"]))
+    .addOption(choice("--to <form>", to, ["std", "rapidbin", "quiesce"]))
+    .addOption(codecOption())
     .requiredOption("-o, --output <file>", "the file to write")
     .option("--names <file>", "also write, as JSON, which function and line each location is")
     .action((file, options) =>

@@ -18,6 +18,7 @@ export interface RecordOptions {
   readonly level: "inputs" | "full";
   readonly withoutPatch?: readonly PatchNumber[];
   readonly lock: "none" | "aio";
+  readonly codec: "deflate" | "plain";
   readonly param?: Readonly<Record<string, string>>;
   readonly check?: boolean;
 }
@@ -34,13 +35,14 @@ export async function record(
   // A signal ends the process without coming back here.
   process.once("exit", removeImages);
   try {
-    const { seed, host, level, lock, output, withoutPatch, param, check } = options;
+    const { seed, host, level, lock, codec, output, withoutPatch, param, check } = options;
     const recorded = await recordRun({
       found,
       seed,
       host,
       level,
       lock,
+      codec,
       output,
       imagesDir,
       without: withoutPatch ?? [],

@@ -10,7 +10,7 @@ import type { Machine, PatchNumber, RunOutcome } from "#core/sched";
 import { LiveHost, runLive } from "#daemon";
 import { headerOf, prepareRun, SimulatedHost, schedulerNamed } from "#explorer";
 import { FileSink, Recorder } from "#tracer";
-import { FORMAT_VERSION } from "#traces";
+import { type Codec, FORMAT_VERSION } from "#traces";
 import type { FoundScenario } from "./find-scenario.ts";
 import { ObservedSink } from "./observed-sink.ts";
 import { RunFailure, refusal } from "./run-failure.ts";
@@ -32,6 +32,8 @@ export interface RecordRequest {
   readonly params?: Readonly<Record<string, string>>;
   /** Whether what must hold of a graph is checked after every step. */
   readonly check?: boolean;
+  /** How chunks are stored; by default compressed. */
+  readonly codec?: Codec;
   /** The trace to write. */
   readonly output: string;
   /** Folder of the images of a live run; it is made when there is none. */
@@ -78,7 +80,7 @@ export async function recordRun(request: RecordRequest): Promise<Recorded> {
   try {
     const { sites } = header;
     const sink = new ObservedSink({
-      inner: new FileSink(fd, header),
+      inner: new FileSink(fd, header, { codec: request.codec ?? "deflate" }),
       onProgress: request.onProgress,
       sites,
     });

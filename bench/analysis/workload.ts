@@ -17,6 +17,7 @@ import {
   type Site,
   WORLD_CTX,
 } from "#core/probe";
+import { FORMAT_VERSION, type TraceHeader } from "#traces";
 
 const DEPTH = 16;
 const BATCH_EVENTS = 4096;
@@ -66,6 +67,21 @@ function siteOf(name: (typeof SITE_NAMES)[number]): number {
 
 /** Strings of the run: entry 0 is "". */
 export const WORKLOAD_STRINGS: readonly string[] = ["", "main", "iothread", "raw", "file", "drive"];
+
+/** Of a trace that holds such a run. */
+export const WORKLOAD_HEADER: TraceHeader = {
+  formatVersion: FORMAT_VERSION,
+  schedulerPolicy: 1,
+  coreVersion: "",
+  scenario: { name: "workload", params: {} },
+  seed: WORKLOAD.seed,
+  host: "simulated",
+  level: "full",
+  patchesOn: [],
+  lock: "none",
+  sites: WORKLOAD_SITES,
+  provenance: { createdAt: "", host: "", node: "", quiesce: "" },
+};
 
 function stringOf(text: string): number {
   return WORKLOAD_STRINGS.indexOf(text);

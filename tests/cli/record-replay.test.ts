@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { quiesce, type Ran, temporaryFolder } from "./test-support.ts";
 
@@ -148,4 +148,41 @@ it("quiesce scenarios lists the demo, as text and as JSON", async () => {
   const json = JSON.parse((await quiesce(["scenarios", "--json"])).stdout);
   expect(json.schemaVersion).toBe(1);
   expect(json.scenarios.map(({ name }: { name: string }) => name)).toContain("demo");
+});
+
+describe("--codec plain", () => {
+  it("stores the same events uncompressed, when they are recorded or of a trace that there is", async () => {
+    const [small, large, again, back] = ["s.trace", "l.trace", "a.trace", "b.trace"].map(path);
+    const record = ["record", "drain-instant", "-o"];
+    await quiesce([...record, small ?? ""]);
+    await quiesce([...record, large ?? "", "--codec", "plain"]);
+    const to = (file = "", codec: string, out = ""): Promise<{ code: number }> =>
+      quiesce(["export", file, "--to", "quiesce", "--codec", codec, "-o", out]);
+    expect((await to(small, "plain", again)).code).toBe(0);
+    expect((await to(large, "deflate", back)).code).toBe(0);
+    const size = (file = ""): number => statSync(file).size;
+    expect(size(large)).toBeGreaterThan(3 * size(small));
+    const digests: unknown[] = [];
+    for (const file of [small, large, again, back]) {
+      const { stdout } = await quiesce(["replay", file ?? "", "--json"]);
+      const { identical, digest } = JSON.parse(stdout) as { identical: boolean; digest: string };
+      expect(identical).toBe(true);
+      digests.push(digest);
+    }
+    expect(new Set(digests).size).toBe(1);
+  });
+
+  it("is refused where nothing of quiesce's own is written", async () => {
+    const { code, stderr } = await quiesce([
+      "export",
+      "x",
+      "--to",
+      "std",
+      "--codec",
+      "plain",
+      "-o",
+      path("y"),
+    ]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining("say --to quiesce, too")]);
+  });
 });
