@@ -109,6 +109,9 @@ function addReplay(program: Command, run: Run, terminal: Terminal): void {
     );
 }
 
+/** What `--also` may ask of a foreign trace. */
+const FOREIGN_CHECKS = ["lockset", "atomicity"] as const;
+
 function addRaces(program: Command, run: Run, terminal: Terminal): void {
   const races = verb(program, "races", "find accesses that no drain covers", [
     "quiesce races demo.trace --coverage",
@@ -149,9 +152,12 @@ function addRacesForeign(races: Command): void {
   const from =
     "what the trace is: quiesce's, or RAPID's text or binary form; docs/foreign-traces.md";
   const order = "of a foreign trace: happens-before, or schedulable happens-before (the default)";
+  const also =
+    "of a foreign trace, besides: accesses that no lock protects throughout (lockset), blocks that are not atomic (atomicity)";
   races
     .addOption(choice("--from <form>", from, ["quiesce", "std", "rapidbin"]))
-    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]));
+    .addOption(new Option("--order <order>", order).choices(["hb", "shb"]))
+    .addOption(new Option("--also <checks...>", also).choices(FOREIGN_CHECKS));
 }
 
 function addRacesPrediction(races: Command): void {

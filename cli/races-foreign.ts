@@ -2,13 +2,20 @@
 
 import { closeSync, fstatSync, openSync } from "node:fs";
 import {
+  type AtomicityResult,
+  analyzeAtomicity,
   analyzeFlat,
+  analyzeLockSets,
+  atomicityJson,
+  atomicityText,
   type FlatFacts,
   type FlatOrder,
   type FlatResult,
   flatJson,
   flatText,
   irregularityText,
+  type LockSetResult,
+  lockSetText,
 } from "#analyzer/flat";
 import {
   type Prediction,
@@ -30,6 +37,7 @@ export interface RacesForeignOptions {
   readonly from: "std" | "rapidbin";
   readonly order?: FlatOrder;
   readonly predict?: Prediction;
+  readonly also?: readonly ("lockset" | "atomicity")[];
   readonly json?: boolean;
   readonly failOn: string;
   /** The options that were given, as opposed to those that have their default. */
@@ -37,7 +45,14 @@ export interface RacesForeignOptions {
 }
 
 /** Options that mean something for a foreign trace. */
-const APPLICABLE: ReadonlySet<string> = new Set(["from", "order", "predict", "json", "failOn"]);
+const APPLICABLE: ReadonlySet<string> = new Set([
+  "from",
+  "order",
+  "predict",
+  "also",
+  "json",
+  "failOn",
+]);
 
 export async function racesForeign(
   paths: readonly string[],
@@ -56,18 +71,27 @@ export async function racesForeign(
       : withSource(path, options, terminal, (source, onProgress) =>
           predictRaces(source, { method, onProgress }),
         );
+  const also = options.also ?? [];
+  const lockSet = also.includes("lockset")
+    ? withSource(path, options, terminal, (source) => analyzeLockSets(source))
+    : null;
+  const atomicity = also.includes("atomicity")
+    ? withSource(path, options, terminal, (source) => analyzeAtomicity(source))
+    : null;
   const facts: FlatFacts = {
     trace: path,
     from: options.from,
     tool: { name: "quiesce", version: quiesceVersion() },
     seconds: Number(process.hrtime.bigint() - started) / 1e9,
   };
-  const report = { result, prediction, facts };
+  const report = { result, prediction, lockSet, atomicity, facts };
   await writeAll(terminal.stdout, options.json === true ? asJson(report) : asText(report));
   const remark = irregularityText(result, path);
   if (remark !== null) terminal.stderr.write(`quiesce: ${remark}\n`);
   const isQuiet = options.failOn === "none" || options.failOn === "never";
-  const isRacy = result.racyEvents > 0 || (prediction?.racyEvents ?? 0) > 0;
+  // The lock discipline alone proves no race: programs hand things over in other ways.
+  const found = [result.racyEvents, prediction?.racyEvents, atomicity?.violations.length];
+  const isRacy = found.some((count) => (count ?? 0) > 0);
   return isRacy && !isQuiet ? ExitCode.findings : ExitCode.ok;
 }
 
@@ -95,22 +119,32 @@ function onlyPath(paths: readonly string[], options: RacesForeignOptions): strin
 interface ForeignReport {
   readonly result: FlatResult;
   readonly prediction: PredictResult | null;
+  readonly lockSet: LockSetResult | null;
+  readonly atomicity: AtomicityResult | null;
   readonly facts: FlatFacts;
 }
 
-function asJson({ result, prediction, facts }: ForeignReport): string {
+function asJson({ result, prediction, lockSet, atomicity, facts }: ForeignReport): string {
   const data = flatJson(result, facts);
   const predicted =
     prediction === null
       ? {}
       : { prediction: predictionJson(prediction, result.pairs, result.names) };
-  return `${JSON.stringify({ ...data, ...predicted }, null, 2)}\n`;
+  const also = {
+    ...(lockSet === null ? {} : { lockSet }),
+    ...(atomicity === null ? {} : { atomicity: atomicityJson(atomicity, result.names) }),
+  };
+  return `${JSON.stringify({ ...data, ...predicted, ...also }, null, 2)}\n`;
 }
 
-function asText({ result, prediction, facts }: ForeignReport): string {
-  const text = flatText(result, facts);
-  if (prediction === null) return text;
-  return `${text}\n${predictionText(prediction, result.pairs, result.names)}`;
+function asText({ result, prediction, lockSet, atomicity, facts }: ForeignReport): string {
+  const { names, pairs } = result;
+  return [
+    flatText(result, facts),
+    ...(prediction === null ? [] : [predictionText(prediction, pairs, names)]),
+    ...(lockSet === null ? [] : [lockSetText(lockSet)]),
+    ...(atomicity === null ? [] : [atomicityText(atomicity, names)]),
+  ].join("\n");
 }
 
 /** Reads the file at `path` from its beginning. */

@@ -50,6 +50,7 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly order?: string;
   readonly predict?: Prediction;
   readonly schedules?: string;
+  readonly also?: readonly string[];
 }
 
 export async function races(
@@ -91,6 +92,8 @@ function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
     throw new QuiesceError("usage", "--schedules is for predicted races: say --predict, too.");
   if (options.online === true && options.predict !== undefined)
     throw new QuiesceError("usage", "--predict needs a run that is over: leave --online out.");
+  if (options.also !== undefined)
+    throw new QuiesceError("usage", "--also is for foreign traces: say --from std, too.");
   if (options.order !== undefined)
     throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];

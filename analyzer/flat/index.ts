@@ -1,3 +1,4 @@
+export { atomicityJson, atomicityText, lockSetText } from "./also-report.ts";
 export { type AtomicityResult, type AtomicityViolation, analyzeAtomicity } from "./atomicity.ts";
 export * from "./flat.ts";
 export { analyzeLockSets, type LockSetResult } from "./lockset.ts";

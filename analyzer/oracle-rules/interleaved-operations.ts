@@ -23,8 +23,10 @@ export function interleavedOperations(events: readonly Event[]): Violation[] {
   const where = whereOf(events);
   const runs = runsOf(events, where);
   const violations: Violation[] = [];
-  for (const outer of runs) {
-    for (const inner of runs) {
+  // In the order in which they end; those that the trace does not see ending are judged last.
+  const ended = runs.toSorted((a, b) => a.end - b.end);
+  for (const outer of ended) {
+    for (const inner of ended) {
       const isInside = inner.begin > outer.begin && inner.end < outer.end;
       if (!isInside || inner.activity === outer.activity || isPostedBy(events, where, inner, outer))
         continue;

@@ -165,3 +165,40 @@ describe("quiesce export", () => {
     expect(figures[0]?.events).toBeGreaterThan(100);
   });
 });
+
+describe("--also", () => {
+  // L09 of the litmus traces: an iteration lets its lock go in the middle, and the list is edited meanwhile.
+  const L09 = [
+    ...["T1|begin|0", "T1|acq(l)|1", "T1|r(list)|2", "T1|rel(l)|3"],
+    ...["T2|acq(l)|4", "T2|w(list)|5", "T2|rel(l)|6"],
+    ...["T1|acq(l)|7", "T1|r(list)|8", "T1|rel(l)|9", "T1|end|10", ""],
+  ].join("\n");
+
+  it("names blocks that are not atomic, which no race detector sees", async () => {
+    const trace = file("iteration.std", L09);
+    const also = ["--also", "lockset", "atomicity"];
+    const text = await quiesce(["races", "--from", "std", trace, ...also]);
+    expect(text.code).toBe(1);
+    expect(text.stdout).toContain("No races.");
+    expect(text.stdout).toContain("Lock discipline: every variable has a lock");
+    expect(text.stdout).toContain("T1, from event 0: in no order of whole blocks");
+    const json = await quiesce(["races", "--from", "std", trace, "--json", ...also]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      racyEvents: 0,
+      lockSet: { racyEvents: 0 },
+      atomicity: { violations: [{ thread: "T1", begin: 0 }] },
+    });
+  });
+
+  it("counts what no lock protects, which alone is no failure", async () => {
+    const trace = file("handover.std", "T1|w(x)|1\nT1|fork(T2)|2\nT2|w(x)|3\n");
+    const { code, stdout } = await quiesce(["races", "--from", "std", trace, "--also", "lockset"]);
+    expect(code).toBe(0);
+    expect(stdout).toContain("Lock discipline: 1 access at 1 location, on 1 variable");
+  });
+
+  it("is refused for quiesce's own traces, in one sentence", async () => {
+    const { code, stderr } = await quiesce(["races", "x.trace", "--also", "lockset"]);
+    expect([code, stderr]).toEqual([2, expect.stringMatching(ONE_SENTENCE)]);
+  });
+});
