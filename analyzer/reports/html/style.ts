@@ -43,7 +43,7 @@ main { padding: 0 24px; }
 .js .run-view:not(.current), .js .panel:not(.current), .js .finding:not(.current) { display: none; }
 .facts { display: flex; flex-wrap: wrap; gap: 4px 22px; margin: 0 0 12px; color: var(--soft); font-size: 13px; }
 .facts div { display: flex; gap: 6px; } .facts dt::after { content: ":"; } .facts dd { margin: 0; color: var(--ink); overflow-wrap: anywhere; }
-.note { background: var(--luck-soft); color: var(--ink); border-radius: 6px; padding: 6px 12px; }
+p.note { background: var(--luck-soft); color: var(--ink); border-radius: 6px; padding: 6px 12px; }
 .tabs { display: flex; flex-wrap: wrap; align-items: center; gap: 6px 16px; border-bottom: 1px solid var(--line); margin-bottom: 14px; }
 .tab { text-decoration: none; padding: 7px 2px; border-bottom: 2px solid transparent; color: var(--soft); }
 .tab.current { color: var(--ink); border-color: var(--focus); font-weight: 600; }
