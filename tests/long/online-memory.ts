@@ -6,14 +6,9 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
+import { WORKLOAD, WORKLOAD_HEADER, WORKLOAD_STRINGS, workload } from "#bench/analysis";
 import { Ev, EventBatch, Status } from "#core/probe";
 import { TraceWriter } from "#traces";
-import {
-  WORKLOAD,
-  WORKLOAD_HEADER,
-  WORKLOAD_STRINGS,
-  workload,
-} from "../../bench/analysis/workload.ts";
 
 export const title =
   "quiesce races --online follows a run of 1 and one of 10 million events in less than 250 MB, the longer one in at most a half more (about a minute).";
