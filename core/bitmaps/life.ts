@@ -90,7 +90,7 @@ export function bdrvReleaseNamedDirtyBitmaps(bs: BlockDriverState): void {
 
 /** bdrv_get_default_bitmap_granularity (dirty-bitmap.c:596): a cluster of the image, between 4 and 64 KiB. */
 export function bdrvGetDefaultBitmapGranularity(bs: BlockDriverState): number {
-  ioOrGsCode(bs.aioContext, SITE_GRANULARITY);
+  globalStateCode(SITE_GRANULARITY);
   assert(!bs.closed, "the node is open");
   const clusterBytes = bs.drv.getInfo?.(bs).clusterBytes ?? 0;
   return clusterBytes > 0 ? Math.min(65_536, Math.max(4096, clusterBytes)) : 65_536;

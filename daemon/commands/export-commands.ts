@@ -2,10 +2,12 @@
 
 import { blkInsertBs, blkNew, blkUnref } from "#core/backend";
 import { EINVAL } from "#core/base";
+import { BDRV_BITMAP_ALLOW_RO, type BdrvDirtyBitmap, bdrvDirtyBitmapCheck } from "#core/bitmaps";
 import {
   BLK_PERM_ALL,
   BLK_PERM_CONSISTENT_READ,
   BLK_PERM_WRITE,
+  type BlockDriverState,
   BlockError,
   bdrvTryChangeAioContext,
   settle,
@@ -13,6 +15,7 @@ import {
 import { hostClose, type Polls, type SocketAddress } from "#core/sched";
 import { emitEvent } from "../events.ts";
 import {
+  exportedBitmap,
   type NbdExport,
   nbdExportCreate,
   nbdExportDelete,
@@ -21,8 +24,19 @@ import {
 } from "../nbd/index.ts";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
-import { bool, enumOf, optional, str, struct, type TypeOf, uint32, union } from "../qmp/schema.ts";
+import {
+  bool,
+  enumOf,
+  list,
+  optional,
+  str,
+  struct,
+  type TypeOf,
+  uint32,
+  union,
+} from "../qmp/schema.ts";
 import type { Daemon, DaemonAuthz, DaemonCreds, DaemonExport } from "../state.ts";
+import { bitmapOrName, dirtyBitmapLookup } from "./bitmap-commands.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 
 /** QAPI: SocketAddress. */
@@ -147,7 +161,13 @@ export const exportOptions = union(
     "fixed-iothread": optional(bool),
   },
   "type",
-  { nbd: { name: optional(str), description: optional(str) } },
+  {
+    nbd: {
+      name: optional(str),
+      description: optional(str),
+      bitmaps: optional(list(bitmapOrName)),
+    },
+  },
 );
 
 /** blk_exp_add (block/export/export.c:75). Polls. */
@@ -179,6 +199,7 @@ export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>
       name: options.name ?? nodeName,
       description: options.description ?? "",
       writable,
+      bitmaps: (options.bitmaps ?? []).map((one) => bitmapFor(bs, one, writable)),
     });
   });
   if (!added.ok) {
@@ -186,6 +207,18 @@ export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>
     throw added.error;
   }
   daemon.exports.set(id, { id, nodeName, blk, nbdExport: added.value, isShuttingDown: false });
+}
+
+/** A bitmap by its name alone is one of the exported node, or of one below. */
+function bitmapFor(
+  bs: BlockDriverState,
+  bitmap: TypeOf<typeof bitmapOrName>,
+  writable: boolean,
+): BdrvDirtyBitmap {
+  if (typeof bitmap === "string") return exportedBitmap(bs, bitmap, writable);
+  const found = dirtyBitmapLookup(bitmap);
+  bdrvDirtyBitmapCheck(found, BDRV_BITMAP_ALLOW_RO);
+  return found;
 }
 
 const exportAdd = command(

@@ -33,6 +33,7 @@ import {
   throttleGroupGetName,
 } from "#core/throttle";
 import { jsonText, type Sendable } from "../qmp/json-value.ts";
+import { dirtyBitmapsMember } from "./bitmap-commands.ts";
 
 const SITE_FILENAME = site("bdrv_refresh_filename");
 const SITE_INFO = site("bdrv_block_device_info");
@@ -147,6 +148,7 @@ export function bdrvBlockDeviceInfo(
     encrypted: false,
     detect_zeroes: bs.options["detect-zeroes"] ?? "off",
     ...limitsOf(blk),
+    ...dirtyBitmapsMember(bs),
     image,
     cache: {
       writeback: blk === null || blk.enableWriteCache,

@@ -2,6 +2,7 @@
 
 import { commandTable, type QmpCommands } from "../qmp/dispatch.ts";
 import type { Daemon } from "../state.ts";
+import { bitmapActions, bitmapCommands } from "./bitmap-commands.ts";
 import { editCommands } from "./edit-commands.ts";
 import { exportCommands } from "./export-commands.ts";
 import { hmpCommands } from "./hmp-command.ts";
@@ -17,10 +18,11 @@ import { transactionCommands } from "./transaction-command.ts";
 export const commands: QmpCommands<Daemon> = commandTable(
   miscCommands(() => [...commands.keys()]),
   nodeCommands,
+  bitmapCommands,
   queryCommands,
   editCommands,
   snapshotCommands,
-  transactionCommands(snapshotActions),
+  transactionCommands([...snapshotActions, ...bitmapActions]),
   objectCommands,
   exportCommands,
   jobCommands,

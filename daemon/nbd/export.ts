@@ -5,11 +5,13 @@
 
 import { type BlockBackend, blkBs, blkGetlength, blkGetPerm, blkSetPerm } from "#core/backend";
 import { EEXIST, EINVAL, must, strerror } from "#core/base";
+import { type BdrvDirtyBitmap, bdrvDirtyBitmapSetBusy } from "#core/bitmaps";
 import { BLK_PERM_RESIZE, BlockError } from "#core/graph";
 import { maxTransferOf } from "#core/io";
 import { site } from "#core/probe";
 import { CoQueue, globalStateCode, type Polls } from "#core/sched";
 import type { NbdClient } from "./client.ts";
+import { type MetaContext, metaContextsOf } from "./meta-context.ts";
 import {
   NBD_BUFFER_BYTES_MAX,
   NBD_FLAG_CAN_MULTI_CONN,
@@ -33,6 +35,8 @@ export interface NbdExportOptions {
   readonly name: string;
   readonly description?: string;
   readonly writable?: boolean;
+  /** Bitmaps that clients can read; while it exists they are busy. */
+  readonly bitmaps?: readonly BdrvDirtyBitmap[];
 }
 
 /** C: NBDExport. Its list of clients is written in the main context. */
@@ -48,6 +52,8 @@ export class NbdExport {
   /** The largest request that is advised. */
   readonly transferMax: number;
   readonly canMultiConn: boolean;
+  readonly bitmaps: readonly BdrvDirtyBitmap[];
+  readonly contexts: readonly MetaContext[];
   readonly clients = new Set<NbdClient>();
   /** Bytes of the buffers of all its clients' requests, and the clients that wait for some of them; of its context. */
   bytes = 0;
@@ -57,6 +63,8 @@ export class NbdExport {
     this.name = options.name;
     this.description = options.description ?? "";
     this.writable = options.writable ?? false;
+    this.bitmaps = options.bitmaps ?? [];
+    this.contexts = metaContextsOf(this.bitmaps);
     this.blk = blk;
     this.size = facts.size;
     this.alignment = facts.alignment;
@@ -99,6 +107,7 @@ export function* nbdExportCreate(
     transferMax: Math.min(maxTransferOf(bs), NBD_BUFFER_BYTES_MAX),
     canMultiConn: server.maxConnections !== 1,
   });
+  for (const bitmap of nbdExport.bitmaps) bdrvDirtyBitmapSetBusy(bitmap, true);
   server.exports.set(name, nbdExport);
   return nbdExport;
 }

@@ -1,4 +1,5 @@
 export { type NbdExport, type NbdExportOptions, nbdExportCreate } from "./export.ts";
+export { exportedBitmap } from "./export-bitmaps.ts";
 export * as protocol from "./protocol.ts";
 export {
   type NbdServer,

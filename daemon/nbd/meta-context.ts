@@ -1,26 +1,39 @@
 // Metadata contexts: what a client can ask about ranges, besides what is in them.
 //
 // `base:allocation` says what is a hole and what reads as zero; `qemu:allocation-depth` how many layers down the chain the data is,
-// 0 where it is nowhere. Extents are found by asking the block layer from the front of the range; neighbours that say the same are one.
+// 0 where it is nowhere; `qemu:dirty-bitmap:NAME` what is dirty in an exported bitmap. Extents are found by asking the block layer from the front of the range; neighbours that say the same are one.
 
 import { type BlockBackend, blkCoBlockStatusAbove } from "#core/backend";
-import { assert } from "#core/base";
+import { assert, must } from "#core/base";
+import { type BdrvDirtyBitmap, withDirtyBitmapsLock } from "#core/bitmaps";
 import { BDRV_BLOCK_ALLOCATED, BDRV_BLOCK_DATA, BDRV_BLOCK_ZERO } from "#core/graph";
 import type { Co } from "#core/sched";
 import type { MessageReader } from "./channel.ts";
 import { NBD_EXTENTS_MAX, NBD_META_QUERIES_MAX } from "./limits.ts";
-import { NBD_STATE_HOLE, NBD_STATE_ZERO, NBD_STRING_BYTES_MAX } from "./protocol.ts";
+import {
+  NBD_STATE_DIRTY,
+  NBD_STATE_HOLE,
+  NBD_STATE_ZERO,
+  NBD_STRING_BYTES_MAX,
+} from "./protocol.ts";
 
-/** A context that there is, with its number on the wire. */
-export interface MetaContext {
-  readonly id: number;
-  readonly name: "base:allocation" | "qemu:allocation-depth";
+/** A context that there is, with its number on the wire; for a bitmap, which one. */
+export type MetaContext = { readonly id: number } & (
+  | { readonly name: "base:allocation" | "qemu:allocation-depth"; readonly bitmap: null }
+  | { readonly name: `qemu:dirty-bitmap:${string}`; readonly bitmap: BdrvDirtyBitmap }
+);
+
+/** The contexts of an export that has these bitmaps. */
+export function metaContextsOf(bitmaps: readonly BdrvDirtyBitmap[]): readonly MetaContext[] {
+  return [
+    { id: 0, name: "base:allocation", bitmap: null },
+    { id: 1, name: "qemu:allocation-depth", bitmap: null },
+    ...bitmaps.map((bitmap, index): MetaContext => {
+      const name = must(bitmap.name, "what is exported has a name");
+      return { id: 2 + index, name: `qemu:dirty-bitmap:${name}`, bitmap };
+    }),
+  ];
 }
-
-export const META_CONTEXTS: readonly MetaContext[] = [
-  { id: 0, name: "base:allocation" },
-  { id: 1, name: "qemu:allocation-depth" },
-];
 
 /** What LIST_META_CONTEXT and SET_META_CONTEXT ask. */
 export interface MetaQuery {
@@ -49,13 +62,14 @@ function textWithLength(data: MessageReader): string | null {
   return bytes > NBD_STRING_BYTES_MAX || bytes > data.left ? null : data.text(bytes);
 }
 
-/** The contexts that `queries` name. A listing also takes a namespace alone, `base:`, and everything when it asks nothing. */
+/** The contexts of an export that `queries` name. A listing also takes a namespace alone, `base:`, and everything when it asks nothing. */
 export function matchingContexts(
+  contexts: readonly MetaContext[],
   queries: readonly string[],
   isListing: boolean,
 ): readonly MetaContext[] {
-  if (isListing && queries.length === 0) return META_CONTEXTS;
-  return META_CONTEXTS.filter(({ name }) =>
+  if (isListing && queries.length === 0) return contexts;
+  return contexts.filter(({ name }) =>
     queries.some((query) => query === name || (isListing && isNamespaceOf(query, name))),
   );
 }
@@ -82,8 +96,10 @@ export interface ExtentRange {
 export function* extentsOf(
   blk: BlockBackend,
   context: MetaContext,
-  { offset, length, one }: ExtentRange,
+  range: ExtentRange,
 ): Co<readonly Extent[] | number> {
+  const { offset, length, one } = range;
+  if (context.bitmap !== null) return bitmapExtents(context.bitmap, range);
   const extents: Extent[] = [];
   for (let at = 0; at < length; ) {
     const status = yield* blkCoBlockStatusAbove(blk, offset + at, length - at);
@@ -94,6 +110,25 @@ export function* extentsOf(
     at += status.pnum;
     if (one && extents.length > 1) break;
   }
+  return one ? extents.slice(0, 1) : extents;
+}
+
+/** bitmap_to_extents (nbd/server.c:2247): what is dirty in the range, and what is not. Under the mutex of the node's bitmaps. */
+function bitmapExtents(
+  bitmap: BdrvDirtyBitmap,
+  { offset, length, one }: ExtentRange,
+): readonly Extent[] {
+  const extents: Extent[] = [];
+  const end = offset + length;
+  withDirtyBitmapsLock(bitmap.bs, () => {
+    for (let at = offset; at < end; ) {
+      const dirty = bitmap.bitmap.nextDirtyArea(at, end) ?? { start: end, bytes: 0 };
+      if (dirty.start > at && !add(extents, { length: dirty.start - at, flags: 0 })) break;
+      if (dirty.bytes > 0 && !add(extents, { length: dirty.bytes, flags: NBD_STATE_DIRTY })) break;
+      at = dirty.start + dirty.bytes;
+      if (one && extents.length > 1) break;
+    }
+  });
   return one ? extents.slice(0, 1) : extents;
 }
 
@@ -109,7 +144,7 @@ function add(extents: Extent[], extent: Extent): boolean {
   return true;
 }
 
-function flagsOf({ name }: MetaContext, ret: number, depth: number): number {
+function flagsOf({ name }: Pick<MetaContext, "name">, ret: number, depth: number): number {
   if (name === "qemu:allocation-depth") return (ret & BDRV_BLOCK_ALLOCATED) === 0 ? 0 : depth;
   const hole = (ret & BDRV_BLOCK_DATA) === 0 ? NBD_STATE_HOLE : 0;
   return hole | ((ret & BDRV_BLOCK_ZERO) === 0 ? 0 : NBD_STATE_ZERO);

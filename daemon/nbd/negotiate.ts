@@ -221,7 +221,7 @@ function* metaContexts(client: NbdClient, { type, data }: Option): Co<Next> {
     const why = `export '${query.exportName}' not present`;
     return yield* refuse(client, type, nbd.NBD_REP_ERR_UNKNOWN, why);
   }
-  const contexts = matchingContexts(query.queries, isListing);
+  const contexts = matchingContexts(found.contexts, query.queries, isListing);
   if (!isListing) {
     client.metaContexts = contexts;
     client.metaExport = found;

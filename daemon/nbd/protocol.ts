@@ -98,6 +98,8 @@ export const NBD_REPLY_TYPE_OFFSET_HOLE = 2;
 export const NBD_REPLY_TYPE_BLOCK_STATUS = 5;
 export const NBD_REPLY_TYPE_ERROR = 0x8001;
 
+/** Of a context `qemu:dirty-bitmap:NAME`. */
+export const NBD_STATE_DIRTY = 1;
 export const NBD_STATE_HOLE = 1;
 export const NBD_STATE_ZERO = 2;
 

@@ -4,6 +4,7 @@
 // sets of clients, is written in main alone: a client that ends in an iothread hands its end over by a bottom half.
 
 import { assert, type HostHandle, must, strerror, type VirtualNs } from "#core/base";
+import { bdrvDirtyBitmapSetBusy } from "#core/bitmaps";
 import { BlockError } from "#core/graph";
 import { site } from "#core/probe";
 import {
@@ -187,6 +188,7 @@ export function* nbdExportDelete(server: NbdServer, nbdExport: NbdExport): Polls
   server.exports.delete(nbdExport.name);
   for (const client of nbdExport.clients) hangUp(client, nbdExport.blk.ctx);
   yield* aioWaitWhileUnlocked(null, () => nbdExport.clients.size > 0, SITE_DELETE);
+  for (const bitmap of nbdExport.bitmaps) bdrvDirtyBitmapSetBusy(bitmap, false);
 }
 
 /** Close a connection in the context that uses it. */
