@@ -23,4 +23,12 @@ export const CRASH_PLANS: readonly [string, Plan][] = [
     "subclusters",
     { image: { clusterBytes: 16_384, extendedL2: true }, cacheBytes: 1 << 20, stripe: 20_000 },
   ],
+  [
+    "tables where data was",
+    { image: { clusterBytes: 512 }, cacheBytes: 1 << 20, stripe: 3000, recycles: true },
+  ],
+  [
+    "a persistent bitmap",
+    { image: { clusterBytes: 512 }, cacheBytes: 1, stripe: 3000, hasBitmap: true },
+  ],
 ];

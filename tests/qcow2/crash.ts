@@ -16,15 +16,22 @@ import {
   blkUnref,
 } from "#core/backend";
 import { assert, must, type Prng } from "#core/base";
+import { bdrvCreateDirtyBitmap, bdrvDirtyBitmapSetPersistence, type HBitmap } from "#core/bitmaps";
 import {
   checkRefcounts,
   fileOpen,
+  parseHeader,
   type Qcow2CheckResult,
   type Qcow2CreateOptions,
   qcow2Create,
   qcow2Open,
 } from "#core/drivers";
-import { BDRV_REQ_MAY_UNMAP, bdrvUnref } from "#core/graph";
+import {
+  BDRV_REQ_MAY_UNMAP,
+  type BlockDriverState,
+  bdrvReopenSetReadOnly,
+  bdrvUnref,
+} from "#core/graph";
 import { type Co, type HostOp, hostAllocate, type Polls, runInCoroutine } from "#core/sched";
 import { SimulatedFile, type SimulatedHost } from "#explorer";
 import { runSimulated } from "./simulated.ts";
@@ -67,6 +74,26 @@ export class CrashRun {
   now = 0;
   /** Entries before this one were written before any guest came. */
   start = 0;
+  /** Byte range of the image that is its L1 table. */
+  l1: readonly [number, number] = [0, 0];
+
+  /** Entries of the log that wrote to the L1 table, once guests had come. */
+  writesToL1(): number[] {
+    const [start, end] = this.l1;
+    const isThere = ({ offset, bytes, resize }: LogEntry) =>
+      !resize && offset < end && offset + bytes > start;
+    return [...this.log.keys()].filter(
+      (index) => index >= this.start && isThere(must(this.log[index], "there")),
+    );
+  }
+
+  /** The same run, as if the code had left out the barrier before it writes to that table. */
+  withoutBarrierBeforeL1(): CrashRun {
+    const before = (index: number) => this.flushes.findLastIndex(({ at }) => at <= index);
+    const left = new Set(this.writesToL1().map(before));
+    const run = Object.assign(new CrashRun(), this);
+    return Object.assign(run, { flushes: this.flushes.filter((_, index) => !left.has(index)) });
+  }
 
   /** The image as a cut at entry `cut` may leave it. */
   imageAfter(cut: number, prng: Prng): SimulatedFile {
@@ -151,6 +178,10 @@ export interface CrashPlan {
   /** Each guest has stripes of its own, this wide: narrower than clusters, so that guests meet there, or wider. */
   readonly stripe: number;
   readonly cacheBytes: number;
+  /** First all write to the lower half, then that is discarded, then all write to the upper half: tables come where data was. */
+  readonly recycles?: boolean;
+  /** The image has a persistent bitmap. */
+  readonly hasBitmap?: boolean;
 }
 
 /** Let guests work on an image of the modelled disk. */
@@ -165,17 +196,72 @@ export function recordCrashRun(plan: CrashPlan): CrashRun {
     const { cacheBytes } = plan;
     const caches = { l2CacheBytes: cacheBytes, refcountCacheBytes: cacheBytes };
     const bs = yield* qcow2Open({ nodeName: "", file, ...caches });
+    if (plan.hasBitmap === true) yield* addBitmap(bs);
     const blk = yield* blkNewWithBs(bs);
     run.start = run.log.length;
-    for (let guest = 0; guest < GUESTS; guest++) {
-      const prng = world.prng.fork(guest);
-      world.guest(bs.aioContext, () => work(run, blk, prng, guest, plan));
+    for (const range of plan.recycles === true ? HALVES : [WHOLE]) {
+      for (let guest = 0; guest < GUESTS; guest++) {
+        const prng = world.prng.fork(guest + range.from);
+        world.guest(bs.aioContext, () => work(run, blk, prng, guest, plan, range));
+      }
+      yield* world.joinGuests();
+      if (plan.recycles === true) yield* inCoroutine(() => discardAll(run, blk, range));
     }
-    yield* world.joinGuests();
+    run.l1 = l1Of(host.disk.files.get(PATH));
     yield* blkUnref(blk);
     yield* bdrvUnref(bs);
   });
   return run;
+}
+
+/** Bytes of the disk that guests work on. */
+interface DiskRange {
+  readonly from: number;
+  readonly to: number;
+}
+const WHOLE: DiskRange = { from: 0, to: DISK_BYTES };
+const HALVES: readonly DiskRange[] = [
+  { from: 0, to: DISK_BYTES / 2 },
+  { from: DISK_BYTES / 2, to: DISK_BYTES },
+];
+
+/** A bitmap that is stored when the image is closed; it is so once, so that the image says that it is in use. Polls. */
+function* addBitmap(bs: BlockDriverState): Polls<void> {
+  const bitmap = bdrvCreateDirtyBitmap(bs, BITMAP_CHUNK, "b0");
+  bdrvDirtyBitmapSetPersistence(bitmap, true);
+  yield* bdrvReopenSetReadOnly(bs, true);
+  yield* bdrvReopenSetReadOnly(bs, false);
+}
+
+const BITMAP_CHUNK = 4096;
+
+/** What the lower half held goes; flushed, so that its clusters are free. */
+function* discardAll(run: CrashRun, blk: BlockBackend, { from, to }: DiskRange): Co<void> {
+  const since = { began: run.log.length, beganAt: run.now++ };
+  const never = Number.POSITIVE_INFINITY;
+  const discard = {
+    offset: from,
+    bytes: to - from,
+    value: 0,
+    ...since,
+    ended: never,
+    endedAt: never,
+  };
+  run.operations.push(discard);
+  assert((yield* blkCoPdiscard(blk, from, to - from)) === 0, "the discard is good");
+  discard.ended = run.log.length;
+  discard.endedAt = run.now++;
+  const flush = { ...discard, bytes: 0, began: run.log.length, beganAt: run.now++ };
+  assert((yield* blkCoFlush(blk)) === 0, "the flush is good");
+  run.guestFlushes.push({ ...flush, ended: run.log.length, endedAt: run.now++ });
+}
+
+/** Where the header of an image says that its L1 table is. */
+function l1Of(file: SimulatedFile | undefined): CrashRun["l1"] {
+  const bytes = new Uint8Array(512);
+  must(file, "the image is there").read(0, bytes);
+  const { l1Offset, l1Size } = parseHeader(bytes);
+  return [l1Offset, l1Offset + 8 * l1Size];
 }
 
 function* work(
@@ -184,13 +270,14 @@ function* work(
   prng: Prng,
   guest: number,
   { operations, stripe: width, image: { clusterBytes = 65_536 } }: CrashPlan,
+  range: DiskRange,
 ): Co<void> {
-  const stripes = Math.floor(DISK_BYTES / (width * GUESTS));
+  const stripes = Math.floor((range.to - range.from) / (width * GUESTS));
   for (let i = 0; i < operations; i++) {
     const stripe = prng.chance(1, 2) ? prng.below(Math.min(10, stripes)) : prng.below(stripes);
-    const offset =
-      (stripe * GUESTS + guest) * width + (prng.chance(1, 2) ? 0 : prng.below(width - 1));
-    const room = width - (offset % width);
+    const inStripe = prng.chance(1, 2) ? 0 : prng.below(width - 1);
+    const offset = range.from + (stripe * GUESTS + guest) * width + inStripe;
+    const room = width - inStripe;
     const bytes = prng.chance(1, 2) ? room : 1 + prng.below(room);
     const kind = prng.below(10);
     const value = kind < 6 ? 1 + prng.below(255) : 0;
@@ -242,6 +329,8 @@ function* change(blk: BlockBackend, operation: GuestOperation, kind: number): Co
 export interface Aftermath {
   readonly check: Qcow2CheckResult;
   readonly contents: Uint8Array;
+  /** The bitmap, if the image has one that can be used. */
+  readonly bitmap: HBitmap | null;
 }
 
 /** Open the image in `file`, as the next one who comes does, check it, and read it. */
@@ -257,7 +346,9 @@ export function openAfterCrash(file: SimulatedFile): Aftermath {
     const buffer = hostAllocate(DISK_BYTES);
     const ret = yield* inCoroutine(() => blkCoPreadv(blk, 0, DISK_BYTES, { buffer, start: 0 }));
     assert(ret === 0, "the image can be read");
-    aftermath = { check, contents: must(buffer.data, "simulated memory has contents") };
+    const found = bs.dirtyBitmaps[0];
+    const bitmap = found === undefined || found.inconsistent ? null : found.bitmap.copy();
+    aftermath = { check, contents: must(buffer.data, "simulated memory has contents"), bitmap };
     yield* blkUnref(blk);
     yield* bdrvUnref(bs);
   });
@@ -266,12 +357,28 @@ export function openAfterCrash(file: SimulatedFile): Aftermath {
 
 /** What is wrong with the image after a cut at entry `cut`; "" when nothing is. */
 export function problemAfter(run: CrashRun, cut: number, prng: Prng): string {
-  const { check, contents } = openAfterCrash(run.imageAfter(cut, prng));
+  const { check, contents, bitmap } = openAfterCrash(run.imageAfter(cut, prng));
   if (check.corruptions.length > 0) return `cut at ${cut}: ${check.corruptions.join("; ")}`;
   const may = run.expectation(cut);
   for (let at = 0; at < contents.length; at++) {
     const value = contents[at] ?? 0;
     if (!may(at, value)) return `cut at ${cut}: byte ${at} is ${value}`;
   }
-  return "";
+  const missing =
+    bitmap === null
+      ? undefined
+      : run.operations.find(({ offset, bytes }) => {
+          const clean = bytes === 0 ? -1 : bitmap.nextZero(offset, offset + bytes);
+          return clean >= 0;
+        });
+  return missing === undefined ? "" : `cut at ${cut}: the bitmap misses byte ${missing.offset}`;
+}
+
+/** As problemAfter, for a run that is wrong on purpose: that the image cannot even be used is a problem as well. */
+export function problemOrRefusal(run: CrashRun, cut: number, prng: Prng): string {
+  try {
+    return problemAfter(run, cut, prng);
+  } catch (error) {
+    return error instanceof Error ? `cut at ${cut}: ${error.message}` : String(error);
+  }
 }

@@ -1,9 +1,10 @@
 // Writing changed tables, in the order that keeps the image whole however it is cut off.
 //
-//     refcount blocks  ->  refcount table  ->  L2 tables  ->  L1 table  ->  frees
+//     refcount blocks  ->  refcount table  ->  L2 tables and L1 table  ->  frees
 //
 // Each arrow is a barrier: what is on its left is on the disk before anything on its right is written. So nothing in a table
-// ever names a cluster that is not counted, or a table that is not there; and as clusters are only counted down when no
+// ever names a cluster that is not counted, or a table that is not there (a new L2 table is zeroes, or a copy, when it is made, so
+// that it may be named before its entries are written); and as clusters are only counted down when no
 // table on the disk names them (`PendingFree`), a cut leaves clusters that are counted and not used: leaks, and no more.
 // Guest data is before the L2 tables, too. With lazy refcounts the first arrows do not hold: the image is marked dirty
 // instead, and whoever opens it counts anew.
@@ -81,8 +82,6 @@ export function* writeMappings(bs: BlockDriverState): Co<number> {
   }
   let ret = yield* barrier(bs);
   if (ret >= 0) ret = yield* writeSlices(bs, state.l2Cache);
-  if (ret < 0 || state.l1.dirty.size === 0) return ret;
-  ret = yield* barrier(bs);
   return ret < 0 ? ret : yield* writePages(bs, state.l1);
 }
 
