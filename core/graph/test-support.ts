@@ -194,3 +194,42 @@ export function conflict(node: string, perms: string, needs: string, shares: str
   };
   return `Permission conflict on node '${node}': permissions '${perms}' are both required by ${uses(needs)} and unshared by ${uses(shares)}.`;
 }
+
+/** An operation that is refused, on a drawn graph. */
+export interface RefusalRow {
+  /** QEMU's function that has the text. */
+  readonly c: string;
+  readonly text: string;
+  readonly errno: number;
+  readonly graph: string;
+  /** `refused` runs what must be refused. */
+  readonly body: (
+    node: NodeOf,
+    refused: (edit: () => Polls<unknown>) => Polls<void>,
+    graph: DrawnGraph,
+  ) => Polls<void>;
+}
+
+/** Run a row: refused with its text and errno, and nothing has changed; returns how often. */
+export function runRefusal({ graph, text, errno, body }: RefusalRow): number {
+  let count = 0;
+  runGraph(graph, function* (node, drawn): Polls<void> {
+    yield* body(
+      node,
+      function* (edit): Polls<void> {
+        count++;
+        yield* refuses(edit, text, errno);
+      },
+      drawn,
+    );
+  });
+  return count;
+}
+
+/** What throws without polling, as an operation that may poll. */
+export function* straight(throws: () => unknown): Polls<void> {
+  throws();
+}
+
+/** A chain, and two nodes that stand alone. */
+export const CHAIN = "top -backing-> mid\nmid -backing-> base\nother\nplain:plain";
