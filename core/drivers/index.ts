@@ -9,6 +9,7 @@ export {
   InjectErrorState,
   injectErrorDriver,
 } from "./inject-error.ts";
+export * from "./nbd/index.ts";
 export { nullAioDriver } from "./null-aio.ts";
 export { nullCoDriver } from "./null-co.ts";
 export { type NullOptions, nullOpen } from "./null-state.ts";

@@ -1,0 +1,1 @@
+export { type NbdOptions, nbdDriver, nbdOpen } from "./driver.ts";
