@@ -1,8 +1,9 @@
-// QAPI: BlockdevOptions of filters and of drivers for tests.
+// QAPI: BlockdevOptions of filters, of drivers for tests, and of the NBD client.
 
 import { BLKDEBUG_IO_TYPES } from "#core/drivers";
 import { BLKDEBUG_EVENTS } from "#core/graph";
 import type { BlockdevRef } from "./blockdev-options.ts";
+import { flatAddress } from "./commands/export-commands.ts";
 import {
   bool,
   enumOf,
@@ -13,6 +14,7 @@ import {
   type StructOf,
   str,
   struct,
+  uint32,
 } from "./qmp/schema.ts";
 
 const int32 = int(-(2 ** 31), 2 ** 31 - 1, "int32");
@@ -48,15 +50,23 @@ const BLKDEBUG = {
   "unshare-child-perms": optional(list(blockPermission)),
 } as const;
 
+const NBD = {
+  server: flatAddress,
+  export: optional(str),
+  "x-dirty-bitmap": optional(str),
+  "reconnect-delay": optional(uint32),
+  "open-timeout": optional(uint32),
+} as const;
+
 /** The members of each driver's options; `ref` is the type of a child. */
 export function filterMembers(ref: QapiType<BlockdevRef>) {
   return {
     blkdebug: { image: ref, ...BLKDEBUG },
+    nbd: NBD,
   } as const;
 }
 
 /** The options of one driver, by name. */
-export type FilterOptions = {
-  readonly driver: "blkdebug";
-  readonly image: BlockdevRef;
-} & StructOf<typeof BLKDEBUG>;
+export type FilterOptions =
+  | ({ readonly driver: "blkdebug"; readonly image: BlockdevRef } & StructOf<typeof BLKDEBUG>)
+  | ({ readonly driver: "nbd" } & StructOf<typeof NBD>);

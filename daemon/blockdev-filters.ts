@@ -1,6 +1,6 @@
-// From the options of filters and of drivers for tests to their nodes.
+// From the options of filters, of drivers for tests, and of the NBD client to their nodes.
 
-import { blkdebugOpen } from "#core/drivers";
+import { blkdebugOpen, nbdOpen } from "#core/drivers";
 import {
   BLK_PERM_CONSISTENT_READ,
   BLK_PERM_RESIZE,
@@ -11,6 +11,7 @@ import {
 import type { Polls } from "#core/sched";
 import type { FilterOptions } from "./blockdev-filter-options.ts";
 import type { BlockdevRef } from "./blockdev-options.ts";
+import { socketAddressOf } from "./commands/export-commands.ts";
 
 /** What opening a filter needs to know besides its options. */
 export interface FilterContext {
@@ -28,6 +29,8 @@ export function* openFilter(
   switch (options.driver) {
     case "blkdebug":
       return yield* openBlkdebug(options, context);
+    case "nbd":
+      return yield* openNbd(options, context);
   }
 }
 
@@ -53,6 +56,22 @@ function* openBlkdebug(
     maxDiscard: options["max-discard"] ?? 0,
     takeChildPerms: permissionBits(options["take-child-perms"] ?? []),
     unshareChildPerms: permissionBits(options["unshare-child-perms"] ?? []),
+  });
+}
+
+function* openNbd(
+  options: Extract<FilterOptions, { readonly driver: "nbd" }>,
+  { nodeName, readOnly }: FilterContext,
+): Polls<BlockDriverState> {
+  const { "x-dirty-bitmap": dirtyBitmap } = options;
+  return yield* nbdOpen({
+    nodeName,
+    readOnly,
+    server: socketAddressOf(options.server),
+    exportName: options.export ?? "",
+    reconnectDelay: options["reconnect-delay"] ?? 0,
+    openTimeout: options["open-timeout"] ?? 0,
+    ...(dirtyBitmap === undefined ? {} : { dirtyBitmap }),
   });
 }
 

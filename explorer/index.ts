@@ -1,5 +1,6 @@
 export { type ExternalClients, NO_CLIENTS } from "./external-clients.ts";
 export { expectedLine, findingFits, findingLine } from "./finding-line.ts";
+export { BLOCK_BYTES, type GuestCounts, runGuest } from "./guest.ts";
 export {
   type AwaitedEvent,
   type HeldRun,

@@ -40,7 +40,7 @@ import { bitmapOrName, dirtyBitmapLookup } from "./bitmap-commands.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 
 /** QAPI: SocketAddress. */
-const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
+export const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
   inet: { host: str, port: str },
   unix: { path: str },
   fd: { str: str },

@@ -17,14 +17,8 @@ import {
 } from "#core/graph";
 import { bdrvBlockStatus, bdrvDrainedBegin, bdrvDrainedEnd, qiovOf } from "#core/io";
 import { type AioContext, type Co, clockNs, hostAllocate, type Polls } from "#core/sched";
-import type { Scenario, World } from "#explorer";
-import {
-  type NbdServer,
-  nbdExportCreate,
-  nbdServerStart,
-  nbdServerStop,
-} from "../../daemon/nbd/index.ts";
-import { BLOCK_BYTES, type GuestCounts, runGuest } from "../../explorer/guest.ts";
+import { type NbdServer, nbdExportCreate, nbdServerStart, nbdServerStop } from "#daemon/nbd";
+import { BLOCK_BYTES, type GuestCounts, runGuest, type Scenario, type World } from "#explorer";
 
 const SITE_DRAIN = 0 as SiteId;
 const SERVER = { type: "unix", path: "/run/nbd" } as const;
