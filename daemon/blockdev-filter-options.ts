@@ -62,11 +62,17 @@ const NBD = {
 export function filterMembers(ref: QapiType<BlockdevRef>) {
   return {
     blkdebug: { image: ref, ...BLKDEBUG },
+    blkverify: { test: ref, raw: ref },
+    compress: { file: ref },
+    "copy-on-read": { file: ref, bottom: optional(str) },
     nbd: NBD,
   } as const;
 }
 
 /** The options of one driver, by name. */
 export type FilterOptions =
+  | { readonly driver: "blkverify"; readonly test: BlockdevRef; readonly raw: BlockdevRef }
+  | { readonly driver: "compress"; readonly file: BlockdevRef }
+  | { readonly driver: "copy-on-read"; readonly file: BlockdevRef; readonly bottom?: string }
   | ({ readonly driver: "blkdebug"; readonly image: BlockdevRef } & StructOf<typeof BLKDEBUG>)
   | ({ readonly driver: "nbd" } & StructOf<typeof NBD>);

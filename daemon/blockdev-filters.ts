@@ -1,12 +1,14 @@
 // From the options of filters, of drivers for tests, and of the NBD client to their nodes.
 
-import { blkdebugOpen, nbdOpen } from "#core/drivers";
+import { blkdebugOpen, blkverifyOpen, compressOpen, copyOnReadOpen, nbdOpen } from "#core/drivers";
 import {
   BLK_PERM_CONSISTENT_READ,
   BLK_PERM_RESIZE,
   BLK_PERM_WRITE,
   BLK_PERM_WRITE_UNCHANGED,
   type BlockDriverState,
+  bdrvUnref,
+  settle,
 } from "#core/graph";
 import type { Polls } from "#core/sched";
 import type { FilterOptions } from "./blockdev-filter-options.ts";
@@ -26,9 +28,23 @@ export function* openFilter(
   options: FilterOptions,
   context: FilterContext,
 ): Polls<BlockDriverState> {
+  const { nodeName, readOnly, openRef } = context;
   switch (options.driver) {
     case "blkdebug":
       return yield* openBlkdebug(options, context);
+    case "blkverify": {
+      const raw = yield* openRef(options.raw);
+      const test = yield* settle(() => openRef(options.test));
+      if (test.ok) return yield* blkverifyOpen(nodeName, raw, test.value);
+      yield* bdrvUnref(raw);
+      throw test.error;
+    }
+    case "compress":
+      return yield* compressOpen(nodeName, yield* openRef(options.file), readOnly);
+    case "copy-on-read": {
+      const bottom = options.bottom ?? null;
+      return yield* copyOnReadOpen(nodeName, yield* openRef(options.file), bottom);
+    }
     case "nbd":
       return yield* openNbd(options, context);
   }

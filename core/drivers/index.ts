@@ -1,4 +1,7 @@
 export * from "./blkdebug/index.ts";
+export { blkverifyDriver, blkverifyOpen } from "./blkverify.ts";
+export { compressDriver, compressOpen } from "./compress.ts";
+export { copyOnReadDriver, copyOnReadOpen } from "./copy-on-read.ts";
 export { type DriverEvent, driverEvent, driverEventListeners } from "./driver-events.ts";
 export { type FileOptions, fileDefaults, fileDriver, fileOpen } from "./file.ts";
 export type { FileLocking } from "./file-locks.ts";

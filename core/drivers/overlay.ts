@@ -76,6 +76,7 @@ export const overlayDriver: BlockDriver = {
   coTruncate: overlayCoTruncate,
   coBlockStatus: overlayCoBlockStatus,
   getlength: (bs) => stateOf(bs).length,
+  getInfo: (bs) => ({ clusterBytes: stateOf(bs).clusterBytes, isDirty: false }),
   reopenPrepare: () => undefined,
   changeBackingFile: overlayChangeBackingFile,
 };

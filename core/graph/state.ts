@@ -34,6 +34,7 @@ export const BDRV_CHILD_PRIMARY = 16;
 export const BDRV_CHILD_IMAGE = BDRV_CHILD_DATA | BDRV_CHILD_METADATA | BDRV_CHILD_PRIMARY;
 
 /** Flags of a request (C: BdrvRequestFlags). */
+export const BDRV_REQ_COPY_ON_READ = 0x1;
 export const BDRV_REQ_FUA = 0x10;
 export const BDRV_REQ_MAY_UNMAP = 0x4;
 export const BDRV_REQ_WRITE_COMPRESSED = 0x20;

@@ -6,10 +6,17 @@
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
 import { edgeHome } from "../graph/access.ts";
-import type { BdrvChild, BdrvTrackedRequest, BlockDriverState, Qiov } from "../graph/state.ts";
+import {
+  BDRV_REQ_COPY_ON_READ,
+  type BdrvChild,
+  type BdrvTrackedRequest,
+  type BlockDriverState,
+  type Qiov,
+} from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode, modelAssert } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvCoDoCopyOnReadv, bdrvCoIsAllocated, bdrvGetClusterSize } from "./copy-on-read.ts";
 import { guestCopy, guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
 import { bdrvGetlength } from "./length.ts";
@@ -17,6 +24,7 @@ import { alignUp, maxTransferOf } from "./limits.ts";
 import { bdrvInitPadding } from "./padding.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
+  bdrvMakeRequestSerialising,
   bdrvWaitSerialisingRequests,
   trackedRequestBegin,
   trackedRequestEnd,
@@ -66,7 +74,14 @@ export function* bdrvAlignedPreadv(
   ioCode(bs.aioContext, SITE_ALIGNED);
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
-  if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
+  if ((flags & BDRV_REQ_COPY_ON_READ) !== 0) {
+    yield* bdrvMakeRequestSerialising(req, bdrvGetClusterSize(bs));
+    const { ret, pnum } = yield* bdrvCoIsAllocated(bs, offset, bytes);
+    if (ret < 0) return ret;
+    if (ret === 0 || pnum !== bytes) return yield* bdrvCoDoCopyOnReadv(bs, offset, bytes, qiov);
+  } else if (bs.serialisingInFlight > 0) {
+    yield* bdrvWaitSerialisingRequests(req);
+  }
   const total = bdrvGetlength(bs);
   if (total < 0) return total;
   const there = alignUp(Math.max(0, total - offset), bs.requestAlignment);
@@ -75,7 +90,10 @@ export function* bdrvAlignedPreadv(
   // A request for nothing goes to the driver as well.
   for (let done = 0; done < inside || bytes === 0; ) {
     const piece = Math.min(inside - done, most);
-    const ret = yield* bdrvDriverPreadv(bs, offset + done, piece, qiovAfter(qiov, done), flags);
+    const into = qiovAfter(qiov, done);
+    // The flag has reached its addressee.
+    const rest = flags & ~BDRV_REQ_COPY_ON_READ;
+    const ret = yield* bdrvDriverPreadv(bs, offset + done, piece, into, rest);
     if (ret < 0) return ret;
     done += piece;
     if (done === inside) break;
