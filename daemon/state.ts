@@ -106,9 +106,9 @@ export class Daemon {
   }
 
   /** A line for the standard output. */
-  print(line: string): void {
+  readonly print = (line: string): void => {
     this.#hooks.print?.(line);
-  }
+  };
 
   /** An event of QMP's, for the log. */
   onEvent(event: string, data: Sendable): void {
