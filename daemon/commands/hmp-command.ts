@@ -11,7 +11,7 @@ const humanMonitorCommand = command(
   "human-monitor-command",
   struct({ "command-line": str, "cpu-index": optional(int()) }),
   function* (daemon: Daemon, { "command-line": line }): Polls<Sendable> {
-    const lines = yield* runHmp(line, daemon.print);
+    const lines = yield* runHmp(line, (text) => daemon.print(text));
     return lines.map((one) => `${one}\r\n`).join("");
   },
 );
