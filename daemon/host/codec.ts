@@ -25,12 +25,35 @@ export function transform(op: HostTransform, done: TransformDone): void {
     setImmediate(done, -ENOTSUP);
     return;
   }
-  pack(data, optionsOf(op), (error, result) => {
+  const isFrame = op.codec === "zstd" && op.direction === "decompress";
+  const whole = isFrame ? data.subarray(0, zstdFrameBytes(data)) : data;
+  pack(whole, optionsOf(op), (error, result) => {
     if (error !== null) return done(-EIO);
     if (result.length > op.toBytes) return done(-ENOSPC);
     to.set(result, op.toStart);
     return done(result.length);
   });
+}
+
+/**
+ * Bytes of the frame at the start of `data` (RFC 8878): what follows it in the last sector of a compressed cluster belongs to others,
+ * and Node takes it for another frame. All of `data` when it is no whole frame.
+ */
+export function zstdFrameBytes(data: Uint8Array): number {
+  const descriptor = data[4] ?? 0;
+  const isSingle = (descriptor >> 5) & 1;
+  const windowBytes = 1 - isSingle;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0;
+  const sizeBytes = [isSingle, 2, 4, 8][descriptor >> 6] ?? 0;
+  let at = 5 + windowBytes + dictionaryBytes + sizeBytes;
+  while (at + 3 <= data.length) {
+    const block = (data[at] ?? 0) | ((data[at + 1] ?? 0) << 8) | ((data[at + 2] ?? 0) << 16);
+    // One byte, repeated, has the length that it stands for.
+    const isRun = ((block >> 1) & 3) === 1;
+    at += 3 + (isRun ? 1 : block >> 3);
+    if ((block & 1) === 1) return Math.min(data.length, at + 4 * ((descriptor >> 2) & 1));
+  }
+  return data.length;
 }
 
 function packerOf({ codec, direction }: HostTransform): Packer | undefined {
