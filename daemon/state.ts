@@ -98,21 +98,15 @@ export class Daemon {
   readonly vault = new SecretVault();
   /** Nanoseconds since 1970 when the run began. */
   readonly epochNs: number;
-  readonly #hooks: DaemonHooks;
-
-  constructor(epochNs: number, hooks: DaemonHooks = {}) {
-    this.epochNs = epochNs;
-    this.#hooks = hooks;
-  }
-
   /** A line for the standard output. */
-  readonly print = (line: string): void => {
-    this.#hooks.print?.(line);
-  };
+  readonly print: (line: string) => void;
+  /** Told of every event of QMP's. */
+  readonly onEvent: (event: string, data: Sendable) => void;
 
-  /** An event of QMP's, for the log. */
-  onEvent(event: string, data: Sendable): void {
-    this.#hooks.onEvent?.(event, data);
+  constructor(epochNs: number, { print = () => {}, onEvent = () => {} }: DaemonHooks = {}) {
+    this.epochNs = epochNs;
+    this.print = print;
+    this.onEvent = onEvent;
   }
 }
 

@@ -21,12 +21,12 @@ export const CONSUMED = 1;
 /** A thread that is silent for so long is lost. */
 const SILENCE_MAX_MS = 60_000;
 
-/** Absent where this runs from sources, of which no thread can be made. */
-const THREAD = new URL("./read-ahead-thread.js", import.meta.url);
+/** Absent where this runs from sources, of which no thread can be made. Asked for by readers alone: a bundle has no such place. */
+const thread = () => new URL("./read-ahead-thread.js", import.meta.url);
 
 /** Whether there can be a second thread here. */
 export function canReadAhead(): boolean {
-  return existsSync(THREAD);
+  return existsSync(thread());
 }
 
 /** What the thread is given. */
@@ -76,7 +76,7 @@ export function* readAhead(
   const counters = new Int32Array(new SharedArrayBuffer(8));
   const { port1, port2 } = new MessageChannel();
   const order: AheadOrder = { fd, counters: counters.buffer as SharedArrayBuffer };
-  const worker = new Worker(THREAD, {
+  const worker = new Worker(thread(), {
     workerData: { order, port: port2 },
     transferList: [port2],
     // Flags of the process are not all allowed in a thread, and none is needed.
