@@ -110,6 +110,7 @@ export class Analysis {
       limits,
       join,
       taskOrder: !disabled.has("task-order"),
+      readsFrom: options.order === "shb" && !disabled.has("read-from"),
     });
     this.#orders = orders;
     this.#edges = new Edges({ now, sections, orders, disabled });
@@ -252,7 +253,8 @@ export class Analysis {
     if (full === null || this.#accidents === null) return;
     const { nodes, blks, jobs } = this.#graph;
     const channels = 2 * (nodes.size + blks.size + jobs.size) + this.#edges.channels;
-    const holders = full.size + tasks.size + channels + this.#accidents.points;
+    const points = this.#accidents.points + this.#conflicts.points;
+    const holders = full.size + tasks.size + channels + points;
     if (holders * full.size > CLOCK_COMPONENTS_MAX)
       refuseMore(CLOCK_COMPONENTS_MAX, "components of clocks in its full order");
   }
@@ -314,6 +316,7 @@ export class Analysis {
       judges: this.#judges,
       drainCost: this.#drainCost,
       reading: this.#units === null ? "thread" : "task",
+      isSchedulable: this.#orders.readsFrom,
       sites,
       strings,
     });

@@ -29,6 +29,8 @@ export interface Gathered {
   readonly complete: boolean;
   readonly status: AnalysisResult["runStatus"];
   readonly reading: Reading;
+  /** Whether reads were ordered after the edits that they saw. */
+  readonly isSchedulable: boolean;
   readonly graph: Graph;
   readonly operations: Operations;
   readonly rows: readonly RowDraft[];
@@ -41,6 +43,8 @@ export interface Gathered {
 
 const READ_BY_TASKS =
   "Handlers of one iothread were taken to be ordered only by what posted them: a race may be one that only another schedule of the same contexts can show.";
+const SCHEDULABLE =
+  "A read was taken to come after the edit that it saw, once it was judged: races that are there only because of another race are not told.";
 
 /** The result as reports read it. */
 export function describeResult(gathered: Gathered): AnalysisResult {
@@ -56,6 +60,7 @@ export function describeResult(gathered: Gathered): AnalysisResult {
   if (gathered.status === "limit")
     notes.push("The run reached its limit of steps; sections that were open then are not judged.");
   if (gathered.reading === "task") notes.push(READ_BY_TASKS);
+  if (gathered.isSchedulable) notes.push(SCHEDULABLE);
   return {
     events: gathered.events,
     findings: findings.sort(byContract),

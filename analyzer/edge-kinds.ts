@@ -41,6 +41,8 @@ export const ACCIDENTAL_EDGES = [
   "timer",
   "wait",
   "counter",
+  /** An edit to a later read of what it left behind (`AnalyzeOptions.order` "shb"). */
+  "read-from",
 ] as const;
 
 export type SanctionedEdge = (typeof SANCTIONED_EDGES)[number];

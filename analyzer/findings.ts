@@ -80,7 +80,8 @@ export type LuckKind =
   | "wake"
   | "timer"
   | "wait"
-  | "counter";
+  | "counter"
+  | "read-from";
 
 /** The accidental edge that orders two accesses; `name` is that of the lock or context, "" when there is none. */
 export interface LuckyEdge {

@@ -23,6 +23,12 @@ export interface AnalyzeOptions {
   /** "both" (the default) also names accidents; "sanctioned" is faster and calls every unsanctioned pair a race. */
   readonly orders?: "both" | "sanctioned";
   /**
+   * "hb" (the default): lists are judged, not trusted, so a read orders nothing. "shb": schedulable happens-before (Mathur, Kini,
+   * Viswanathan, OOPSLA 2018): once it was judged, a read comes after the edit whose outcome it saw, in the full order. Then
+   * what is a race only because of another race is none, and each one that is left is one that some schedule shows.
+   */
+  readonly order?: "hb" | "shb";
+  /**
    * Program order of the full order: "thread" (the default) puts all events of a context in a row; "task" orders two handlers
    * of an iothread only by what posted them, which shows what another schedule of the same context could do.
    */

@@ -209,6 +209,7 @@ export function luckText({ kind, name }: LuckyEdge): string {
     wake: "a wake-up",
     timer: "a timer",
     wait: "a wait that was kicked",
+    "read-from": "a read that saw the edit",
     counter: "a counter that was read without the right to rely on it",
   };
   return name === "" ? words[kind] : `${words[kind]} '${name}'`;

@@ -11,11 +11,11 @@ export class Reach {
     this.#words = Math.ceil(events / 32);
   }
 
-  /** The next event comes directly after `preds`. */
-  push(preds: Iterable<number>): void {
+  /** The next event comes directly after `preds`; what comes before these, `among` says. */
+  push(preds: Iterable<number>, among: Reach = this): void {
     const row = new Uint32Array(this.#words);
     for (const pred of preds) {
-      const from = this.#rows[pred] as Uint32Array;
+      const from = among.#rows[pred] as Uint32Array;
       for (let i = 0; i < row.length; i++) row[i] = (row[i] as number) | (from[i] as number);
       row[pred >>> 5] = (row[pred >>> 5] as number) | (1 << (pred & 31));
     }

@@ -58,6 +58,20 @@ describe("engine and oracle agree on every pair", () => {
       );
   });
 
+  it("when a read comes after the edit that it saw, once it was judged", () => {
+    for (let seed = 1; seed <= 200; seed++)
+      compare(
+        {
+          seed,
+          events: 120,
+          uniqueSites: seed % 2 === 0,
+          exotic: seed % 5 !== 0 && seed % 3 === 0,
+          contexts: 2 + (seed % 3),
+        },
+        { order: "shb", reading: seed % 5 === 0 ? "task" : "thread" },
+      );
+  });
+
   it.each(ALL)("with %s switched off", (edge) => {
     const disableEdges = new Set([edge]);
     for (let seed = 1; seed <= 30; seed++)

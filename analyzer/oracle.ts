@@ -38,9 +38,10 @@ export function oracle(
   batches: readonly EventBatch[],
   disabled: ReadonlySet<EdgeKind> = new Set(),
   reading: Reading = "thread",
+  order: "hb" | "shb" = "hb",
 ): OraclePair[] {
   const events = batches.flatMap(eventsOf);
-  return new Oracle(events, disabled, reading).pairs();
+  return new Oracle(events, disabled, reading, order).pairs();
 }
 
 /** Coroutines that a drainer waits for are tasks as a whole; their numbers start here. */
@@ -52,15 +53,23 @@ export class Oracle {
   readonly #off: ReadonlySet<EdgeKind>;
   readonly #sanctioned: Reach;
   readonly #full: Reach;
+  /** As the full order, but a read does not yet come after the edit that it sees: what it is judged by. */
+  readonly #judged: Reach;
   readonly #units: OracleUnits | null;
   readonly #levels: readonly Levels[];
   readonly #hidden: readonly ReadonlySet<string>[];
 
-  constructor(events: readonly Event[], off: ReadonlySet<EdgeKind>, reading: Reading) {
+  constructor(
+    events: readonly Event[],
+    off: ReadonlySet<EdgeKind>,
+    reading: Reading,
+    order: "hb" | "shb" = "hb",
+  ) {
     this.#events = [...events];
     this.#off = off;
     this.#sanctioned = new Reach(events.length);
     this.#full = new Reach(events.length);
+    this.#judged = order === "shb" ? new Reach(events.length) : this.#full;
     this.#units = reading === "task" ? new OracleUnits(events) : null;
     this.#levels = levelsBefore(events);
     this.#hidden = hiddenBefore(events);
@@ -68,7 +77,9 @@ export class Oracle {
       this.#events[i] = { ...this.#event(i), task: this.#taskOf(i) };
       const sanctioned = this.#sanctionedPreds(i);
       this.#sanctioned.push(sanctioned);
-      this.#full.push([...sanctioned, ...this.#accidentalPreds(i)]);
+      const preds = [...sanctioned, ...this.#accidentalPreds(i)];
+      if (order === "shb") this.#judged.push(preds, this.#full);
+      this.#full.push(order === "shb" ? [...preds, ...this.#seenEdit(i)] : preds);
     }
   }
 
@@ -126,7 +137,7 @@ export class Oracle {
   #outcome(earlier: number, later: number): Outcome {
     if (this.#covered(earlier, later)) return "covered";
     if (this.#sanctioned.before(earlier, later)) return "sanctioned";
-    const full = this.#full.before(earlier, later);
+    const full = this.#judged.before(earlier, later);
     if (full && this.#isPrivateEdit(earlier)) return "sanctioned";
     return full ? "luck" : "race";
   }
@@ -345,6 +356,14 @@ export class Oracle {
       }
     }
     return sections;
+  }
+
+  /** The edit whose outcome a read sees. */
+  #seenEdit(i: number): number[] {
+    const { kind, ctx, args } = this.#event(i);
+    if (!isRead(kind) || ctx === WORLD_CTX || this.#off.has("read-from")) return [];
+    const [list, owner] = args;
+    return this.#last(i, (e) => isEdit(e.kind) && e.args[0] === list && e.args[1] === owner);
   }
 
   // ---- The full order ------------------------------------------------------------------------------------------------

@@ -151,7 +151,8 @@ function addRaces(program: Command, run: Run, terminal: Terminal): void {
 function addRacesForeign(races: Command): void {
   const from =
     "what the trace is: quiesce's, or RAPID's text or binary form; docs/foreign-traces.md";
-  const order = "of a foreign trace: happens-before, or schedulable happens-before (the default)";
+  const order =
+    "happens-before, or schedulable happens-before, where a read comes after what it saw (the default for a foreign trace)";
   const also =
     "of a foreign trace, besides: accesses that no lock protects throughout (lockset), blocks that are not atomic (atomicity)";
   races

@@ -46,6 +46,8 @@ export interface JudgeOptions {
   readonly drains?: boolean;
   /** Program order of the iothreads; by default "thread". */
   readonly reading?: Reading;
+  /** Whether a read comes after the edit that it saw ("shb"); by default not. */
+  readonly order?: "hb" | "shb";
   /** Predict races of other schedules, and execute them. */
   readonly predict?: Prediction;
   /** Where to write the schedules that show them. */
@@ -152,11 +154,11 @@ async function judgeFull(
 ): Promise<Judged> {
   const { strings, header } = reader;
   options.onProgress?.(`Analysing ${path}`);
-  const { policy = "P1", reading = "thread" } = options;
+  const { policy = "P1", reading = "thread", order = "hb" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   const ordinary = analyze(
     { batches: reader.batchesAhead(), sites: header.sites, strings },
-    { policies, reading, drains: options.drains === true },
+    { policies, reading, order, drains: options.drains === true },
   );
   const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const { predict: method, ...rest } = options;

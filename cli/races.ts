@@ -46,8 +46,7 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly online?: boolean;
   readonly idle?: number;
   readonly failOn: FailOn;
-  /** Only of a foreign trace. */
-  readonly order?: string;
+  readonly order?: "hb" | "shb";
   readonly predict?: Prediction;
   readonly schedules?: string;
   readonly also?: readonly string[];
@@ -94,8 +93,8 @@ function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
     throw new QuiesceError("usage", "--predict needs a run that is over: leave --online out.");
   if (options.also !== undefined)
     throw new QuiesceError("usage", "--also is for foreign traces: say --from std, too.");
-  if (options.order !== undefined)
-    throw new QuiesceError("usage", "--order is for foreign traces: say --from std, too.");
+  if (options.online === true && options.order === "shb")
+    throw new QuiesceError("usage", "--online judges by --order hb: leave --order out.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
   refuseOutputs(options, { traces: paths, judgedBy });
   if (options.online === true && paths.length !== 1)
@@ -123,10 +122,11 @@ async function judgeAll(
   let code: number = ExitCode.ok;
   for (const path of paths) {
     try {
-      const { html, sarif, stacks, predict, schedules } = options;
+      const { html, sarif, stacks, predict, schedules, order } = options;
       judged.push(
         await judge(path, {
           ...(options.policy === undefined ? {} : { policy: options.policy }),
+          ...(order === undefined ? {} : { order }),
           ...(predict === undefined ? {} : { predict }),
           ...(schedules === undefined ? {} : { schedules }),
           drains: options.drains === true,

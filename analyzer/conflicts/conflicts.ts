@@ -22,6 +22,7 @@ import type { TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 import { foldLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
+import { learnFromEdit, tellReaders } from "./seen-edits.ts";
 import { type Cell, type EditRecord, type Group, Variable } from "./variable.ts";
 import { Variables } from "./variables.ts";
 
@@ -38,6 +39,8 @@ export class Conflicts {
   unorderedWithFree:
     | ((variable: Variable, earlier: ReadRef | EditRecord, times: number) => void)
     | null = null;
+  /** Lists that keep a clock for those who read them. */
+  points = 0;
   /** What was edited last. */
   lastEdited: Variable | null = null;
   /** Variables whose last edit an open section covers. */
@@ -68,7 +71,9 @@ export class Conflicts {
       else if (known >= variable.sanctionedFrom) cell.after.sanctioned++;
       else this.#readAfterEdit(variable, cell, edit);
     }
-    const epoch = orders.full === null ? 0 : orders.full.epochNow(this.#now.unit);
+    const { full } = orders;
+    if (orders.readsFrom && full !== null) learnFromEdit(full, variable, this.#now.unit);
+    const epoch = full === null ? 0 : full.epochNow(this.#now.unit);
     if (ctx === 0) {
       this.#readInMain(cell, epoch);
     } else if (task !== null) {
@@ -174,6 +179,10 @@ export class Conflicts {
     variable.sanctionedFrom = edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER;
     variable.coveredBy = null;
     for (const section of edit.cover) this.#covers(section, variable);
+    const { full, readsFrom } = this.#orders;
+    if (!readsFrom || full === null) return;
+    if (variable.seen === null) this.points++;
+    tellReaders(full, variable, edit.unit);
   }
 
   /** Reads of tasks that are not over: after a drain there are none. */
@@ -322,6 +331,7 @@ export class Conflicts {
     if (variable.edit !== null) this.#flush(variable, variable.edit);
     this.#beforeFree(variable);
     for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
+    if (variable.seen !== null) this.points--;
     variable.dead = true;
     this.#variables.remove(variable);
   }

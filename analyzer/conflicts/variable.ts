@@ -8,6 +8,7 @@ import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
 import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
+import type { SyncPoint } from "../order/sync-point.ts";
 import { type RequestText, requestText, type TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
 
@@ -223,6 +224,8 @@ export class Variable {
   /** Cells by key, once they are many. */
   #byKey: Map<number, Cell> | null = null;
   edit: EditRecord | null = null;
+  /** What the last edit tells those who see its outcome (seen-edits.ts); null when nobody asks. */
+  seen: SyncPoint | null = null;
   /** Whoever knows main up to here was let in after a section around the last edit had ended. */
   coveredFrom = NEVER;
   /** Whoever knows main up to here comes after the last edit, around which there was no section. */

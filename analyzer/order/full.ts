@@ -2,9 +2,10 @@
 // clocks with a component per context (FastTrack's epochs, with releases as the unit of time). It contains the sanctioned
 // order, since each of its edges is given here too.
 //
-// Lists are judged, not trusted: a read that saw an edit does not come after it because of that, in either order. So this is
-// happens-before without read-from edges; a pair behind a race may itself be a race only because of it. Components are one a
-// context (the chains of this engine), one a unit under the task reading: memory is contexts times what releases, and lists.
+// Lists are judged, not trusted: a read that saw an edit does not come after it because of that, in either order, unless
+// schedulable happens-before is asked for (conflicts/seen-edits.ts). Without it, a pair behind a race may be one because of it.
+// Components are one a context (the chains of this engine), one a unit under the task reading: memory is contexts times what
+// releases, and lists.
 //
 // Used for one question: a pair that the protocol does not order, is it ordered by an accident, and by which? An edge that
 // the protocol sanctions is not the accident: what comes through it keeps the label with which it was released, and a

@@ -44,6 +44,8 @@ export interface OrdersOptions {
   /** Whether ctx_join is an edge, and whether tasks have program order. */
   readonly join: boolean;
   readonly taskOrder: boolean;
+  /** Whether a read comes after the edit that it saw, in the full order. */
+  readonly readsFrom: boolean;
 }
 
 export class Orders {
@@ -55,6 +57,7 @@ export class Orders {
   /** The walk through the log of a task that ends: one object for all. */
   readonly lastWalk = new SigWalk(this.nothing);
   readonly limits: AnalyzerLimits;
+  readonly readsFrom: boolean;
   readonly #sections: Sections;
   readonly #join: boolean;
   readonly #taskOrder: boolean;
@@ -70,6 +73,7 @@ export class Orders {
     this.full = options.full;
     this.#sections = options.sections;
     this.limits = options.limits;
+    this.readsFrom = options.readsFrom && options.full !== null;
     this.#join = options.join;
     this.#taskOrder = options.taskOrder;
   }

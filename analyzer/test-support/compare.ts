@@ -14,20 +14,26 @@ export interface CompareOptions {
   readonly disableEdges?: ReadonlySet<EdgeKind>;
   readonly limits?: AnalyzerLimits;
   readonly reading?: Reading;
+  readonly order?: "hb" | "shb";
 }
 
 /** Both verdicts on a random trace; they must be equal. */
 export function compareWithOracle(
   trace: RandomTraceOptions,
-  { disableEdges = new Set(), limits = ANALYZER_LIMITS, reading = "thread" }: CompareOptions = {},
+  {
+    disableEdges = new Set(),
+    limits = ANALYZER_LIMITS,
+    reading = "thread",
+    order = "hb",
+  }: CompareOptions = {},
 ): { engine: string[]; expected: string[] } {
   const random = new RandomTrace(trace);
   const { batches } = random.writer;
-  const analysis = new Analysis({ disableEdges, reading }, limits);
+  const analysis = new Analysis({ disableEdges, reading, order }, limits);
   for (const batch of batches) analysis.feed(batch);
   return {
     engine: ofEngine(analysis.finish(random.sites, [""])),
-    expected: ofOracle(oracle(batches, disableEdges, reading), random),
+    expected: ofOracle(oracle(batches, disableEdges, reading, order), random),
   };
 }
 

@@ -31,7 +31,11 @@ it("every kind of edge is one that some scenario cannot do without", () => {
     expected.flatMap((run) => run.restsOn ?? []),
   );
   const kinds: readonly EdgeKind[] = [...SANCTIONED_EDGES, ...ACCIDENTAL_EDGES];
-  expect(kinds.filter((kind) => !needed.includes(kind))).toEqual(["same-thread"]);
+  expect(kinds.filter((kind) => !needed.includes(kind))).toEqual([
+    "same-thread",
+    // Only of the order that is called schedulable.
+    "read-from",
+  ]);
 });
 
 it("an operation is completed in the context that submitted it: no edge is needed from the one to the other", () => {

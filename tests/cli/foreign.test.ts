@@ -121,7 +121,7 @@ describe("quiesce races --from std", () => {
       2,
     ],
     ["--fail-on new", ["races", "--from", "std", path("flag.std"), "--fail-on", "new"], 2],
-    ["--order of quiesce's own trace", ["races", path("x.trace"), "--order", "hb"], 2],
+    ["--order shb with --online", ["races", "--online", path("x.trace"), "--order", "shb"], 2],
     [
       "an export over its input",
       ["export", "--from", "std", path("flag.std"), "-o", path("flag.std")],

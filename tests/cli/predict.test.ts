@@ -62,6 +62,13 @@ describe("quiesce races --predict", () => {
     expect((await quiesce(["races", raced, "--no-stacks"])).code).toBe(1);
   });
 
+  it("judges the executed run by schedulable happens-before as well: a race that this leaves is one", async () => {
+    const raced = path("raced.trace");
+    const ran = await quiesce(["races", raced, "--order", "shb", "--no-stacks"]);
+    expect(ran.code).toBe(1);
+    expect(ran.stdout).toContain("A read was taken to come after the edit that it saw");
+  });
+
   it("says so when the race is not there", async () => {
     const [file = ""] = readdirSync(schedules);
     const data = JSON.parse(readFileSync(path(`schedules/${file}`), "utf8"));
