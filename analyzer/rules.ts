@@ -51,7 +51,7 @@ export const RULES = {
   "unbalanced-counter": {
     severity: "error",
     title: "Counter out of balance",
-    help: "An in-flight or quiesce counter went below zero, or a request ended while it still held a counter. Every raise needs exactly one decrement.",
+    help: "An in-flight or quiesce counter went below zero: something was given back that had not been taken, and drains no longer wait for whoever holds the rest.",
   },
   "edit-off-main": {
     severity: "error",

@@ -119,6 +119,7 @@ export class DaemonSignals {
       this.#host.kick(quitHandler, 0);
     };
     this.#onQuit = onQuit;
+    this.#host.expectOutside(true);
     for (const name of QUIT_SIGNALS) process.once(name, onQuit);
   }
 

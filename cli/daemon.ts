@@ -138,6 +138,7 @@ class DaemonRun {
   }
 
   #isStopping(): void {
+    this.#host.expectOutside(false);
     void notifySupervisor("STOPPING=1");
     this.#log.info("stopping");
   }

@@ -32,6 +32,8 @@ import { LiveSockets } from "./live-sockets.ts";
 
 /** Steps without a turn for libuv while operations are outstanding: a turn costs as much as a few steps, a late completion a whole request. */
 const TURN_STEPS = 64;
+/** The longest interval there is: nothing happens in it but that the process lives on. */
+const KEEP_ALIVE_MS = 0x7fffffff;
 /** Operations that are done at once between two turns: what one client has under way, thrice, in a millisecond or less. */
 const NOW_MAX = 512;
 
@@ -52,6 +54,8 @@ export class LiveHost implements Host {
   readonly #started = process.hrtime.bigint();
   readonly #timers = new Map<number, NodeJS.Timeout>();
   readonly #kicks = new Set<NodeJS.Timeout>();
+  /** Keeps the process alive while somebody outside may kick; null while nobody does. */
+  #outside: NodeJS.Timeout | null = null;
   readonly #files: LiveFiles;
   readonly #sockets: LiveSockets;
   readonly #credentials = new LiveCredentials(() => this.#newHandle());
@@ -93,7 +97,8 @@ export class LiveHost implements Host {
   }
 
   get #isExpecting(): boolean {
-    return this.#operations > 0 || this.#timers.size > 0 || this.#kicks.size > 0;
+    const { size } = this.#kicks;
+    return this.#operations > 0 || this.#timers.size > 0 || size > 0 || this.#outside !== null;
   }
 
   #arrived(arrival: Arrival): void {
@@ -124,6 +129,7 @@ export class LiveHost implements Host {
     for (const kick of this.#kicks) clearTimeout(kick);
     this.#timers.clear();
     this.#kicks.clear();
+    this.expectOutside(false);
     this.#sockets.closeAll();
     while (this.#operations > 0) {
       this.#arrivals = [];
@@ -196,6 +202,12 @@ export class LiveHost implements Host {
       }
     };
     this.#timers.set(timerId, setTimeout(wait, millisecondsFor(deadlineNs - this.readClock())));
+  }
+
+  /** Whether somebody who is no file, timer or socket may kick at any time, as a signal does: then nothing is over before that. */
+  expectOutside(expected: boolean): void {
+    if (this.#outside !== null) clearInterval(this.#outside);
+    this.#outside = expected ? setInterval(() => {}, KEEP_ALIVE_MS) : null;
   }
 
   /** Let the fd handler numbered `handlerId` become ready `delayNs` from now: an external client, for scenarios. */

@@ -41,6 +41,21 @@ function isAlive(pid: number): boolean {
   }
 }
 
+describe("a daemon that nobody can talk to", () => {
+  it("waits for a signal", () => {
+    const { status, stderr } = spawnSync(
+      "timeout",
+      ["-s", "TERM", "3", PROGRAM, "daemon", ...DISK],
+      {
+        cwd: folder,
+        encoding: "utf8",
+      },
+    );
+    // 124: timeout had to send its signal.
+    expect([status, stderr]).toEqual([124, ""]);
+  });
+});
+
 describe("quiesce daemon --daemonize", () => {
   const monitor = ["--chardev", "socket,id=c,path=qmp.sock,server=on,wait=off", "--monitor", "c"];
 
