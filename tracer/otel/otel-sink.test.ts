@@ -27,6 +27,8 @@ function loadBundled(): typeof import("./test-support.ts") {
     platform: "node",
     format: "cjs",
     conditions: ["source"],
+    // import.meta is empty in such a bundle, which matters to readers of files alone.
+    logLevel: "error",
     outfile,
   });
   const loaded = createRequire(import.meta.url)(outfile);
