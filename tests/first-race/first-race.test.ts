@@ -13,6 +13,7 @@ const DOCUMENT = readFileSync(join(ROOT, "docs", "first-race.md"), "utf8");
 /** What a copy needs to build and run. */
 const COPIED = [
   "analyzer",
+  "bench",
   "bin",
   "cli",
   "core",
