@@ -135,7 +135,7 @@ export interface FindingDraft {
   /** The race that this one is a consequence of (conflicts/consequences.ts). */
   consequenceOf: FindingDraft | null;
   count: number;
-  readonly first: number;
+  first: number;
   last: number;
 }
 
@@ -155,6 +155,8 @@ export class Drafts {
       this.#byKey.set(key, draft);
     }
     draft.count += times;
+    // Some rules know only at the end of a doing that its beginning was wrong, when others have been noted since.
+    if (index < draft.first) draft.first = index;
     if (index > draft.last) draft.last = index;
     return draft;
   }

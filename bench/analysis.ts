@@ -1,5 +1,5 @@
-// Analysis is fast: events a second and peak memory from trace file to findings, at 1 and 10 million events of 3 to 500
-// contexts; bench/analysis.md. `npm run bench -- analysis -- 1 100` takes other sizes (millions of events).
+// Analysis is fast: events a second and peak memory from trace file to findings, at 1, 10 and 50 million events of 3 contexts
+// and at 1 and 10 million of 16 to 1000; bench/analysis.md. `npm run bench -- analysis -- 1 100` takes other sizes (millions of events).
 //
 // Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
 
@@ -33,8 +33,9 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { name: "default file, both orders", contexts: 3, codec: "deflate", orders: "both" },
-  { name: "uncompressed, one order", contexts: 3, codec: "none", orders: "sanctioned" },
-  ...[16, 64, 500].flatMap((contexts): Case[] => [
+  { name: "uncompressed columns, one order", contexts: 3, codec: "none", orders: "sanctioned" },
+  { name: "uncompressed, plain, one order", contexts: 3, codec: "plain", orders: "sanctioned" },
+  ...[16, 64, 500, 1000].flatMap((contexts): Case[] => [
     { name: `${contexts} contexts, default, both`, contexts, codec: "deflate", orders: "both" },
     { name: `${contexts} contexts, plain, one`, contexts, codec: "plain", orders: "sanctioned" },
   ]),
@@ -48,8 +49,9 @@ function measureAll(sizes: readonly number[]): void {
   const figures: Record<string, number> = {};
   const folder = mkdtempSync(join(tmpdir(), "quiesce-analysis-"));
   try {
-    for (const millions of sizes.length > 0 ? sizes : [1, 10]) {
+    for (const millions of sizes.length > 0 ? sizes : [1, 10, 50]) {
       for (const { name, contexts, codec, orders } of CASES) {
+        if (sizes.length === 0 && millions > 10 && contexts > 3) continue;
         const file = join(folder, `${codec}.trace`);
         writeTrace(file, codec, contexts, millions * 1e6);
         record(figures, `${millions} million events, ${name}`, file, inProcess(file, orders));
