@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { compareProtocol, compareRules, compareWithOracle } from "../../analyzer/test-support.ts";
 
 export const title =
-  "On 100,000 random traces the analyzer judges every pair as the brute-force oracle does, and every rule and policy finds what its oracle finds (about 8 min).";
+  "On 100,000 random traces the analyzer judges every pair as the brute-force oracle does, and every rule and policy finds what its oracle finds (about 4 min).";
 
 /** Eight traces a seed. */
 const SEEDS = 12_500;
