@@ -4,7 +4,7 @@
 // done, and ends; whatever goes wrong until then is said by the first process, with the exit code of the second.
 
 import { spawn } from "node:child_process";
-import { readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { QuiesceError } from "#core/base";
 import type { LiveHost } from "#daemon";
 import { ExitCode } from "./exit-codes.ts";
@@ -89,13 +89,19 @@ export class Pidfile {
 
 /** The process whose id is in the file; null when there is none such. */
 function livingOwner(path: string): number | null {
+  if (!existsSync(path)) return null;
+  const pid = Number(readFileSync(path, "utf8"));
+  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return null;
+  return isAlive(pid) ? pid : null;
+}
+
+function isAlive(pid: number): boolean {
   try {
-    const pid = Number(readFileSync(path, "utf8"));
-    if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return null;
     process.kill(pid, 0);
-    return pid;
-  } catch {
-    return null;
+    return true;
+  } catch (error) {
+    // Another user's process may not be signalled (EPERM), but it is there.
+    return error instanceof Error && "code" in error && error.code !== "ESRCH";
   }
 }
 

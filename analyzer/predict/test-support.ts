@@ -1,8 +1,8 @@
 // Tests of prediction: what the search says of every pair of accesses of a small trace, beside what brute force says.
 
-import { type AbstractTrace, StdOp, sourceOf } from "#traces/std";
+import { type AbstractTrace, sourceOf } from "#traces/std";
 import { Closure } from "./closure.ts";
-import { racesByEnumeration, racesByReversal } from "./oracle/test-support.ts";
+import { isConflict, racesByEnumeration, racesByReversal } from "./oracle/test-support.ts";
 import { PREDICT_LIMITS, type Prediction, predictRaces, WindowSearch } from "./predict.ts";
 import { Window } from "./window.ts";
 import { faultOf } from "./witness.ts";
@@ -23,16 +23,6 @@ export function racesBySearch(trace: AbstractTrace, method: Prediction): Set<str
       if (fault !== null) throw new Error(`${first} ${second}: ${fault}`);
     }
   return races;
-}
-
-function isConflict({ events }: AbstractTrace, a: number, b: number): boolean {
-  const ops = [events.ops[a]!, events.ops[b]!];
-  return (
-    ops.every((op) => op === StdOp.read || op === StdOp.write) &&
-    ops.includes(StdOp.write) &&
-    events.operands[a] === events.operands[b] &&
-    events.threads[a] !== events.threads[b]
-  );
 }
 
 /** How search and brute force differ over `trace`, in words; and how many pairs there are of each kind. */

@@ -143,7 +143,8 @@ export function racesByReversal(trace: AbstractTrace): Races {
   return races;
 }
 
-function isConflict({ events }: AbstractTrace, a: number, b: number): boolean {
+/** Whether two events are accesses of one variable by two threads, one of them a write. */
+export function isConflict({ events }: AbstractTrace, a: number, b: number): boolean {
   const ops = [events.ops[a]!, events.ops[b]!];
   return (
     ops.every((op) => op === StdOp.read || op === StdOp.write) &&
