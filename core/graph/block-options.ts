@@ -60,7 +60,7 @@ export function hasOption(options: BlockOptions, name: string): boolean {
 
 /**
  * bdrv_parse_discard_flags (block.c:1178): whether a node with `options` lets discards through. Common. Differs from QEMU: yes,
- * where they do not say; whoever opens nodes for users gives QEMU's default, which is no.
+ * where they do not say; there it is no.
  */
 export function unmapOf(options: BlockOptions): boolean {
   const { discard } = options;
