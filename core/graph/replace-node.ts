@@ -205,11 +205,15 @@ function shouldUpdateChild(edge: BdrvChild, to: BlockDriverState): boolean {
   return true;
 }
 
-/** bdrv_replace_child_tran (block.c:2431): point `child` at `newBs`; `tran` holds the old node until it knows. Polls. */
+/**
+ * bdrv_replace_child_tran (block.c:2431): point `child` at `newBs`, in its lists at `newPlace` when it had one there; `tran`
+ * holds the old node until it knows. Polls.
+ */
 export function* bdrvReplaceChildTran(
   child: BdrvChild,
   newBs: BlockDriverState | null,
   tran: Transaction,
+  newPlace: EdgePlace | null = null,
 ): Polls<void> {
   globalStateCode(SITE_TRAN);
   assert(!tran.finalised, "the transaction is open");
@@ -221,7 +225,7 @@ export function* bdrvReplaceChildTran(
     abort: () => replaceChildAbort(child, oldBs, place),
   });
   if (newBs !== null) bdrvRef(newBs);
-  yield* bdrvReplaceChildNoperm(child, newBs);
+  yield* bdrvReplaceChildNoperm(child, newBs, newPlace);
   assert(child.rawBs === newBs, "the edge points where it was asked to");
   tranFaultPoint("bdrv_replace_child_tran");
 }

@@ -21,18 +21,24 @@ export function bdrvChildCbUpdateFilename(
   globalStateCode(SITE_UPDATE);
   assert(child.klass.parentIsBds, "the parent is a node");
   if ((child.role & BDRV_CHILD_COW) === 0) return undefined;
-  return bdrvBackingUpdateFilename(child.opaque as BlockDriverState, base, filename);
+  const parent = child.opaque as BlockDriverState;
+  return bdrvBackingUpdateFilename(parent, filename, base.drv.formatName);
 }
 
-/** bdrv_backing_update_filename (block.c:1339). Polls. */
-function* bdrvBackingUpdateFilename(
+/**
+ * bdrv_backing_update_filename (block.c:1339): the image of `parent`, made writable for it, names its backing file `filename`.
+ * BlockError when it cannot. Polls.
+ */
+export function* bdrvBackingUpdateFilename(
   parent: BlockDriverState,
-  base: BlockDriverState,
   filename: string,
+  format: string,
 ): Polls<void> {
+  globalStateCode(SITE_UPDATE);
+  assert(!parent.closed, "the image is open");
   const wasReadOnly = parent.readOnly;
   if (wasReadOnly) yield* bdrvReopenSetReadOnly(parent, false);
-  const ret = yield* bdrvChangeBackingFile(parent, filename, base.drv.formatName);
+  const ret = yield* bdrvChangeBackingFile(parent, filename, format);
   // As in QEMU, a node that cannot be made read-only again stays writable, and nobody is told.
   if (wasReadOnly) yield* settle(() => bdrvReopenSetReadOnly(parent, true));
   if (ret < 0) throw new BlockError(-ret, `Could not update backing file link: ${strerror(-ret)}`);
