@@ -27,6 +27,13 @@ it("stops at the first invariant that does not hold with --check, and says with 
   );
   expect(stderr).toMatch(/note text="from here on it is wrong"$/m);
   expect((await quiesce(["info", output])).stdout).toContain("incomplete");
+
+  // The command that it prints stops at the same violation, after the same step.
+  const again = /again {5}quiesce (.*)$/m.exec(stderr)?.[1] ?? "";
+  const second = await quiesce(again.split(" "));
+  expect(second.code).toBe(70);
+  const violation = (text: string): string | undefined => /InvariantViolation: .*/.exec(text)?.[0];
+  expect(violation(second.stderr)).toBe(violation(stderr));
 });
 
 it("refuses a parameter that is none", async () => {
