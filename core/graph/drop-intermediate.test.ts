@@ -3,8 +3,8 @@
 //      active --backing--> top --backing--> mid --backing--> base          alone
 
 import { describe, expect, it } from "vitest";
+import { blockLayerToText } from "../jobs/index.ts";
 import type { Polls } from "../sched/index.ts";
-import { graphStateToText } from "./graph-state-text.ts";
 import {
   bdrvDropIntermediate,
   bdrvFreezeBackingChain,
@@ -41,12 +41,12 @@ describe("bdrv_drop_intermediate", () => {
 
   it("says so when the image has no place for a name, and nothing has changed", () => {
     runGraph(`active -backing-> top\n${CHAIN}`, function* (node): Polls<void> {
-      const before = graphStateToText();
+      const before = blockLayerToText();
       const outcome = yield* settle(() => bdrvDropIntermediate(node("top"), node("base")));
       expect(outcome).toMatchObject({
         error: { message: "Could not update backing file link: Operation not supported" },
       });
-      expect(graphStateToText()).toBe(before);
+      expect(blockLayerToText()).toBe(before);
     });
   });
 
@@ -65,13 +65,13 @@ describe("bdrv_drop_intermediate", () => {
       yield* bdrvSetBackingHd(overlay, node("top"));
       yield* bdrvSetBackingHd(node("mute"), node("top"));
       overlay.backingFile = "top.img";
-      const before = graphStateToText();
+      const before = blockLayerToText();
       const outcome = yield* settle(() => bdrvDropIntermediate(node("top"), node("base"), "b.img"));
       expect(outcome).toMatchObject({
         error: { message: "Could not update backing file link: Operation not supported" },
       });
       expect(names).toEqual(["b.img", "top.img"]);
-      expect(graphStateToText()).toBe(before);
+      expect(blockLayerToText()).toBe(before);
     });
   });
 
@@ -79,14 +79,14 @@ describe("bdrv_drop_intermediate", () => {
     runGraph(`active -backing-> top\n${CHAIN}`, function* (node): Polls<void> {
       const active = node("active");
       bdrvFreezeBackingChain(active, node("top"));
-      const before = graphStateToText();
+      const before = blockLayerToText();
       const notBelow = yield* settle(() => bdrvDropIntermediate(node("top"), node("alone")));
       expect(notBelow).toMatchObject({
         error: { message: "'alone' is not in the backing chain of 'top'" },
       });
       const frozen = yield* settle(() => bdrvDropIntermediate(node("top"), node("base")));
       expect(frozen).toMatchObject({ error: { message: "Cannot change 'backing' link to 'top'" } });
-      expect(graphStateToText()).toBe(before);
+      expect(blockLayerToText()).toBe(before);
       bdrvUnfreezeBackingChain(active, node("top"));
     });
   });

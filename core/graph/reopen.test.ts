@@ -5,9 +5,9 @@
 import { describe, expect, it } from "vitest";
 import { EPERM, must } from "../base/index.ts";
 import { bdrvSubtreeDrainedBegin, bdrvSubtreeDrainedEnd } from "../io/index.ts";
+import { blockLayerToText } from "../jobs/index.ts";
 import type { PatchNumber, Polls } from "../sched/index.ts";
 import type { BlockOptions, ReopenState } from "./block-options.ts";
-import { graphStateToText } from "./graph-state-text.ts";
 import {
   BDRV_CHILD_COW,
   BDRV_CHILD_IMAGE,
@@ -89,10 +89,10 @@ function runChain(
 
 /** Reopen `bs` alone; what it is refused with, "" when it is not. After a refusal the graph is as before. Polls. */
 function* attempt(bs: BlockDriverState, options: BlockOptions, keep = true): Polls<string> {
-  const before = graphStateToText();
+  const before = blockLayerToText();
   const outcome = yield* settle(() => bdrvReopen(bs, options, keep));
   if (outcome.ok) return "";
-  expect(graphStateToText()).toBe(before);
+  expect(blockLayerToText()).toBe(before);
   return outcome.error.message;
 }
 
@@ -256,9 +256,9 @@ describe("reopening", () => {
       const forTop = { "node-name": "top", driver: "test", size: 1, backing: "mid", mode: 5 };
       const forOther = { "node-name": "other", driver: "test", size: 1, mode: 6 };
       const refusalOf = function* (list: BlockOptions[]): Polls<string> {
-        const before = graphStateToText();
+        const before = blockLayerToText();
         const outcome = yield* settle(() => qmpBlockdevReopen(list));
-        expect(graphStateToText()).toBe(before);
+        expect(blockLayerToText()).toBe(before);
         return outcome.ok ? "" : outcome.error.message;
       };
       expect(yield* refusalOf([forTop, { ...forOther, size: "bad" }])).toBe("This size cannot be");
