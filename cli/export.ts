@@ -58,7 +58,8 @@ export async function exportTrace(
       );
     write(new QuiesceSource(reader.batches()), options, terminal);
     const names = options.names === undefined ? "" : namesText(reader.header.sites);
-    const code = options.names === undefined ? 0 : writeReport(options.names, names, terminal);
+    const code =
+      options.names === undefined ? 0 : writeReport(options.names, () => names, terminal);
     const wrong = incompleteness(path, reader);
     if (wrong === null) return code;
     terminal.stderr.write(`quiesce: ${wrong}\n`);

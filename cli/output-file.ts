@@ -1,6 +1,6 @@
 // Files that a verb writes: never over one of those that it reads, since nothing that was saved may be lost.
 
-import { statSync, writeFileSync } from "node:fs";
+import { realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { QuiesceError } from "#core/base";
 import { endingOf } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
@@ -21,15 +21,32 @@ export function refuseOverwriting(
   }
 }
 
-/** Writes a report; what goes wrong is said, and its exit code returned (0 when all is well). */
-export function writeReport(path: string, text: string, terminal: Terminal): number {
+/**
+ * Writes a report; what goes wrong, in making it too, is said, and its exit code returned (0 when all is well). A file that was
+ * there before is replaced when the new one is whole.
+ */
+export function writeReport(path: string, text: () => string, terminal: Terminal): number {
   try {
-    writeFileSync(path, text);
+    const found = statSync(path, { throwIfNoEntry: false });
+    // A device or a pipe cannot be replaced.
+    if (found !== undefined && !found.isFile()) writeFileSync(path, text());
+    else replaceFile(found === undefined ? path : realpathSync(path), text());
     return 0;
   } catch (error) {
     const ending = endingOf(error);
     terminal.stderr.write(`${path}: ${ending.text.replace(/^quiesce: /, "")}`);
     return ending.code;
+  }
+}
+
+function replaceFile(path: string, text: string): void {
+  const whole = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(whole, text);
+    renameSync(whole, path);
+  } catch (error) {
+    rmSync(whole, { force: true });
+    throw error;
   }
 }
 

@@ -95,7 +95,10 @@ export function writeOutputs(
   for (const { path, text } of FORMS) {
     const output = path(options);
     if (output === undefined) continue;
-    code = Math.max(code, writeReport(output, text(report, facts, options), terminal));
+    code = Math.max(
+      code,
+      writeReport(output, () => text(report, facts, options), terminal),
+    );
   }
   return code;
 }

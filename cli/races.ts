@@ -72,6 +72,9 @@ export async function races(
   });
   const code = Math.max(failed, triage.code, verdict(report, judged, options.failOn));
   const seconds = Number(process.hrtime.bigint() - started) / 1e9;
+  // Before anything is on stdout: a reader that goes away (`| head`) ends the process.
+  const facts = { exitCode: code, failOn: options.failOn };
+  const written = writeOutputs(report, facts, options, terminal);
   if (options.json === true)
     await writeAll(
       terminal.stdout,
@@ -80,9 +83,7 @@ export async function races(
   else if (judged.length > 0) await writeAll(terminal.stdout, asText(report, options, terminal));
   for (const { incomplete } of judged)
     if (incomplete !== null) terminal.stderr.write(`quiesce: ${incomplete}\n`);
-  // After the findings are on stdout: a report that cannot be written must not take them along.
-  const facts = { exitCode: code, failOn: options.failOn };
-  return Math.max(code, writeOutputs(report, facts, options, terminal));
+  return Math.max(code, written);
 }
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {

@@ -64,6 +64,16 @@ describe("bin/quiesce", () => {
     },
   );
 
+  it.skipIf(!existsSync("/bin/bash"))("writes its reports though nobody reads its output", () => {
+    const [html, sarif] = [path("unread.html"), path("unread.sarif")];
+    const line = 'set -o pipefail; "$0" "$1" races "$2" --html "$3" --sarif "$4" | true';
+    const argv = ["-c", line, process.execPath, BIN, trace, html, sarif];
+    const { status, stderr } = spawnSync("/bin/bash", argv, { encoding: "utf8", env });
+    expect([status, stderr]).toEqual([141, ""]);
+    expect(readFileSync(html, "utf8")).toMatch(/<\/html>\s*$/);
+    expect(JSON.parse(readFileSync(sarif, "utf8"))).toHaveProperty("version", "2.1.0");
+  });
+
   it.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
