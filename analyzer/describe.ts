@@ -135,6 +135,7 @@ function findingOf(draft: FindingDraft, names: Names): Finding {
           : names.holdable(draft.node),
     title: titleOf(draft, names),
     accesses,
+    site: draft.site === undefined || draft.site === 0 ? null : names.site(draft.site),
     why: whyOf(draft, names),
     advice: draft.advice === null ? null : adviceOf(draft.advice, names),
     luckyEdge: draft.luck === null ? null : names.luck(draft.luck),

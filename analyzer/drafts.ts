@@ -129,6 +129,8 @@ export interface FindingDraft {
   readonly node: Holdable | null;
   readonly edge: EdgeInfo | null;
   readonly accesses: readonly AccessDraft[];
+  /** Without an access: the function to look at, 0 when no event names one. */
+  readonly site?: number;
   readonly why: Why;
   readonly advice: AdviceDraft | null;
   luck: Label | null;
@@ -137,6 +139,14 @@ export interface FindingDraft {
   count: number;
   first: number;
   last: number;
+}
+
+/** What a finding without an access is about. */
+export interface About {
+  readonly why: Why;
+  readonly node: Holdable | null;
+  /** The function to look at, 0 when no event names one. */
+  readonly site: number;
 }
 
 /** A finding that is noted for the first time. */
@@ -165,8 +175,8 @@ export class Drafts {
     return this.#byKey.size;
   }
 
-  /** The same for a finding about no list, whose rule has its own words; `key` tells it from others of the rule. */
-  tell(rule: RuleId, key: string, index: number, told: Told, node: Holdable | null): FindingDraft {
+  /** The same for a finding without an access; `key` tells it from others of the rule. */
+  tell(rule: RuleId, key: string, index: number, { why, node, site }: About): FindingDraft {
     return this.note(`${rule} ${key}`, index, 1, () => ({
       rule,
       list: 0,
@@ -174,7 +184,8 @@ export class Drafts {
       node,
       edge: null,
       accesses: [],
-      why: { code: "told", told },
+      site,
+      why,
       advice: null,
       luck: null,
     }));

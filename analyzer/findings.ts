@@ -100,6 +100,8 @@ export interface Finding {
   readonly title: string;
   /** One or two (a race: read or earlier edit first as they occurred in the trace); none for rules without an access. */
   readonly accesses: readonly Access[];
+  /** Without an access: the function to look at first; null when no event names one. */
+  readonly site: Site | null;
   /** One sentence: why no drain covers it, or which accidental edge orders it. */
   readonly why: string;
   readonly advice: Advice | null;

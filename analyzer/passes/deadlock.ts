@@ -6,7 +6,7 @@
 // frame for that, so circles through locks show in the order of locks (lock-order.ts), not here.
 
 import { Ev, RUN_STATUSES } from "#core/probe";
-import type { StuckFrame } from "../drafts.ts";
+import type { StuckFrame, Why } from "../drafts.ts";
 import type { Holdable } from "../model/graph.ts";
 import { NEVER } from "../order/knowledge.ts";
 import type { Pass, PassContext } from "./pass.ts";
@@ -87,17 +87,9 @@ export class Deadlock implements Pass {
       rule: "deadlock" | "contexts-wait-in-circle",
       circle: readonly number[],
     ): void => {
-      this.#context.drafts.note(rule, this.#context.now.index, 1, () => ({
-        rule,
-        list: 0,
-        owner: 0,
-        node: null,
-        edge: null,
-        accesses: [],
-        why: { code: "stuck", frames, circle },
-        advice: null,
-        luck: null,
-      }));
+      const why: Why = { code: "stuck", frames, circle };
+      const site = frames[0]?.site ?? 0;
+      this.#context.drafts.tell(rule, "", this.#context.now.index, { why, node: null, site });
     };
     note("deadlock", []);
     const circle = this.#circle();

@@ -253,6 +253,7 @@ export class DrainCost implements Pass {
         node: section.node,
         edge: null,
         accesses: [],
+        site: section.site,
         why: {
           code: "told",
           told: {

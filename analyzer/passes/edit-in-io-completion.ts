@@ -70,6 +70,7 @@ export class EditInIoCompletion implements Pass {
         `The ${names.requestText(request, id)} still holds its in-flight counters there, so a drain around the change would wait for the one that drains.`,
       identity: (names) => [names.site(site).name],
     };
-    drafts.tell("edit-in-io-completion", `${site}`, now.index, told, null);
+    const why = { code: "told", told } as const;
+    drafts.tell("edit-in-io-completion", `${site}`, now.index, { why, node: null, site });
   }
 }

@@ -35,16 +35,10 @@ export class JobSleepRule implements Pass {
     const section = this.#asleep.get(job) ?? null;
     if (section === null || cancelled || now.wide <= 0) return;
     const leftNs = now.wide;
-    drafts.note(`job-sleep-cut-short ${job} ${section.site}`, now.index, 1, () => ({
-      rule: "job-sleep-cut-short",
-      list: 0,
-      owner: 0,
-      node: graph.job(job),
-      edge: null,
-      accesses: [],
+    drafts.tell("job-sleep-cut-short", `${job} ${section.site}`, now.index, {
       why: { code: "sleep", section, leftNs },
-      advice: null,
-      luck: null,
-    }));
+      node: graph.job(job),
+      site: section.site,
+    });
   }
 }

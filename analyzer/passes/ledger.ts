@@ -58,5 +58,9 @@ export function noteSection(
     identity: (names) => [names.site(section.site).name],
   };
   const index = section.begin >= 0 ? section.begin : now.index;
-  drafts.tell(rule, `${section.site}`, index, told, section.node);
+  drafts.tell(rule, `${section.site}`, index, {
+    why: { code: "told", told },
+    node: section.node,
+    site: section.site,
+  });
 }

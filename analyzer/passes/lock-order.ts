@@ -159,7 +159,8 @@ export class LockOrder implements Pass {
       why: (names) => `${steps.map((step) => stepText(step, names)).join("; ")}.`,
       identity: (names) => locks.map((lock) => names.lock(lock)).sort(),
     };
-    drafts.tell("lock-order-cycle", locks.join(" "), last, told, null);
+    const why = { code: "told", told } as const;
+    drafts.tell("lock-order-cycle", locks.join(" "), last, { why, node: null, site: 0 });
   }
 }
 

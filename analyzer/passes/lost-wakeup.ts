@@ -192,22 +192,16 @@ export class LostWakeup implements Pass {
   }
 
   #note(key: string, index: number, told: Story): void {
-    this.#context.drafts.note(`lost-wakeup ${key}`, index, 1, () => ({
-      rule: "lost-wakeup",
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
+    this.#context.drafts.tell("lost-wakeup", key, index, {
       why: { code: "told", told },
-      advice: null,
-      luck: null,
-    }));
+      node: null,
+      site: told.site,
+    });
   }
 }
 
 class Story {
-  readonly #site: number;
+  readonly site: number;
   readonly #ctx: number;
   /** What was lowered without a kick, and where; null for a wait that sleeps for ever. */
   readonly #store: { readonly counter: string; readonly ctx: number } | null;
@@ -217,13 +211,13 @@ class Story {
     ctx: number,
     store: { readonly counter: string; readonly ctx: number } | null,
   ) {
-    this.#site = site;
+    this.site = site;
     this.#ctx = ctx;
     this.#store = store;
   }
 
   title(names: Names): string {
-    const where = names.site(this.#site).name || "a wait";
+    const where = names.site(this.site).name || "a wait";
     return this.#store === null
       ? `${names.ctx(this.#ctx)} sleeps in ${where} although what it waits for has come true.`
       : `Nobody wakes the wait in ${where} when what it waits for comes true.`;
@@ -238,7 +232,7 @@ class Story {
 
   identity(names: Names): readonly string[] {
     const what = this.#store === null ? "lost" : (this.#store.counter.split(" ")[0] ?? "");
-    return [names.site(this.#site).name, what];
+    return [names.site(this.site).name, what];
   }
 }
 

@@ -138,17 +138,11 @@ export class PollNotAllowed implements Pass {
     const { drafts, now, operations, sections } = this.#context;
     const chain = operations.chain(now.ctx);
     const from = section === 0 ? 0 : sections.get(section).site;
-    drafts.note(`poll-not-allowed ${place} ${site} ${chain} ${from}`, index, 1, () => ({
-      rule: "poll-not-allowed",
-      list: 0,
-      owner: 0,
-      node: section === 0 ? null : sections.get(section).node,
-      edge: null,
-      accesses: [],
+    drafts.tell("poll-not-allowed", `${place} ${site} ${chain} ${from}`, index, {
       why: { code: "told", told: new Story(place, site, chain, from) },
-      advice: null,
-      luck: null,
-    }));
+      node: section === 0 ? null : sections.get(section).node,
+      site: site === 0 ? from : site,
+    });
   }
 }
 

@@ -45,18 +45,12 @@ export class RequestRule implements Pass {
     const section = node.holds.find((hold) => isQuiet(hold.section, task.begin))?.section;
     if (section === undefined || edges.startedByDrainer(task.co)) return;
     const by = this.#starterOf(task);
-    const key = `request-in-drained-section ${task.request?.type ?? 0} ${section.site}`;
-    this.#context.drafts.note(key, now.index, 1, () => ({
-      rule: "request-in-drained-section",
-      list: 0,
-      owner: 0,
-      node,
-      edge: null,
-      accesses: [],
+    const key = `${task.request?.type ?? 0} ${section.site}`;
+    this.#context.drafts.tell("request-in-drained-section", key, now.index, {
       why: { code: "request", section, task: task.id, request: task.request, by },
-      advice: null,
-      luck: null,
-    }));
+      node,
+      site: section.site,
+    });
   }
 
   #starterOf(task: TaskState): Starter {

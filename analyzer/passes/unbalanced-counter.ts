@@ -23,16 +23,10 @@ export class UnbalancedCounter implements Pass {
   /** A counter of `holdable` went below zero. */
   belowZero(what: "in-flight" | "quiesce", holdable: Holdable): void {
     const { drafts, now } = this.#context;
-    drafts.note(`unbalanced-counter ${what} ${holdable.kind}`, now.index, 1, () => ({
-      rule: "unbalanced-counter",
-      list: 0,
-      owner: 0,
-      node: holdable,
-      edge: null,
-      accesses: [],
+    drafts.tell("unbalanced-counter", `${what} ${holdable.kind}`, now.index, {
       why: { code: "text", text: `Its ${what} counter went below zero.` },
-      advice: null,
-      luck: null,
-    }));
+      node: holdable,
+      site: 0,
+    });
   }
 }

@@ -1,8 +1,6 @@
 // What the run itself says: an assertion of QEMU's that failed, and how it ended.
 
 import { Ev, RUN_STATUSES } from "#core/probe";
-import type { Why } from "../drafts.ts";
-import type { RuleId } from "../rules.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
 export class VerdictRules implements Pass {
@@ -17,7 +15,11 @@ export class VerdictRules implements Pass {
 
   on(kind: number, a: number, b: number): void {
     if (kind === Ev.model_assert)
-      this.#note("modelled-assertion", `${a} ${b}`, { code: "assertion", site: a, text: b });
+      this.#context.drafts.tell("modelled-assertion", `${a} ${b}`, this.#context.now.index, {
+        why: { code: "assertion", site: a, text: b },
+        node: null,
+        site: a,
+      });
     else {
       const word = RUN_STATUSES[a];
       this.status = word === undefined || word === "none" ? null : word;
@@ -25,19 +27,4 @@ export class VerdictRules implements Pass {
   }
 
   finish(): void {}
-
-  #note(rule: RuleId, key: string, why: Why): void {
-    const { drafts, now } = this.#context;
-    drafts.note(`${rule} ${key}`, now.index, 1, () => ({
-      rule,
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
-      why,
-      advice: null,
-      luck: null,
-    }));
-  }
 }

@@ -71,7 +71,8 @@ export class WrongContextLock implements Pass {
 
   #note(key: string, node: Holdable | null, told: Told): void {
     const { drafts, now } = this.#context;
-    drafts.tell("wrong-context-lock", key, now.index, told, node);
+    const why = { code: "told", told } as const;
+    drafts.tell("wrong-context-lock", key, now.index, { why, node, site: 0 });
   }
 }
 

@@ -15,17 +15,11 @@ export class WrongHome implements Pass {
   on(_kind: number, site: number, home: number, polls: number): void {
     const { drafts, now } = this.#context;
     const { ctx } = now;
-    drafts.note(`wrong-home ${site} ${home}`, now.index, 1, () => ({
-      rule: "wrong-home",
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
+    drafts.tell("wrong-home", `${site} ${home}`, now.index, {
       why: { code: "home", site, ctx, home, polls: polls !== 0 },
-      advice: null,
-      luck: null,
-    }));
+      node: null,
+      site,
+    });
   }
 
   finish(): void {}

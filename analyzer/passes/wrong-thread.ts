@@ -15,17 +15,11 @@ export class WrongThread implements Pass {
   on(_kind: number, site: number): void {
     const { drafts, now } = this.#context;
     const { ctx } = now;
-    drafts.note(`wrong-thread ${site}`, now.index, 1, () => ({
-      rule: "wrong-thread",
-      list: 0,
-      owner: 0,
-      node: null,
-      edge: null,
-      accesses: [],
+    drafts.tell("wrong-thread", `${site}`, now.index, {
       why: { code: "thread", site, ctx },
-      advice: null,
-      luck: null,
-    }));
+      node: null,
+      site,
+    });
   }
 
   finish(): void {}

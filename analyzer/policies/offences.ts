@@ -84,6 +84,7 @@ export class Offences {
 
   /** Something else than an access broke the policy, at `site`. */
   other(rule: RuleId, site: number, told: Told): void {
-    this.drafts.tell(rule, `${site}`, this.#context.now.index, told, null);
+    const why = { code: "told", told } as const;
+    this.drafts.tell(rule, `${site}`, this.#context.now.index, { why, node: null, site });
   }
 }

@@ -5,7 +5,7 @@
 import type { Finding } from "../findings.ts";
 import { RULE_IDS, RULES, type RuleId } from "../rules.ts";
 import { groupFindings } from "./groups.ts";
-import { primaryAccess } from "./primary.ts";
+import { siteOfFinding } from "./primary.ts";
 import type { Report, TraceReport } from "./report.ts";
 import { excuseOf, isNew, type Stood, stood } from "./standing.ts";
 import { groupText, type TextOptions } from "./text-report.ts";
@@ -97,7 +97,7 @@ function fullText(all: readonly Stood[], trace: TraceReport): string {
 }
 
 function fileOf(finding: Finding): string {
-  return primaryAccess(finding)?.site.file ?? "";
+  return siteOfFinding(finding)?.file ?? "";
 }
 
 function suiteXml({ facts }: TraceReport, cases: readonly Case[]): string {

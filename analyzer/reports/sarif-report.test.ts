@@ -117,7 +117,24 @@ describe("the SARIF report", () => {
     expect(numbers.sort((a = 0, b = 0) => a - b)).toEqual(steps.map((_, index) => index + 1));
   });
 
-  it("shows a finding without an access at its trace", () => {
+  it("shows a finding without an access at the function that its rule points at", () => {
+    const traces = drawnReport((trace) => {
+      const site = { name: "bdrv_flush", file: "core/io/flush.ts", line: 61 };
+      return [
+        drawnFinding(trace, { rule: "deadlock", list: null, node: null, accesses: [], site }),
+      ];
+    });
+    const [result] = sarifReport(traces, { exitCode: 1 }).runs[0]?.results ?? [];
+    expect(result?.locations?.[0]).toMatchObject({
+      physicalLocation: {
+        artifactLocation: { uri: "core/io/flush.ts" },
+        region: { startLine: 61 },
+      },
+      logicalLocations: [{ name: "bdrv_flush" }],
+    });
+  });
+
+  it("shows a finding without an access or a function at its trace", () => {
     expect(deadlock?.locations?.[0]?.physicalLocation?.artifactLocation?.uri).toBe("demo.trace");
     expect(deadlock?.codeFlows).toBeUndefined();
   });

@@ -212,7 +212,7 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
     level: finding.severity,
     kind: "fail",
     message: { text: messageText(finding, others, facts) },
-    locations: [primary === null ? traceLocation(finding, facts) : accessLocation(primary)],
+    locations: [locationOf(finding, primary, facts)],
     partialFingerprints: partialFingerprints(finding),
     occurrenceCount: Math.max(1, count),
     properties: {
@@ -306,7 +306,14 @@ function siteLocation(site: Site): Location {
   return { physicalLocation: { artifactLocation, region }, ...logical };
 }
 
-/** Where a finding without an access is shown: at its trace. */
+/** Where a finding is shown: at its access, at the function that its rule points at, or at its trace. */
+function locationOf(finding: Finding, primary: Access | null, facts: RunFacts): Location {
+  if (primary !== null) return accessLocation(primary);
+  const { site } = finding;
+  return site === null || site.file === "" ? traceLocation(finding, facts) : siteLocation(site);
+}
+
+/** Where a finding about no function is shown. */
 function traceLocation(finding: Finding, facts: RunFacts): Location {
   const name = listText(finding) || facts.scenario;
   const artifactLocation = { uri: encodeURI(facts.trace) };

@@ -133,6 +133,7 @@ export function drawnFinding(trace: ParsedText, changes: Partial<Finding> = {}):
     title:
       "The children of throttle0 are read in bdrv_co_flush while bdrv_drop_filter edits them: no drain covers it",
     accesses,
+    site: null,
     why: "The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of throttle0 go on",
     advice: {
       kind: "subtree",

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { analyze, POLICY_IDS, RULE_IDS, type RuleId } from "#analyzer";
+import { analyze, type Finding, POLICY_IDS, RULE_IDS, type RuleId } from "#analyzer";
 import { predictedRaces, recordScenario, SCENARIOS } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
 import { traceFromText } from "../../analyzer/test-support.ts";
@@ -11,6 +11,13 @@ import { RULES_DOCUMENT, rulesDocument } from "./document.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const FOLDER = join(ROOT, "docs", "rules");
+/** Rules about things whose events name no function: reports show them at the trace. All others say where to look first. */
+const PLACELESS: ReadonlySet<RuleId> = new Set<RuleId>([
+  "end-without-begin",
+  "lock-order-cycle",
+  "unbalanced-counter",
+  "wrong-context-lock",
+]);
 const EVERYTHING = { policies: POLICY_IDS, drains: true } as const;
 
 function pageOf(rule: RuleId): string {
@@ -42,20 +49,28 @@ describe.each(RULE_IDS)("the page of %s", (rule) => {
     const drawn = [...page.matchAll(/^```trace\n(.*?)^```$/gms)].map(([, text = ""]) => text);
     const recorded = [...page.matchAll(/^ {4}bin\/quiesce record (.*) -o run\.trace$/gm)];
     expect(drawn.length + recorded.length).toBeGreaterThan(0);
-    for (const text of drawn) expect(rulesIn(traceFromText(text))).toContain(rule);
-    for (const [, words = ""] of recorded) expect(rulesOfRun(words)).toContain(rule);
+    const runs = [
+      ...drawn.map((text) => findingsIn(traceFromText(text))),
+      ...recorded.map(([, words = ""]) => findingsOfRun(words)),
+    ];
+    for (const findings of runs) {
+      const own = findings.filter((finding) => finding.rule === rule);
+      expect(own).not.toEqual([]);
+      if (!PLACELESS.has(rule))
+        expect(own.filter(({ site, accesses }) => accesses.length === 0 && site === null)).toEqual(
+          [],
+        );
+    }
   });
 });
 
-function rulesIn(trace: Parameters<typeof analyze>[0]): RuleId[] {
+function findingsIn(trace: Parameters<typeof analyze>[0]): Finding[] {
   const { findings, policies = [] } = analyze(trace, EVERYTHING);
-  return [...findings, ...policies.flatMap((judgement) => judgement.findings)].map(
-    (finding) => finding.rule,
-  );
+  return [...findings, ...policies.flatMap((judgement) => judgement.findings)];
 }
 
-/** The rules of `quiesce record WORDS`, races predicted: a scenario, and patches to leave out or the lock to take. */
-function rulesOfRun(words: string): RuleId[] {
+/** The findings of `quiesce record WORDS`, races predicted: a scenario, and patches to leave out or the lock to take. */
+function findingsOfRun(words: string): Finding[] {
   const [name, option = "", value = ""] = words.split(" ");
   expect(["", "--without-patch", "--lock"]).toContain(option);
   const scenario = SCENARIOS.find((one) => one.name === name);
@@ -67,7 +82,7 @@ function rulesOfRun(words: string): RuleId[] {
   const trace = { batches: reader.batches(), sites: reader.header.sites, strings: reader.strings };
   const { races } = predictedRaces(scenario, reader, analyze(trace), { method: "osr" });
   return [
-    ...rulesIn({ ...trace, batches: reader.batches() }),
-    ...races.map(({ finding }) => finding.rule),
+    ...findingsIn({ ...trace, batches: reader.batches() }),
+    ...races.map(({ finding }) => finding),
   ];
 }
