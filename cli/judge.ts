@@ -160,13 +160,14 @@ async function judgeFull(
     { batches: reader.batchesAhead(), sites: header.sites, strings },
     { policies, reading, order, drains: options.drains === true },
   );
+  // Before anything else reads the trace, perhaps not to its end.
+  const incomplete = incompleteness(path, reader);
   const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const { predict: method, ...rest } = options;
   const result =
     method === undefined
       ? chosen
       : await withPredictions(path, reader, chosen, { ...rest, method });
-  const incomplete = incompleteness(path, reader);
   const { material, digest } = lookAgain(path, reader, result, options);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };
 }

@@ -103,3 +103,32 @@ describe("quiesce races --predict", () => {
     }
   });
 });
+
+describe("the demo", () => {
+  const DEMO = ["record", "demo", "--seed", "3"];
+  const predicted = async (file: string, folder: string) => {
+    const words = ["--no-stacks", "--predict", "osr", "--schedules", folder, "--json"];
+    const { stdout, stderr, code } = await quiesce(["races", file, ...words]);
+    const { findings } = JSON.parse(stdout) as { findings: { rule: string; title: string }[] };
+    return { titles: findings.filter(({ rule }) => rule === "predicted-race"), stderr, code };
+  };
+
+  it("has no race in another schedule when its drains are there", async () => {
+    const file = path("demo.trace");
+    await quiesce([...DEMO, "-o", file]);
+    expect(await predicted(file, path("none"))).toEqual({ titles: [], stderr: "", code: 0 });
+  });
+
+  it("has two without patch 10 that this run did not show, and each is there when executed", async () => {
+    const file = path("open.trace");
+    await quiesce([...DEMO, "--without-patch", "10,11", "-o", file]);
+    const { titles, stderr } = await predicted(file, path("two"));
+    expect([titles.length, stderr]).toEqual([2, ""]);
+    const files = readdirSync(path("two"));
+    expect(files).toHaveLength(2);
+    for (const schedule of files) {
+      const words = ["replay", file, "--schedule", path(`two/${schedule}`), "--json"];
+      expect(JSON.parse((await quiesce(words)).stdout)).toMatchObject({ isShown: true });
+    }
+  });
+});
