@@ -80,6 +80,7 @@ async function measureFormat(format: "raw" | "qcow2"): Promise<void> {
           folder,
           image,
           format,
+          prefix: options.serverPrefix,
           ...(options.aio === "" ? {} : { aio: options.aio }),
         }),
       );
@@ -120,9 +121,13 @@ function measure(server: Server, load: Row): Measured {
   const before = server.cpuSeconds();
   const requests = Math.round((load.requests * options.scale) / 100);
   const order: Load = { ...load, socket, name: "bench", requests };
-  const text = execFileSync(process.execPath, [program, JSON.stringify(order)], {
-    encoding: "utf8",
-  });
+  const [command, ...args] = [
+    ...options.clientPrefix,
+    process.execPath,
+    program,
+    JSON.stringify(order),
+  ];
+  const text = execFileSync(command as string, args, { encoding: "utf8" });
   const { answered, seconds } = JSON.parse(text) as { answered: number; seconds: number };
   const cpuUs = ((server.cpuSeconds() - before) / answered) * 1e6;
   return { perSecond: requests / seconds, cpuUs };
@@ -158,6 +163,9 @@ interface Options {
   readonly servers: readonly ServerName[];
   readonly only: string;
   readonly aio: string;
+  /** Words before the command of each server, and of the client: taskset -c 0. */
+  readonly serverPrefix: readonly string[];
+  readonly clientPrefix: readonly string[];
   readonly rounds: number;
   /** Percent of the requests of each row. */
   readonly scale: number;
@@ -175,6 +183,8 @@ function optionsOf(args: readonly string[]): Options {
     servers: value("servers", SERVERS.join(",")).split(",") as ServerName[],
     only: value("only", ""),
     aio: value("aio", ""),
+    serverPrefix: value("server-prefix", "").split(" ").filter(Boolean),
+    clientPrefix: value("client-prefix", "").split(" ").filter(Boolean),
     rounds: Number(value("rounds", "3")),
     scale: Number(value("scale", "100")),
     json: args.includes("--json"),

@@ -26,12 +26,14 @@ export interface Served {
   readonly format: "raw" | "qcow2";
   /** Of ours: aio=... of the file. */
   readonly aio?: string;
+  /** Words that the command of a server is put behind: taskset -c 0. */
+  readonly prefix: readonly string[];
 }
 
 /** Start one; it listens when this comes back. */
 export async function startServer(name: ServerName, served: Served): Promise<Server> {
   const socket = join(served.folder, `${name}.sock`);
-  const [program, ...args] = commandOf(name, served, socket);
+  const [program, ...args] = [...served.prefix, ...commandOf(name, served, socket)];
   const child = spawn(program as string, args, {
     cwd: served.folder,
     stdio: ["ignore", "ignore", "ignore"],

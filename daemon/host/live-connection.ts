@@ -12,14 +12,17 @@ import type { Duplex } from "node:stream";
 import type tls from "node:tls";
 import { assert, ECANCELED, ECONNRESET, EIO, errnoFromCode, must } from "#core/base";
 import type { HostOp } from "#core/sched";
+import { intoBuffers } from "./accepted-socket.ts";
 import { serverHandshake } from "./live-handshake.ts";
 import { contentsOf, copyFrom, dataOf } from "./op-memory.ts";
 
 /** Hands the result of an operation back, later than its submission. */
 export type Complete = (op: HostOp, ret: number) => void;
 
-/** Received bytes for which nobody has asked yet: with more, nothing further is read. Twice what Node reads at a time. */
+/** Received bytes for which nobody has asked yet: with more, nothing further is read. */
 const AHEAD_BYTES = 128 * 1024;
+/** What an accepted socket reads at a time. */
+const CHUNK_BYTES = 128 * 1024;
 /** Bytes that are gathered before they are written. */
 const GATHER_BYTES = 128 * 1024;
 /** Buffers of gathered bytes that may be on their way. */
@@ -36,6 +39,13 @@ export interface ConnectionOptions {
   readonly onDirty: (connection: Connection) => void;
 }
 
+/** Bytes that have come. `isOurs`: in memory that the socket was given, and gets again. */
+interface Chunk {
+  readonly memory: Buffer;
+  readonly bytes: number;
+  readonly isOurs: boolean;
+}
+
 export class Connection {
   /** What is read and written: the socket, or what encrypts it. */
   #stream: Duplex;
@@ -47,9 +57,13 @@ export class Connection {
   #error = 0;
   #isClosed = false;
   /** What has come and was not received yet; of the first chunk, the bytes before `#chunkAt` were. */
-  readonly #chunks: Buffer[] = [];
+  readonly #chunks: Chunk[] = [];
   #chunkAt = 0;
   #ahead = 0;
+  readonly #spareChunks: Buffer[] = [];
+  /** The socket brings what has come by itself; `#isStopped`: not before it is asked, since there is enough ahead. */
+  #isHeard = false;
+  #isStopped = false;
   /** Receives that wait; the first one has `#received` bytes already. */
   readonly #receives: HostOp[] = [];
   #received = 0;
@@ -61,9 +75,13 @@ export class Connection {
   readonly #spareGathers: Buffer[] = [];
   readonly #busyGathers: Buffer[] = [];
 
-  constructor(stream: Duplex, options: ConnectionOptions) {
-    this.#stream = stream;
+  /** `isAccepted`: a socket that nobody has read from, and that may be exchanged for another. */
+  constructor(from: Duplex, options: ConnectionOptions, isAccepted = false) {
     this.#options = options;
+    const ours = isAccepted && from instanceof net.Socket ? intoBuffers(from, this.#hearing) : null;
+    const stream = ours ?? from;
+    this.#stream = stream;
+    this.#isHeard = ours !== null;
     if (stream instanceof net.Socket) stream.setNoDelay(true);
     this.#isConnected = !(stream instanceof net.Socket) || !stream.connecting;
     this.#listen();
@@ -82,6 +100,17 @@ export class Connection {
     error: (error) => this.#failed(errnoFromCode(error.code)),
     close: () => {
       if (!this.#isAtEnd) this.#failed(ECONNRESET);
+    },
+  };
+
+  readonly #hearing = {
+    nextBuffer: () => this.#spareChunks.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES),
+    heard: (bytes: number, memory: Buffer) => {
+      this.#chunks.push({ memory, bytes, isOurs: true });
+      this.#ahead += bytes;
+      this.#serve();
+      this.#isStopped = this.#ahead >= AHEAD_BYTES;
+      return !this.#isStopped;
     },
   };
 
@@ -126,6 +155,7 @@ export class Connection {
         return;
       }
       this.#stream = result.stream;
+      this.#isHeard = false;
       this.#listen();
       this.#options.complete(op, putName(result.peer, op));
     });
@@ -136,7 +166,10 @@ export class Connection {
   #unheard(): Duplex {
     const stream = this.#stream;
     for (const [event, what] of Object.entries(this.#listeners)) stream.off(event, what);
-    if (this.#ahead > 0) stream.unshift(Buffer.concat(this.#chunks).subarray(this.#chunkAt));
+    if (this.#ahead > 0) {
+      const pieces = this.#chunks.map(({ memory, bytes }) => memory.subarray(0, bytes));
+      stream.unshift(Buffer.concat(pieces).subarray(this.#chunkAt));
+    }
     this.#chunks.length = 0;
     this.#chunkAt = 0;
     this.#ahead = 0;
@@ -147,10 +180,17 @@ export class Connection {
 
   /** Take what the stream has, unless there is enough; it then reads on by itself. */
   #readAhead(): void {
+    if (this.#isHeard) {
+      if (this.#isStopped && this.#ahead < AHEAD_BYTES) {
+        this.#isStopped = false;
+        this.#stream.read(0);
+      }
+      return;
+    }
     while (this.#ahead < AHEAD_BYTES) {
       const chunk = this.#stream.read() as Buffer | null;
       if (chunk === null) return;
-      this.#chunks.push(chunk);
+      this.#chunks.push({ memory: chunk, bytes: chunk.length, isOurs: false });
       this.#ahead += chunk.length;
     }
   }
@@ -192,14 +232,18 @@ export class Connection {
       if (this.#ahead === 0) this.#readAhead();
       if (this.#ahead === 0) return;
       const chunk = must(this.#chunks[0], "what is ahead is in a chunk");
-      const bytes = Math.min(op.bytes - this.#received, chunk.length - this.#chunkAt);
-      chunk.copy(data, op.iovOffset + this.#received, this.#chunkAt, this.#chunkAt + bytes);
+      const bytes = Math.min(op.bytes - this.#received, chunk.bytes - this.#chunkAt);
+      const to = op.iovOffset + this.#received;
+      chunk.memory.copy(data, to, this.#chunkAt, this.#chunkAt + bytes);
       this.#received += bytes;
       this.#ahead -= bytes;
       this.#chunkAt += bytes;
-      if (this.#chunkAt < chunk.length) continue;
+      if (this.#chunkAt < chunk.bytes) continue;
       this.#chunks.shift();
       this.#chunkAt = 0;
+      if (!chunk.isOurs) continue;
+      this.#spareChunks.push(chunk.memory);
+      this.#readAhead();
     }
   }
 

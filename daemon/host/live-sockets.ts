@@ -47,7 +47,7 @@ export class LiveSockets {
   }
 
   #connection(stream: net.Socket): HostHandle {
-    return this.#add(new Connection(stream, this.#connectionOptions));
+    return this.#add(new Connection(stream, this.#connectionOptions, true));
   }
 
   #add(socket: Listener | Connection): HostHandle {
