@@ -8,19 +8,21 @@ import {
   blkAttachDev,
   blkNewWithBs,
 } from "../backend/index.ts";
-import { EBUSY, EINVAL, EIO, ENOTSUP, EPERM } from "../base/index.ts";
+import { EBUSY, EINVAL, EIO, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
 import { type BlockJob, type BlockJobDriver, blockJobCreate, jobEarlyFail } from "../jobs/index.ts";
 import { type Co, iothreadCreate, iothreadStopJoin, type Polls } from "../sched/index.ts";
 import {
   BDRV_CHILD_DATA,
   type BlockDriver,
   type BlockDriverState,
+  bdrvActivate,
   bdrvAddChild,
   bdrvAttachChild,
   bdrvDelChild,
   bdrvDropIntermediate,
   bdrvFindNode,
   bdrvFreezeBackingChain,
+  bdrvInactivateAll,
   bdrvIsBackingChainFrozen,
   bdrvOpBlock,
   bdrvOpenDriver,
@@ -56,15 +58,16 @@ function* driveOn(bs: BlockDriverState, options: BlkOptions = {}): Polls<BlockBa
   return yield* blkNewWithBs(bs, { name: "drive", ...READER, ...options });
 }
 
+const IDLE: BlockJobDriver = {
+  jobType: "stream",
+  *coRun(): Co<number> {
+    return 0;
+  },
+};
+
 /** A job that was made on `bs`, and not started. */
 function jobOn(bs: BlockDriverState): Polls<BlockJob> {
-  const driver: BlockJobDriver = {
-    jobType: "stream",
-    *coRun(): Co<number> {
-      return 0;
-    },
-  };
-  return blockJobCreate("job0", driver, bs, READER);
+  return blockJobCreate("job0", IDLE, bs, READER);
 }
 
 const GRAPH: readonly RefusalRow[] = [
@@ -339,8 +342,108 @@ const CONTEXTS: readonly RefusalRow[] = [
   },
 ];
 
+/** What the driver of an image answers. */
+interface Answers {
+  inactivate?: number;
+  invalidate?: number;
+  length?: number;
+}
+
+/** An image over the drawn node, whose driver fails as told. A hand-over begins at it, so that nothing comes before. */
+function* imageOver(below: BlockDriverState, answers: Answers): Polls<BlockDriverState> {
+  bdrvRef(below);
+  const drv: BlockDriver = {
+    ...plainDriver,
+    getlength: () => answers.length ?? 4096,
+    *inactivate(): Polls<number> {
+      return answers.inactivate ?? 0;
+    },
+    *coInvalidateCache(): Co<number> {
+      return answers.invalidate ?? 0;
+    },
+  };
+  const children = [{ name: "file", role: BDRV_CHILD_DATA, bs: below }];
+  return yield* bdrvOpenDriver(drv, "image", { children });
+}
+
+/** A row about an image that was handed over, and cannot be taken back. */
+function ofActivate(c: string, text: string, errno: number, fail: Answers): RefusalRow {
+  return {
+    c,
+    text,
+    errno,
+    graph: "base",
+    *body(node, refused): Polls<void> {
+      const answers: Answers = {};
+      const bs = yield* imageOver(node("base"), answers);
+      yield* bdrvInactivateAll();
+      yield* bdrvActivate(node("base"));
+      Object.assign(answers, fail);
+      yield* refused(() => bdrvActivate(bs));
+      for (const what of ["invalidate", "length"] as const) delete answers[what];
+      yield* bdrvActivate(bs);
+      yield* bdrvUnref(bs);
+    },
+  };
+}
+
+/**
+ * QEMU gives an errno, and no text, where a node is closed, a driver fails or somebody must go on writing. A hand-over that
+ * fails further down has handed over what is above, as in QEMU, until bdrv_activate_all takes it back (activate.test.ts).
+ */
+const HAND_OVERS: readonly RefusalRow[] = [
+  ofActivate("bdrv_co_invalidate_cache", "Could not refresh 'image'", EINVAL, {
+    invalidate: -EIO,
+  }),
+  ofActivate("bdrv_activate", "Could not refresh total sector count", EIO, { length: -EIO }),
+  {
+    c: "bdrv_inactivate_recurse",
+    text: "Could not inactivate 'image'",
+    errno: EIO,
+    graph: "base",
+    *body(node, refused): Polls<void> {
+      const bs = yield* imageOver(node("base"), { inactivate: -EIO });
+      yield* refused(bdrvInactivateAll);
+      yield* bdrvUnref(bs);
+    },
+  },
+  {
+    c: "bdrv_inactivate_recurse",
+    text: "Node 'plain' is closed",
+    errno: ENOMEDIUM,
+    graph: "plain:plain",
+    *body(node, refused): Polls<void> {
+      node("plain").closed = true;
+      yield* refused(bdrvInactivateAll);
+      node("plain").closed = false;
+    },
+  },
+  {
+    c: "bdrv_inactivate_recurse",
+    text: "The parents of 'top' still need write access",
+    errno: EPERM,
+    graph: "top -backing-> base",
+    *body(node, refused): Polls<void> {
+      const { job } = yield* blockJobCreate("job0", IDLE, node("top"), WRITER);
+      yield* refused(bdrvInactivateAll);
+      yield* jobEarlyFail(job);
+    },
+  },
+  {
+    c: "blk_root_inactivate",
+    text: "The block backend must go on writing",
+    errno: EPERM,
+    graph: CHAIN,
+    *body(node, refused): Polls<void> {
+      yield* blkNewWithBs(node("top"), WRITER);
+      yield* refused(bdrvInactivateAll);
+    },
+  },
+];
+
 describe.each([
   ["the graph", GRAPH],
+  ["a hand-over", HAND_OVERS],
   ["a reopen", REOPENS],
   ["contexts", CONTEXTS],
 ] as const)("what %s cannot do is refused, and nothing has changed:", (_of, rows) => {

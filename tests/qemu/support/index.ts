@@ -1,4 +1,4 @@
 export type { DeclaredFinding, QemuCase, QemuFamily } from "./case.ts";
 export { CaseFailure, CaseTest } from "./case-test.ts";
 export { QEMU_NAMES } from "./qemu-names.ts";
-export { type CaseResult, recordCase, runCase, scenarioOf } from "./run-case.ts";
+export { type CaseOptions, type CaseResult, recordCase, runCase, scenarioOf } from "./run-case.ts";
