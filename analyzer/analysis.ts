@@ -2,7 +2,6 @@
 // of its kind. Feed batches in order; nothing of an event is kept but what the parts keep, so memory does not grow with the
 // trace (see order/knowledge.ts for why that is possible).
 
-import { QuiesceError } from "#core/base";
 import {
   Ev,
   type EventBatch,
@@ -12,7 +11,7 @@ import {
   WORDS_PER_EVENT,
   WORLD_CTX,
 } from "#core/probe";
-import { refuseMore } from "./bounds.ts";
+import { refuseContext, refuseLength, refuseMore } from "./bounds.ts";
 import { Conflicts } from "./conflicts/conflicts.ts";
 import { Pairs } from "./conflicts/pairs.ts";
 import { Tally } from "./conflicts/tally.ts";
@@ -56,19 +55,22 @@ import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
 import { judgesOf } from "./policies/index.ts";
 import type { PolicyJudge } from "./policies/policy.ts";
+import { bothReadings } from "./readings.ts";
 
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
-  const analysis = new Analysis(options);
-  for (const batch of trace.batches) analysis.feed(batch);
-  return analysis.finish(trace.sites, trace.strings);
-}
-
-function refuseContext(ctx: number): never {
-  throw new QuiesceError(
-    "limit",
-    `The trace has a context with the number ${ctx}; the analyzer follows contexts up to ${CONTEXT_MAX}.`,
-  );
+  const isBoth = options.reading === "both";
+  const analysis = new Analysis(isBoth ? { ...options, reading: "thread" } : options);
+  const byTasks = isBoth
+    ? new Analysis({ ...options, reading: "task", policies: [], drains: false })
+    : null;
+  for (const batch of trace.batches) {
+    analysis.feed(batch);
+    byTasks?.feed(batch);
+  }
+  const { sites, strings } = trace;
+  const result = analysis.finish(sites, strings);
+  return byTasks === null ? result : bothReadings(result, byTasks.finish(sites, strings));
 }
 
 /** An analysis under way. */
@@ -183,11 +185,7 @@ export class Analysis {
     const { count } = batch;
     const first = this.#events;
     this.#events += count;
-    if (first + count >= NEVER)
-      throw new QuiesceError(
-        "limit",
-        "The trace has more events than the analyzer can number (2,147,483,646).",
-      );
+    if (first + count >= NEVER) refuseLength();
     this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
     this.#checkClocks();
     if (this.#units !== null) this.#feedUnits(this.#units, batch, first);
@@ -198,7 +196,9 @@ export class Analysis {
   #feedUnits(units: Units, batch: EventBatch, first: number): void {
     const now = this.#now;
     for (let i = 0; i < batch.count; i++) {
-      const [kind, ctx, id] = [batch.kind(i), batch.ctx(i), batch.arg(i, 0)];
+      const kind = batch.kind(i);
+      const ctx = batch.ctx(i);
+      const id = batch.arg(i, 0);
       units.before(kind, ctx, id);
       if (ctx === now.ctx && this.#taskOf(ctx, batch.task(i)) === now.taskId)
         this.#orders.unitChanged();

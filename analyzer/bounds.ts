@@ -3,6 +3,7 @@
 // recorded.
 
 import { QuiesceError } from "#core/base";
+import { CONTEXT_MAX } from "./limits.ts";
 
 /** There are more than `max` of `what` ("nodes at a time"). */
 export function refuseMore(max: number, what: string): never {
@@ -17,5 +18,21 @@ export function refuseNonsense(index: number, what: string): never {
   throw new QuiesceError(
     "input",
     `The trace is no recording: its event ${index} speaks of ${what}. Record it again, or look at it with \`quiesce dump\`.`,
+  );
+}
+
+/** There is a context that is not followed. */
+export function refuseContext(ctx: number): never {
+  throw new QuiesceError(
+    "limit",
+    `The trace has a context with the number ${ctx}; the analyzer follows contexts up to ${CONTEXT_MAX}.`,
+  );
+}
+
+/** There are too many events. */
+export function refuseLength(): never {
+  throw new QuiesceError(
+    "limit",
+    "The trace has more events than the analyzer can number (2,147,483,646).",
   );
 }

@@ -15,7 +15,7 @@ export interface TraceInput {
 }
 
 /** The readings of program order. */
-export const READINGS = ["thread", "task"] as const;
+export const READINGS = ["thread", "task", "both"] as const;
 export type Reading = (typeof READINGS)[number];
 
 /** How to analyse; all have sensible defaults. */
@@ -30,7 +30,8 @@ export interface AnalyzeOptions {
   readonly order?: "hb" | "shb";
   /**
    * Program order of the full order: "thread" (the default) puts all events of a context in a row; "task" orders two handlers
-   * of an iothread only by what posted them, which shows what another schedule of the same context could do.
+   * of an iothread only by what posted them, which shows what another schedule of the same context could do. "both" follows
+   * the two at once (`analyze` alone does): the findings of "thread", and those that only "task" has.
    */
   readonly reading?: Reading;
   /** Kinds of edges to leave out: shows which of them a verdict rests on. */

@@ -178,13 +178,13 @@ function addRacesOutput(races: Command): void {
   const policy =
     "what must protect the lists; `all` also prints a table of the six (docs/policies.md)";
   const reading =
-    "order of an iothread's handlers: all in a row, or each after what posted it, as another schedule could have it";
+    "order of an iothread's handlers: all in a row, each after what posted it, as another schedule could have it, or both at once";
   const artifact = "what --markdown calls the HTML report: the name of an artifact or an address";
   races
     .option("--coverage", coverage)
     .option("--drains", drains)
     .addOption(choice("--policy <policy>", policy, ["P1", "P0", "P2", "P3", "P4", "P5", "all"]))
-    .addOption(choice("--reading <reading>", reading, ["thread", "task"]))
+    .addOption(choice("--reading <reading>", reading, ["thread", "task", "both"]))
     .addOption(
       choice("--color <when>", "whether the text is coloured", ["auto", "always", "never"]),
     )

@@ -102,3 +102,17 @@ describe("program order", () => {
     expect(of("task").notes.join(" ")).toContain("another schedule");
   });
 });
+
+it("tells both readings of one run in one pass: what only the task reading finds stands beside the rest, and says so", () => {
+  const drawing = (TABLE[0] as (typeof TABLE)[number]).drawing;
+  const of = (reading: "thread" | "task" | "both") => analyze(traceFromText(drawing), { reading });
+  const [thread, task, both] = [of("thread"), of("task"), of("both")];
+  const prints = (findings: typeof both.findings) => findings.map((one) => one.fingerprint).sort();
+  const races = task.findings.filter(({ rule }) => rule === "race");
+  expect(races).toHaveLength(1);
+  expect(prints(both.findings)).toEqual(prints([...thread.findings, ...races]));
+  expect(both.coverage).toEqual(thread.coverage);
+  expect(both.findings.find(({ rule }) => rule === "race")?.why).toContain(
+    "In this run only the order of an iothread's handlers orders them",
+  );
+});

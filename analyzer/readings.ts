@@ -1,0 +1,23 @@
+// Both readings of program order in one result: what is wrong in this run as it was, and what only the order of an iothread's
+// handlers keeps from being wrong. Coverage, policies and drains are those of the run as it was.
+
+import { byContract } from "./describe.ts";
+import type { AnalysisResult, Finding } from "./findings.ts";
+
+/** What a finding that only the task reading has says beside the rest. */
+const BY_TASKS =
+  "In this run only the order of an iothread's handlers orders them, which another schedule of the same contexts may turn round.";
+
+/** The result of one trace under the thread reading, with what the task reading finds beside that. */
+export function bothReadings(thread: AnalysisResult, task: AnalysisResult): AnalysisResult {
+  const known = new Set(thread.findings.map(({ fingerprint }) => fingerprint));
+  const more = task.findings.filter(
+    // What luck orders by tasks, too, luck orders in the run as it was, or it is a race there.
+    ({ rule, fingerprint }) => rule !== "covered-by-luck" && !known.has(fingerprint),
+  );
+  const findings: Finding[] = [
+    ...thread.findings,
+    ...more.map((finding) => ({ ...finding, why: `${finding.why} ${BY_TASKS}` })),
+  ];
+  return { ...thread, findings: findings.sort(byContract), reading: "both" };
+}
