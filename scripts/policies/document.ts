@@ -100,8 +100,3 @@ function demoTable(): string {
   const trace = { batches: reader.batches(), sites, strings: reader.strings };
   return policiesMarkdown(analyze(trace, { policies: POLICY_IDS }).policies ?? []);
 }
-
-/** The page with each number above zero as "some": what a change of the demo's schedule leaves as it is. */
-export function withoutNumbers(page: string): string {
-  return page.replace(/(?<=^\|.*\| )[1-9][0-9]*(?= \|)/gm, "some");
-}
