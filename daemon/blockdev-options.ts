@@ -16,6 +16,7 @@ import {
   size,
   str,
   type TypeOf,
+  uint64,
   union,
 } from "./qmp/schema.ts";
 
@@ -83,13 +84,12 @@ interface NullOptions<D extends string> {
   readonly "read-zeroes"?: boolean;
 }
 
-const blockdevRef: QapiType<BlockdevRef> = lazy(() =>
-  alternate("BlockdevRef", str, blockdevOptions),
-);
+const newNode: QapiType<BlockdevOptions> = lazy(() => blockdevOptions);
+const blockdevRef: QapiType<BlockdevRef> = alternate("BlockdevRef", str, newNode);
 
 const NULL_MEMBERS = {
   size: optional(size),
-  "latency-ns": optional(int(0)),
+  "latency-ns": optional(uint64),
   "read-zeroes": optional(bool),
 } as const;
 
@@ -102,7 +102,7 @@ const DRIVERS = {
   raw: { file: blockdevRef },
   qcow2: {
     file: blockdevRef,
-    backing: optional(alternate("BlockdevRefOrNull", jsonNull, blockdevRef)),
+    backing: optional(alternate("BlockdevRefOrNull", jsonNull, str, newNode)),
     "data-file": optional(blockdevRef),
     "lazy-refcounts": optional(bool),
     "l2-cache-size": optional(size),

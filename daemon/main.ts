@@ -32,7 +32,7 @@ import {
 } from "./commands/export-commands.ts";
 import { addBlockdev } from "./commands/node-commands.ts";
 import { addObject, objectOptions } from "./commands/object-commands.ts";
-import { emitEvent, forwardEvents } from "./events.ts";
+import { emitEvent, flushEvents, forwardEvents } from "./events.ts";
 import { addMonitor, chardevOf, chardevOptions, monitorOptions } from "./monitors.ts";
 import { nbdServerStop } from "./nbd/index.ts";
 import { jsonText } from "./qmp/json-value.ts";
@@ -123,6 +123,7 @@ function* shutDown(daemon: Daemon): Polls<void> {
   daemon.nodes.clear();
   yield* bdrvDrainAllEnd(SITE_SHUTDOWN);
   if (daemon.nbdServer !== null) yield* nbdServerStop(daemon.nbdServer);
+  flushEvents(daemon);
   const monitors = [...daemon.monitors];
   yield* aioWaitWhileUnlocked(null, () => !monitors.every(monitorIsFlushed), SITE_CLEANUP);
   for (const listener of daemon.listeners) socketClose(listener);

@@ -6,6 +6,16 @@ import { perMachine } from "../sched/index.ts";
 export type DriverEvent =
   /** A line for people who look at the standard output. */
   | { readonly event: "print"; readonly line: string }
+  /** An image contradicts itself. */
+  | {
+      readonly event: "BLOCK_IMAGE_CORRUPTED";
+      /** Name of the device; "" when it is none. */
+      readonly device: string;
+      readonly nodeName: string;
+      readonly msg: string;
+      /** It is marked, and serves nothing any more. */
+      readonly fatal: boolean;
+    }
   /** Less children agree than have to. */
   | {
       readonly event: "QUORUM_FAILURE";

@@ -47,7 +47,8 @@ function* quorumOf(
   driverEventListeners().push((event) => {
     if (event.event === "print") log.push(event.line);
     else if (event.event === "QUORUM_FAILURE") log.push(`failure:${event.reference}`);
-    else log.push(`bad-${event.type}:${event.nodeName}:${event.error ?? "differs"}`);
+    else if (event.event === "QUORUM_REPORT_BAD")
+      log.push(`bad-${event.type}:${event.nodeName}:${event.error ?? "differs"}`);
     return undefined;
   });
   const children: BlockDriverState[] = [];

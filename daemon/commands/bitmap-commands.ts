@@ -47,6 +47,7 @@ import {
 import type { Daemon } from "../state.ts";
 import { type ActionKind, actionKind, BlkActionState } from "../transaction.ts";
 import { bdrvLookupBs, blkByName, findNode } from "./lookup.ts";
+import { bitmapSha256 } from "./result-types.ts";
 
 /** QAPI: BlockDirtyBitmap. */
 export const bitmapRef = struct({ node: str, name: str });
@@ -208,6 +209,7 @@ const sha256 = command(
     const bits = bitmap.serialize(0, Math.max(8, bitmap.serializedBytes));
     return { sha256: createHash("sha256").update(bits).digest("hex") };
   },
+  bitmapSha256,
 );
 
 export const bitmapCommands: readonly QmpCommand<Daemon>[] = [

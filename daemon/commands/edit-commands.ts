@@ -22,7 +22,7 @@ import { type Polls, runInCoroutine } from "#core/sched";
 import { type BlockdevOptions, blockdevOptions } from "../blockdev-options.ts";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
-import { int64, list, optional, QmpError, size, str, struct } from "../qmp/schema.ts";
+import { int64, list, optional, QmpError, str, struct, uint64 } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
 import { bdrvLookupBs, findNode, qmpGetRootBs } from "./lookup.ts";
 
@@ -116,7 +116,7 @@ function* resize(bs: BlockDriverState, bytes: number): Polls<void> {
 
 const setWriteThreshold = command(
   "block-set-write-threshold",
-  struct({ "node-name": str, "write-threshold": size }),
+  struct({ "node-name": str, "write-threshold": uint64 }),
   function* (
     _daemon: Daemon,
     { "node-name": nodeName, "write-threshold": bytes },

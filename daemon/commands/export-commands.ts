@@ -22,7 +22,7 @@ import {
   nbdServerStart,
   nbdServerStop,
 } from "../nbd/index.ts";
-import { command, type QmpCommand } from "../qmp/dispatch.ts";
+import { command, nothing, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import {
   bool,
@@ -38,6 +38,7 @@ import {
 import type { Daemon, DaemonAuthz, DaemonCreds, DaemonExport } from "../state.ts";
 import { bitmapOrName, dirtyBitmapLookup } from "./bitmap-commands.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
+import { blockExportInfo } from "./result-types.ts";
 
 /** QAPI: SocketAddress. */
 export const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
@@ -134,20 +135,16 @@ const serverStart = command(
   },
 );
 
-const serverStop = command(
-  "nbd-server-stop",
-  struct({}),
-  function* (daemon: Daemon): Polls<Sendable> {
-    if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
-    for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
-    yield* nbdServerStop(daemon.nbdServer);
-    daemon.nbdServer = null;
-    const creds = daemon.nbdCreds;
-    daemon.nbdCreds = null;
-    if (creds !== null && daemon.objects.get(creds.id) !== creds) hostClose(creds.handle);
-    return undefined;
-  },
-);
+const serverStop = command("nbd-server-stop", nothing, function* (daemon: Daemon): Polls<Sendable> {
+  if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
+  for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
+  yield* nbdServerStop(daemon.nbdServer);
+  daemon.nbdServer = null;
+  const creds = daemon.nbdCreds;
+  daemon.nbdCreds = null;
+  if (creds !== null && daemon.objects.get(creds.id) !== creds) hostClose(creds.handle);
+  return undefined;
+});
 
 /** QAPI: BlockExportOptions. */
 export const exportOptions = union(
@@ -260,7 +257,7 @@ export function* removeExport(daemon: Daemon, found: DaemonExport): Polls<void> 
 
 const queryBlockExports = command(
   "query-block-exports",
-  struct({}),
+  nothing,
   function* (daemon: Daemon): Polls<Sendable> {
     return [...daemon.exports.values()].map(({ id, nodeName, isShuttingDown }) => ({
       id,
@@ -269,6 +266,7 @@ const queryBlockExports = command(
       "shutting-down": isShuttingDown,
     }));
   },
+  list(blockExportInfo),
 );
 
 export const exportCommands: readonly QmpCommand<Daemon>[] = [

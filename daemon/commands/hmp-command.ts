@@ -14,6 +14,7 @@ const humanMonitorCommand = command(
     const lines = yield* runHmp(line, (text) => daemon.print(text));
     return lines.map((one) => `${one}\r\n`).join("");
   },
+  str,
 );
 
 export const hmpCommands: readonly QmpCommand<Daemon>[] = [humanMonitorCommand];

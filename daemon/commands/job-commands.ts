@@ -30,10 +30,11 @@ import {
   withJobLockPolls,
 } from "#core/jobs";
 import type { Polls } from "#core/sched";
-import { command, type QmpCommand } from "../qmp/dispatch.ts";
+import { command, nothing, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
-import { bool, int64, optional, QmpError, str, struct } from "../qmp/schema.ts";
+import { bool, int64, list, optional, QmpError, str, struct } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
+import { blockJobInfoType, jobInfoType } from "./result-types.ts";
 
 /** find_job_locked (job-qmp.c:35). */
 function findJobLocked(id: string): Job {
@@ -148,14 +149,19 @@ const setSpeed = command(
     ),
 );
 
-const queryJobs = command("query-jobs", struct({}), function* (): Polls<Sendable> {
-  return withJobLock(() => {
-    const jobs: Sendable[] = [];
-    for (let job = jobNextLocked(null); job !== null; job = jobNextLocked(job))
-      if (!jobIsInternal(job)) jobs.push(jobInfo(job));
-    return jobs;
-  });
-});
+const queryJobs = command(
+  "query-jobs",
+  nothing,
+  function* (): Polls<Sendable> {
+    return withJobLock(() => {
+      const jobs: Sendable[] = [];
+      for (let job = jobNextLocked(null); job !== null; job = jobNextLocked(job))
+        if (!jobIsInternal(job)) jobs.push(jobInfo(job));
+      return jobs;
+    });
+  },
+  list(jobInfoType),
+);
 
 /** job_query_single_locked (job-qmp.c:140). */
 function jobInfo(job: Job): Sendable {
@@ -170,14 +176,19 @@ function jobInfo(job: Job): Sendable {
   };
 }
 
-const queryBlockJobs = command("query-block-jobs", struct({}), function* (): Polls<Sendable> {
-  return withJobLock(() => {
-    const jobs: Sendable[] = [];
-    for (let job = blockJobNextLocked(null); job !== null; job = blockJobNextLocked(job))
-      if (!blockJobIsInternal(job)) jobs.push(blockJobInfo(job));
-    return jobs;
-  });
-});
+const queryBlockJobs = command(
+  "query-block-jobs",
+  nothing,
+  function* (): Polls<Sendable> {
+    return withJobLock(() => {
+      const jobs: Sendable[] = [];
+      for (let job = blockJobNextLocked(null); job !== null; job = blockJobNextLocked(job))
+        if (!blockJobIsInternal(job)) jobs.push(blockJobInfo(job));
+      return jobs;
+    });
+  },
+  list(blockJobInfoType),
+);
 
 function blockJobInfo(blockJob: BlockJob): Sendable {
   const { ioStatus, autoFinalize, autoDismiss, ...rest } = blockJobQueryLocked(blockJob);

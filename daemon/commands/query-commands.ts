@@ -28,20 +28,26 @@ import {
 import { blockJobNextLocked, withJobLock } from "#core/jobs";
 import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
-import { command, type QmpCommand } from "../qmp/dispatch.ts";
+import { command, nothing, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
-import { bool, optional, struct } from "../qmp/schema.ts";
+import { bool, list, optional, struct } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
 import { bdrvBlockDeviceInfo } from "./image-info.ts";
+import { blockDeviceInfo, blockInfoType, xDbgBlockGraph } from "./result-types.ts";
 
 const SITE_QUERY = site("qmp_query_block");
 const SITE_GRAPH = site("bdrv_get_xdbg_block_graph");
 
-const queryBlock = command("query-block", struct({}), function* (): Polls<Sendable> {
-  return blkAll()
-    .filter((blk) => blk.name !== "" || blkGetAttachedDev(blk) !== null)
-    .map(blockInfo);
-});
+const queryBlock = command(
+  "query-block",
+  nothing,
+  function* (): Polls<Sendable> {
+    return blkAll()
+      .filter((blk) => blk.name !== "" || blkGetAttachedDev(blk) !== null)
+      .map(blockInfo);
+  },
+  list(blockInfoType),
+);
 
 /** bdrv_query_info (block/qapi.c:307). */
 function blockInfo(blk: BlockBackend): Sendable {
@@ -67,6 +73,7 @@ const queryNamedBlockNodes = command(
     // The newest first, as QEMU does.
     return [...bdrvAllStates()].reverse().map((bs) => bdrvBlockDeviceInfo(null, bs, flat));
   },
+  list(blockDeviceInfo),
 );
 
 /** QAPI: BlockPermission, in the order in which QEMU lists them. */
@@ -83,7 +90,7 @@ function permissionNames(perm: number): string[] {
 
 const queryBlockGraph = command(
   "x-debug-query-block-graph",
-  struct({}),
+  nothing,
   function* (): Polls<Sendable> {
     const graph = new XDbgBlockGraph();
     for (const blk of blkAll()) {
@@ -99,6 +106,7 @@ const queryBlockGraph = command(
       graph.add(bs, "block-driver", bs.nodeName, childrenOf(bs, SITE_GRAPH).snapshot());
     return { nodes: graph.nodes.reverse(), edges: graph.edges.reverse() };
   },
+  xDbgBlockGraph,
 );
 
 /** Nodes and edges with numbers, in the order in which they are met (C: XDbgBlockGraphConstructor). */

@@ -16,7 +16,7 @@ import { snapshotActions, snapshotCommands } from "./snapshot-commands.ts";
 import { transactionCommands } from "./transaction-command.ts";
 
 export const commands: QmpCommands<Daemon> = commandTable(
-  miscCommands(() => [...commands.keys()]),
+  miscCommands(() => [...commands.values()]),
   nodeCommands,
   bitmapCommands,
   queryCommands,

@@ -6,26 +6,33 @@
 import { BlockError } from "#core/graph";
 import type { Polls } from "#core/sched";
 import { isJsonObject, type JsonObject, type JsonValue, type Sendable } from "./json-value.ts";
-import { type QapiType, QmpError } from "./schema.ts";
+import { type QapiType, QmpError, struct } from "./schema.ts";
 
 /** A command: reads its arguments and does it; what it returns is sent. `S` is what commands act on. */
 export interface QmpCommand<S> {
   readonly name: string;
   /** Can overtake commands that wait, once the client has asked for that capability. */
   readonly allowOob?: boolean;
+  /** What it takes, and what it returns: an empty object unless it says so. */
+  readonly args: QapiType<unknown>;
+  readonly returns: QapiType<unknown>;
   readonly executeCommand: (state: S, args: JsonObject) => Polls<Sendable>;
 }
 
-/** A command with typed arguments. */
+/** The arguments of a command that has none, and what most commands return. */
+export const nothing = struct({});
+
+/** A command with typed arguments; `returns` is the type of what `body` returns. */
 export function command<S, A>(
   name: string,
   args: QapiType<A>,
   body: (state: S, args: A) => Polls<Sendable>,
-  allowOob = false,
+  returns: QapiType<unknown> = nothing,
 ): QmpCommand<S> {
   return {
     name,
-    allowOob,
+    args,
+    returns,
     executeCommand: (state, given) => body(state, args.read(given, "", "json")),
   };
 }

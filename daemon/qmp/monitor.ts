@@ -89,13 +89,16 @@ export class QmpMonitor<S> {
   }
 }
 
+/** QAPI: QMPCapability. */
+export const capability = enumOf("oob");
+
 /** What a client may do before it has negotiated. */
 const negotiation = new Map([
   [
     "qmp_capabilities",
     command<QmpMonitor<unknown>, { readonly enable?: readonly "oob"[] }>(
       "qmp_capabilities",
-      struct({ enable: optional(list(enumOf("oob"))) }),
+      struct({ enable: optional(list(capability)) }),
       function* (monitor, { enable = [] }): Polls<Sendable> {
         monitor.oobEnabled = enable.includes("oob");
         monitor.isReady = true;
@@ -158,10 +161,12 @@ function isOob(value: JsonValue): boolean {
 function runNext<S>(monitor: QmpMonitor<S>): void {
   if (monitor.isBusy) return;
   const next = monitor.waiting.shift();
+  if (next !== undefined) {
+    monitor.isBusy = true;
+    runSoon(monitor, next.parsed, true);
+  }
+  // Last: the reader may run at once, and what it reads must not overtake what is next.
   qemuCoQueueRestartAll(monitor.room);
-  if (next === undefined) return;
-  monitor.isBusy = true;
-  runSoon(monitor, next.parsed, true);
 }
 
 /** In a bottom half of main: a command is at thread level. */

@@ -6,7 +6,13 @@
 // Members are looked at in the order of the schema, and members that it does not have afterwards, as in QEMU: so the error that a
 // client gets first is the same.
 
-import { isJsonObject, JsonFloat, type JsonObject, type JsonValue } from "./json-value.ts";
+import {
+  isJsonObject,
+  JsonFloat,
+  type JsonObject,
+  type JsonValue,
+  type Sendable,
+} from "./json-value.ts";
 
 /** Why a command was refused (C: Error with its ErrorClass). */
 export class QmpError extends Error {
@@ -33,8 +39,23 @@ export type InputKind = "json" | "keyval";
 export interface QapiType<T> {
   /** Which JSON values can be one: what an alternate decides by. */
   readonly jsonTypes: readonly JsonTypeName[];
+  /** A member of this type may be left out. */
+  readonly isOptional?: boolean;
+  /** Tell clients of it; the name that the schema has for it. */
+  describe(pool: SchemaPool): string;
   read(value: JsonValue | undefined, name: string, kind: InputKind): T;
 }
+
+/** Where types are described: what `query-qmp-schema` answers. */
+export interface SchemaPool {
+  /** The name of what `info` says, which is asked once for each `key`. */
+  nameOf(key: object, info: () => Readonly<Record<string, Sendable>>): string;
+  builtin(name: BuiltinName): string;
+  arrayOf(element: string): string;
+}
+
+/** Builtin types that a schema tells apart. */
+export type BuiltinName = "str" | "int" | "number" | "bool" | "null" | "any";
 
 /** The types of JSON that QAPI tells apart. */
 export type JsonTypeName = "null" | "bool" | "number" | "string" | "array" | "object";
@@ -50,14 +71,17 @@ function jsonTypeOf(value: JsonValue): JsonTypeName {
   return isJsonObject(value) ? "object" : "number";
 }
 
+const JSON_TYPES = { str: "string", int: "number", bool: "bool", null: "null" } as const;
+
 function leaf<T>(
-  jsonType: JsonTypeName,
+  builtin: Exclude<BuiltinName, "number" | "any">,
   expected: string,
   fromJson: (value: JsonValue, name: string) => T | undefined,
   fromText: (text: string, name: string) => T,
 ): QapiType<T> {
   return {
-    jsonTypes: [jsonType],
+    jsonTypes: [JSON_TYPES[builtin]],
+    describe: (pool) => pool.builtin(builtin),
     read(value, name, kind) {
       if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
       if (kind === "keyval") return fromText(textOf(value, name), name);
@@ -76,7 +100,7 @@ function textOf(value: JsonValue, name: string): string {
 }
 
 export const str: QapiType<string> = leaf(
-  "string",
+  "str",
   "string",
   (value) => (typeof value === "string" ? value : undefined),
   (text) => text,
@@ -93,23 +117,46 @@ export const bool: QapiType<boolean> = leaf(
   },
 );
 
-/** An integer between two bounds; QEMU's types int, uint32 and so on. Only integers that a number holds exactly are taken. */
+/** An integer between two bounds; QEMU's types int, int32 and so on. Only integers that a number holds exactly are taken. */
 export function int(
   least = Number.MIN_SAFE_INTEGER,
   most = Number.MAX_SAFE_INTEGER,
   typeName = "integer",
 ): QapiType<number> {
-  const inRange = (value: number, name: string) => {
-    if (value < least || value > most)
-      throw new QmpError(`Parameter '${name}' expects ${typeName}`);
+  return integer({ least, most, typeName }, (value) => value);
+}
+
+/** QEMU's types uint32 and so on: everything that is no number at all is "no uint64". */
+function uint(most: number, typeName: string): QapiType<number> {
+  return integer({ least: 0, most, typeName }, (value, name) => {
+    if (value === undefined) throw new QmpError(`Parameter '${name}' expects uint64`);
     return value;
+  });
+}
+
+interface IntegerRange {
+  readonly least: number;
+  readonly most: number;
+  readonly typeName: string;
+}
+
+/** `judge` looks at what may be no integer. */
+function integer(
+  { least, most, typeName }: IntegerRange,
+  judge: (value: number | undefined, name: string) => number | undefined,
+): QapiType<number> {
+  const refuse = (name: string) => {
+    throw new QmpError(`Parameter '${ownName(name)}' expects ${typeName}`);
   };
+  const inRange = (value: number, name: string) =>
+    value < least || value > most ? refuse(name) : value;
   return leaf(
-    "number",
+    "int",
     "integer",
     (value, name) => {
-      if (typeof value === "bigint") throw new QmpError(`Parameter '${name}' expects ${typeName}`);
-      return typeof value === "number" ? inRange(value, name) : undefined;
+      if (typeof value === "bigint") return refuse(name);
+      const number = judge(typeof value === "number" ? value : undefined, name);
+      return number === undefined ? undefined : inRange(number, name);
     },
     (text, name) => {
       const value = /^[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text) ? Number(text) : Number.NaN;
@@ -121,14 +168,15 @@ export function int(
 
 /** QEMU's int: 64 bits; beyond 2^53 only what a number holds exactly. */
 export const int64 = int();
-export const uint32 = int(0, 2 ** 32 - 1, "uint32_t");
-export const uint16 = int(0, 2 ** 16 - 1, "uint16_t");
+export const uint64 = uint(Number.MAX_SAFE_INTEGER, "uint64");
+export const uint32 = uint(2 ** 32 - 1, "uint32_t");
+export const uint16 = uint(2 ** 16 - 1, "uint16_t");
 
 const SIZE_SUFFIXES = "BKMGTPE";
 
 /** A number of bytes; as text with a suffix, "4k" (C: qemu_strtosz). */
 export const size: QapiType<number> = leaf(
-  "number",
+  "int",
   "integer",
   (value, name) => {
     if (typeof value === "bigint" || (typeof value === "number" && value < 0))
@@ -148,6 +196,12 @@ export const size: QapiType<number> = leaf(
 export function enumOf<const W extends readonly string[]>(...words: W): QapiType<W[number]> {
   return {
     jsonTypes: ["string"],
+    describe: (pool) =>
+      pool.nameOf(words, () => ({
+        "meta-type": "enum",
+        members: words.map((name) => ({ name })),
+        values: words,
+      })),
     read(value, name, kind) {
       const word = str.read(value, name, kind);
       if (!words.includes(word))
@@ -157,7 +211,7 @@ export function enumOf<const W extends readonly string[]>(...words: W): QapiType
   };
 }
 
-/** Errors about enumerations name a member without its path, and an element of a list not at all. */
+/** Errors about enumerations and alternates name a member without its path, and an element of a list not at all. */
 function ownName(name: string): string {
   return name.endsWith("]") ? "null" : name.slice(name.lastIndexOf(".") + 1);
 }
@@ -176,6 +230,7 @@ export const jsonNull: QapiType<null> = leaf(
 /** Any JSON value, as it is. */
 export const any: QapiType<JsonValue> = {
   jsonTypes: ["null", "bool", "number", "string", "array", "object"],
+  describe: (pool) => pool.builtin("any"),
   read(value, name) {
     if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
     return value;
@@ -188,6 +243,8 @@ export function optional<T>(type: QapiType<T>): QapiType<T | undefined> {
     get jsonTypes() {
       return type.jsonTypes;
     },
+    isOptional: true,
+    describe: (pool) => type.describe(pool),
     read: (value, name, kind) => (value === undefined ? undefined : type.read(value, name, kind)),
   };
 }
@@ -195,6 +252,7 @@ export function optional<T>(type: QapiType<T>): QapiType<T | undefined> {
 export function list<T>(element: QapiType<T>): QapiType<readonly T[]> {
   return {
     jsonTypes: ["array"],
+    describe: (pool) => pool.arrayOf(element.describe(pool)),
     read(value, name, kind) {
       if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
       if (!Array.isArray(value))
@@ -221,6 +279,7 @@ export type StructOf<M extends Members> = {
 export function struct<M extends Members>(members: M): QapiType<StructOf<M>> {
   return {
     jsonTypes: ["object"],
+    describe: (pool) => describeStruct(pool, members),
     read(value, name, kind) {
       const object = objectOf(value, name);
       const seen = new Set<string>();
@@ -239,6 +298,13 @@ export function union<
 >(base: B, tag: K, branches: R): QapiType<UnionOf<B, K, R>> {
   return {
     jsonTypes: ["object"],
+    describe: (pool) =>
+      pool.nameOf(branches, () => ({
+        "meta-type": "object",
+        members: membersInfo(pool, base),
+        tag,
+        variants: variantsInfo(pool, branches),
+      })),
     read(value, name, kind) {
       const object = objectOf(value, name);
       const seen = new Set<string>();
@@ -252,6 +318,28 @@ export function union<
   };
 }
 
+function describeStruct(pool: SchemaPool, members: Members): string {
+  return pool.nameOf(members, () => ({
+    "meta-type": "object",
+    members: membersInfo(pool, members),
+  }));
+}
+
+function membersInfo(pool: SchemaPool, members: Members): Sendable {
+  return Object.entries(members).map(([name, type]) => ({
+    name,
+    type: type.describe(pool),
+    ...(type.isOptional === true ? { default: null } : {}),
+  }));
+}
+
+function variantsInfo(pool: SchemaPool, branches: { readonly [value: string]: Members }): Sendable {
+  return Object.entries(branches).map(([value, members]) => ({
+    case: value,
+    type: describeStruct(pool, members),
+  }));
+}
+
 /** What comes out of a union: one type for each value of the tag. */
 export type UnionOf<B extends Members, K extends keyof B, R> = {
   [V in keyof R & string]: R[V] extends Members
@@ -260,21 +348,25 @@ export type UnionOf<B extends Members, K extends keyof B, R> = {
 }[keyof R & string];
 
 /** A QAPI alternate, called `typeName` in errors: the type of the JSON value decides. */
-export function alternate<A, B>(
+export function alternate<const T extends readonly QapiType<unknown>[]>(
   typeName: string,
-  first: QapiType<A>,
-  second: QapiType<B>,
-): QapiType<A | B> {
+  ...types: T
+): QapiType<TypeOf<T[number]>> {
   return {
     get jsonTypes() {
-      return [...first.jsonTypes, ...second.jsonTypes];
+      return types.flatMap((type) => type.jsonTypes);
     },
+    describe: (pool) =>
+      pool.nameOf(types, () => ({
+        "meta-type": "alternate",
+        members: types.map((type) => ({ type: type.describe(pool) })),
+      })),
     read(value, name, kind) {
       if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
-      const type = jsonTypeOf(value);
-      if (first.jsonTypes.includes(type)) return first.read(value, name, kind);
-      if (second.jsonTypes.includes(type)) return second.read(value, name, kind);
-      throw new QmpError(`Invalid parameter type for '${name}', expected: ${typeName}`);
+      const jsonType = jsonTypeOf(value);
+      const chosen = types.find((type) => type.jsonTypes.includes(jsonType));
+      if (chosen !== undefined) return chosen.read(value, name, kind) as TypeOf<T[number]>;
+      throw new QmpError(`Invalid parameter type for '${ownName(name)}', expected: ${typeName}`);
     },
   };
 }
@@ -290,6 +382,7 @@ export function lazy<T>(make: () => QapiType<T>): QapiType<T> {
     get jsonTypes() {
       return type().jsonTypes;
     },
+    describe: (pool) => type().describe(pool),
     read: (value, name, kind) => type().read(value, name, kind),
   };
 }

@@ -2,9 +2,11 @@
 // has been repaired, and this node serves nothing any more.
 
 import { assert, EIO } from "../../base/index.ts";
+import { bdrvGetDeviceName } from "../../graph/names.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { Ev, site } from "../../probe/index.ts";
 import { type Co, ioCode, machine } from "../../sched/index.ts";
+import { driverEvent } from "../driver-events.ts";
 import { INCOMPAT_CORRUPT } from "./format.ts";
 import { setIncompatible } from "./header-update.ts";
 import { stateOf } from "./state.ts";
@@ -20,6 +22,13 @@ export function* signalCorruption(bs: BlockDriverState, what: string): Co<number
   state.corrupt = true;
   const text = `qcow2: Marking image as corrupt: ${what}; further corruption events will be suppressed`;
   machine.probe.emit(Ev.note, machine.probe.intern(text));
+  driverEvent({
+    event: "BLOCK_IMAGE_CORRUPTED",
+    device: bdrvGetDeviceName(bs),
+    nodeName: bs.nodeName,
+    msg: what,
+    fatal: true,
+  });
   // Version 2 has no place for the mark. That it cannot be written changes nothing.
   if (!bs.readOnly && state.header.version >= 3) yield* setIncompatible(bs, INCOMPAT_CORRUPT, true);
   return -EIO;
