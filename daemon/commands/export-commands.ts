@@ -163,6 +163,7 @@ export const exportOptions = union(
       name: optional(str),
       description: optional(str),
       bitmaps: optional(list(bitmapOrName)),
+      "allocation-depth": optional(bool),
     },
   },
 );
@@ -197,6 +198,7 @@ export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>
       description: options.description ?? "",
       writable,
       bitmaps: (options.bitmaps ?? []).map((one) => bitmapFor(bs, one, writable)),
+      allocationDepth: options["allocation-depth"] ?? false,
     });
   });
   if (!added.ok) {

@@ -37,6 +37,8 @@ export interface NbdExportOptions {
   readonly writable?: boolean;
   /** Bitmaps that clients can read; while it exists they are busy. */
   readonly bitmaps?: readonly BdrvDirtyBitmap[];
+  /** Clients can ask how many layers down the data is. */
+  readonly allocationDepth?: boolean;
 }
 
 /** C: NBDExport. Its list of clients is written in the main context. */
@@ -64,7 +66,7 @@ export class NbdExport {
     this.description = options.description ?? "";
     this.writable = options.writable ?? false;
     this.bitmaps = options.bitmaps ?? [];
-    this.contexts = metaContextsOf(this.bitmaps);
+    this.contexts = metaContextsOf(this.bitmaps, options.allocationDepth ?? false);
     this.blk = blk;
     this.size = facts.size;
     this.alignment = facts.alignment;

@@ -23,11 +23,15 @@ export type MetaContext = { readonly id: number } & (
   | { readonly name: `qemu:dirty-bitmap:${string}`; readonly bitmap: BdrvDirtyBitmap }
 );
 
-/** The contexts of an export that has these bitmaps. */
-export function metaContextsOf(bitmaps: readonly BdrvDirtyBitmap[]): readonly MetaContext[] {
+/** The contexts of an export that has these bitmaps, and tells how deep data is or does not. */
+export function metaContextsOf(
+  bitmaps: readonly BdrvDirtyBitmap[],
+  allocationDepth: boolean,
+): readonly MetaContext[] {
+  const depth: MetaContext = { id: 1, name: "qemu:allocation-depth", bitmap: null };
   return [
     { id: 0, name: "base:allocation", bitmap: null },
-    { id: 1, name: "qemu:allocation-depth", bitmap: null },
+    ...(allocationDepth ? [depth] : []),
     ...bitmaps.map((bitmap, index): MetaContext => {
       const name = must(bitmap.name, "what is exported has a name");
       return { id: 2 + index, name: `qemu:dirty-bitmap:${name}`, bitmap };

@@ -62,6 +62,7 @@ function* serve(world: World, served: ServedImage): Polls<void> {
     name: "disk",
     description: "the test's",
     writable,
+    allocationDepth: true,
   });
   let isOver = false;
   world.guest(ctx, function* (): Co<void> {

@@ -110,7 +110,11 @@ function* serve(world: World, input: Uint8Array, prng: Prng, served: () => void)
     perm: BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE,
   });
   yield* bdrvUnref(bs);
-  const exported = yield* nbdExportCreate(server, blk, { name: "disk", writable: true });
+  const exported = yield* nbdExportCreate(server, blk, {
+    name: "disk",
+    writable: true,
+    allocationDepth: true,
+  });
   world.guest(machine.mainContext, function* (): Co<void> {
     yield* say(input, prng);
     if (yield* isServed()) served();

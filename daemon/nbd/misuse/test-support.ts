@@ -302,5 +302,10 @@ function* exportMemory(
   const perm = BLK_PERM_CONSISTENT_READ | (writable ? BLK_PERM_WRITE : 0);
   const blk = yield* blkNewWithBs(bs, { name: "", perm });
   yield* bdrvUnref(bs);
-  return yield* nbdExportCreate(server, blk, { name, description: `the ${name}`, writable });
+  return yield* nbdExportCreate(server, blk, {
+    name,
+    description: `the ${name}`,
+    writable,
+    allocationDepth: true,
+  });
 }
