@@ -19,6 +19,7 @@ import {
   bdrvFindNode,
   bdrvParentCbChangeMedia,
   bdrvRef,
+  bdrvSetDiscard,
   bdrvSetInheritsFrom,
   bdrvUnref,
   childrenOf,
@@ -32,12 +33,22 @@ import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
 
 const SITE_OPEN = site("qmp_blockdev_add");
 
+/** What a node has where its options say nothing: what its parent's options gave it (C: bdrv_inherited_options). */
+interface Inherited {
+  readonly readOnly: boolean;
+  readonly discard: "ignore" | "unmap";
+}
+
+/** A node that no other node's options made. */
+const OUTERMOST: Inherited = { readOnly: false, discard: "ignore" };
+
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
 export function* blockdevOpen(
   options: BlockdevOptions,
-  readOnlyAbove = false,
+  inherited: Inherited = OUTERMOST,
 ): Polls<BlockDriverState> {
-  const bs = yield* openDriver(options, readOnlyAbove);
+  const bs = yield* openDriver(options, inherited.readOnly);
+  bdrvSetDiscard(bs, options.discard ?? inherited.discard);
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
     const below = edgeBs(child, SITE_OPEN);
@@ -103,7 +114,8 @@ function openFile(
 
 /** bdrv_open_child: a node that is there, by its name, or a new one, read-only where its parent is. Polls. */
 function* openRef(ref: BlockdevRef, readOnly: boolean): Polls<BlockDriverState> {
-  if (typeof ref !== "string") return yield* blockdevOpen(ref, readOnly);
+  // What the parent lets through, it does on purpose.
+  if (typeof ref !== "string") return yield* blockdevOpen(ref, { readOnly, discard: "unmap" });
   const bs = ref === "" ? null : bdrvFindNode(ref);
   if (bs === null)
     throw new BlockError(EINVAL, `Cannot find device='${ref}' nor node-name='${ref}'`);

@@ -33,6 +33,8 @@ export interface DiskOptions {
   readonly alignment?: number;
   /** Whether discard works (the range then reads as zero) or answers ENOTSUP. */
   readonly discards?: boolean;
+  /** Whether a range can be made zeroes without writing them; else that answers ENOTSUP. */
+  readonly zeroes?: boolean;
   /** Paths that are directories. */
   readonly directories?: readonly string[];
 }
@@ -164,6 +166,7 @@ export class SimulatedDisk {
   /** Carry `operation` out: 0 or a negated errno. */
   perform(file: SimulatedFile, operation: DiskOperation): number {
     const { type, offset, bytes, data } = operation;
+    if (type === "write_zeroes" && this.#options.zeroes === false) return -ENOTSUP;
     const grows = type === "write" || type === "write_zeroes";
     if (grows && offset + bytes > this.#space) return -ENOSPC;
     if (type === "read") file.read(offset, dataOf(data));

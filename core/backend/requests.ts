@@ -17,7 +17,7 @@ import { qiovOf } from "../io/guest-copy.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "../io/in-flight.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
-import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
+import { bdrvCoPwritevZeroes } from "../io/write-zeroes.ts";
 import { Ev, Request, site } from "../probe/index.ts";
 import {
   type Co,
@@ -200,7 +200,7 @@ export function* blkCoDoPwritev(
   const writeFlags = blk.enableWriteCache ? flags : flags | BDRV_REQ_FUA;
   const ret =
     qiov === null
-      ? yield* bdrvCoPwriteZeroes(root, offset, bytes, writeFlags)
+      ? yield* bdrvCoPwritevZeroes(root, offset, bytes, writeFlags)
       : yield* bdrvCoPwritev(root, offset, bytes, qiov, writeFlags);
   bdrvDecInFlight(bs);
   return ret;

@@ -7,6 +7,7 @@ import {
   assert,
   type ByteCount,
   type ByteOffset,
+  EBUSY,
   EINVAL,
   ENOTSUP,
   errnoName,
@@ -18,7 +19,7 @@ import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { Permissions } from "../graph/permission-bits.ts";
 import {
-  BDRV_REQ_NO_FALLBACK,
+  BDRV_REQ_MAY_UNMAP,
   type BlockDriver,
   type BlockDriverState,
   type Qiov,
@@ -58,6 +59,9 @@ class FileState {
   readonly aio: FileAio | undefined;
   /** Null: the file is not locked. */
   readonly locks: FileLocks | null;
+  /** Whether the host can free a range, and make one zeroes without writing them; until it says that it cannot. */
+  hasDiscard = true;
+  hasWriteZeroes = true;
   /** The second handle of a reopen that is not over. */
   staged: HostHandle | null = null;
 
@@ -79,7 +83,7 @@ export const fileDriver: BlockDriver = {
   coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
   coPwriteZeroes: fileCoPwriteZeroes,
-  coPdiscard: (bs, offset, bytes) => submit(bs, "discard", offset, bytes, null),
+  coPdiscard: fileCoPdiscard,
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
   coTruncate: fileCoTruncate,
   getlength: (bs) => sizeOf(stateOf(bs).handle),
@@ -127,15 +131,36 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   });
 }
 
-/** raw_do_pwrite_zeroes (block/file-posix.c:3200). The host writes zeroes like any data: that is the fallback already. */
+/** raw_co_pdiscard (block/file-posix.c:3014): 0 or a negated errno, ENOTSUP where the host cannot. */
+function* fileCoPdiscard(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
+  const file = stateOf(bs);
+  if (!file.hasDiscard) return -ENOTSUP;
+  const ret = yield* submit(bs, "discard", offset, bytes, null);
+  if (ret === -ENOTSUP) file.hasDiscard = false;
+  return ret;
+}
+
+/**
+ * raw_do_pwrite_zeroes (block/file-posix.c:3020): by freeing the range where that is allowed, else without; ENOTSUP where the
+ * host can do neither, and the zeroes are to be written. They never are here, so BDRV_REQ_NO_FALLBACK changes nothing.
+ */
 function* fileCoPwriteZeroes(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
   flags: number,
 ): Co<number> {
-  if ((flags & BDRV_REQ_NO_FALLBACK) !== 0) return -ENOTSUP;
-  return yield* submit(bs, "write_zeroes", offset, bytes, null);
+  const file = stateOf(bs);
+  // Freeing keeps the size of the file, and what lies behind its end would not be there.
+  const mayFree = (flags & BDRV_REQ_MAY_UNMAP) !== 0 && offset + bytes <= bs.totalBytes;
+  if (mayFree) {
+    const ret = yield* fileCoPdiscard(bs, offset, bytes);
+    if (![-ENOTSUP, -EINVAL, -EBUSY].includes(ret)) return ret;
+  }
+  if (!file.hasWriteZeroes) return -ENOTSUP;
+  const ret = yield* submit(bs, "write_zeroes", offset, bytes, null);
+  if (ret === -ENOTSUP) file.hasWriteZeroes = false;
+  return ret;
 }
 
 interface HowToOpen {

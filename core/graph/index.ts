@@ -74,6 +74,7 @@ export {
 export {
   bdrvInsertNode,
   bdrvOpenDriver,
+  bdrvSetDiscard,
   type ChildSpec,
   type InsertOptions,
   type OpenOptions,

@@ -26,6 +26,7 @@ import {
 
 const SITE_OPEN = site("bdrv_new_open_driver");
 const SITE_INSERT = site("bdrv_insert_node");
+const SITE_DISCARD = site("bdrv_parse_discard_flags");
 
 /** A child that a new node begins with; the node takes over the caller's reference to `bs`. */
 export interface ChildSpec {
@@ -102,6 +103,14 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
 }
 
 /** What a reopen will compare with: all that is in force, and what of that was asked for. */
+/** bdrv_parse_discard_flags (block.c:1178), of a node that is there: whether it lets discards through. */
+export function bdrvSetDiscard(bs: BlockDriverState, discard: "ignore" | "unmap"): void {
+  globalStateCode(SITE_DISCARD);
+  assert(!bs.closed, "the node is open");
+  bs.options = { ...bs.options, discard };
+  bs.unmap = unmapOf(bs.options);
+}
+
 function rememberOptions(bs: BlockDriverState, options: OpenOptions): void {
   const named = { driver: bs.drv.formatName, "node-name": bs.nodeName, ...options.options };
   bs.options = { "read-only": bs.readOnly, ...named };

@@ -6,6 +6,7 @@ import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import {
   BDRV_REQ_FUA,
+  BDRV_REQ_MAY_UNMAP,
   BDRV_REQ_NO_FALLBACK,
   type BdrvChild,
   type BdrvTrackedRequest,
@@ -43,12 +44,27 @@ import {
 const SITE_ZEROES = site("bdrv_co_pwrite_zeroes");
 const SITE_DO_ZEROES = site("bdrv_co_do_pwrite_zeroes");
 
-/** bdrv_co_pwrite_zeroes (io.c:2308): 0 or a negated errno. */
+/** bdrv_co_pwrite_zeroes (io.c:2308), for drivers: what their own node does not let through is not passed on. 0 or a negated errno. */
 export function* bdrvCoPwriteZeroes(
   child: BdrvChild,
   offset: number,
   bytes: number,
   flags = 0,
+): Co<number> {
+  ioCode(edgeHome(child), SITE_ZEROES);
+  const passed = child.rawBs?.unmap === true ? flags : flags & ~BDRV_REQ_MAY_UNMAP;
+  return yield* bdrvCoPwritevZeroes(child, offset, bytes, passed);
+}
+
+/**
+ * bdrv_co_pwritev_part (io.c:2212) with BDRV_REQ_ZERO_WRITE, for BlockBackends: 0 or a negated errno. As in QEMU 7.2, the outermost
+ * node does not ask its option `discard` whether zeroes may free what they cover; nodes below do.
+ */
+export function* bdrvCoPwritevZeroes(
+  child: BdrvChild,
+  offset: number,
+  bytes: number,
+  flags: number,
 ): Co<number> {
   ioCode(edgeHome(child), SITE_ZEROES);
   const bs = nodeBehind(child, SITE_ZEROES);

@@ -32,10 +32,15 @@ const blockdevReopen = command(
   "blockdev-reopen",
   struct({ options: list(blockdevOptions) }),
   function* (_daemon: Daemon, { options }): Polls<Sendable> {
-    if (options.length > 0) yield* qmpBlockdevReopen(options.map(flattened));
+    if (options.length > 0) yield* qmpBlockdevReopen(options.map(reopened));
     return undefined;
   },
 );
+
+/** What is not said anew has its default again. */
+function reopened(options: BlockdevOptions): BlockOptions {
+  return { discard: "ignore", ...flattened(options) };
+}
 
 /** qdict_flatten: dotted names and simple values. */
 function flattened(options: BlockdevOptions): BlockOptions {

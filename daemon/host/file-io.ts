@@ -73,19 +73,3 @@ export interface FileRange {
   readonly offset: number;
   readonly bytes: number;
 }
-
-const ZEROES = new Uint8Array(1 << 16);
-
-/** Write `bytes` zeroes at `offset`, in pieces. */
-export function writeZeroes(fd: number, offset: number, bytes: number, done: Done): void {
-  let at = 0;
-  const more = (error: NodeJS.ErrnoException | null) => {
-    if (error !== null || at >= bytes) return done(error);
-    const piece = ZEROES.subarray(0, Math.min(ZEROES.length, bytes - at));
-    const start = offset + at;
-    at += piece.length;
-    return writeAll(fd, piece, start, more);
-  };
-  if (bytes === 0) setImmediate(done, null);
-  else more(null);
-}

@@ -1,13 +1,14 @@
 // The files of the live host.
 //
-// Reads beyond the end of a file are filled with zeroes. There is no way to punch a hole from Node, hence discard answers
-// ENOTSUP, which the block layer takes as "nothing to do".
+// Reads beyond the end of a file are filled with zeroes. Discards and zeroes are the file system's business (file-holes.ts): where
+// it has no way to do them, they answer ENOTSUP, and the block layer forgets a discard, and writes the zeroes.
 
 import fs from "node:fs";
 import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
 import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
 import { AioPolicy, hasIoUring } from "./aio.ts";
-import { readAll, readNow, writeAll, writeNow, writeZeroes } from "./file-io.ts";
+import { FileHoles } from "./file-holes.ts";
+import { readAll, readNow, writeAll, writeNow } from "./file-io.ts";
 import { lockBytes } from "./file-locks.ts";
 import type { Complete } from "./live-connection.ts";
 import { contentsOf, dataOf } from "./op-memory.ts";
@@ -19,6 +20,7 @@ type FileCall = Exclude<HostCallRequest, { call: "socket" | "secret" | "tls_cred
 interface LiveFile {
   readonly fd: number;
   readonly aio: AioPolicy;
+  readonly holes: FileHoles;
 }
 
 /** What the files need of the host. */
@@ -41,10 +43,11 @@ export class LiveFiles {
   /** Carry a call out; throws the system's error. */
   call(request: FileCall): HostResult {
     if (request.call === "open") return this.#open(request);
-    const { fd } = this.#at(request.handle);
+    const { fd, holes } = this.#at(request.handle);
     switch (request.call) {
       case "close":
         this.#files.delete(request.handle);
+        holes.close();
         fs.closeSync(fd);
         return { ret: 0, value: 0 };
       case "lock":
@@ -70,7 +73,7 @@ export class LiveFiles {
       return { ret: stat.isDirectory() ? -EISDIR : -EINVAL, value: 0 };
     }
     const handle = this.#options.newHandle();
-    this.#files.set(handle, { fd, aio: new AioPolicy(aio) });
+    this.#files.set(handle, { fd, aio: new AioPolicy(aio), holes: new FileHoles(fd) });
     return { ret: 0, value: handle };
   }
 
@@ -80,7 +83,8 @@ export class LiveFiles {
 
   /** Begin `op`; its result when the calling thread did it, which `mayBeNow` allows. */
   submit(op: HostOp, mayBeNow: boolean): number | null {
-    const { fd, aio } = this.#at(op.handle);
+    const file = this.#at(op.handle);
+    const { fd, aio } = file;
     const { type, bytes } = op;
     if ((type === "read" || type === "write") && mayBeNow && aio.isInline(bytes)) {
       const from = performance.now();
@@ -92,11 +96,11 @@ export class LiveFiles {
       aio.took(performance.now() - from);
       return ret;
     }
-    this.#later(op, fd);
+    this.#later(op, file);
     return null;
   }
 
-  #later(op: HostOp, fd: number): void {
+  #later(op: HostOp, { fd, holes }: LiveFile): void {
     const { complete } = this.#options;
     const done = (error: NodeJS.ErrnoException | null) =>
       complete(op, error === null ? 0 : -errnoFromCode(error.code));
@@ -108,19 +112,22 @@ export class LiveFiles {
         writeAll(fd, contentsOf(op), op.offset, done);
         return;
       case "write_zeroes":
-        writeZeroes(fd, op.offset, op.bytes, done);
+        holes.zero(op.offset, op.bytes, (ret) => complete(op, ret));
         return;
       case "flush":
         fs.fdatasync(fd, done);
         return;
       case "discard":
-        setImmediate(complete, op, -ENOTSUP);
+        holes.punch(op.offset, op.bytes, (ret) => complete(op, ret));
         return;
     }
   }
 
   closeAll(): void {
-    for (const { fd } of this.#files.values()) fs.closeSync(fd);
+    for (const { fd, holes } of this.#files.values()) {
+      holes.close();
+      fs.closeSync(fd);
+    }
     this.#files.clear();
   }
 }

@@ -42,7 +42,7 @@ async function client(
   options: Readonly<Record<string, unknown>> = {},
 ): Promise<{ daemon: RunningDaemon; qmp: QmpClient }> {
   const server = { type: "unix", path: socket };
-  const disk = { driver: "nbd", "node-name": "disk", server, ...options };
+  const disk = { driver: "nbd", "node-name": "disk", server, discard: "unmap", ...options };
   const daemon = await startDaemon(folder, [
     ...["--object", "iothread,id=io0", "--blockdev", JSON.stringify(disk)],
   ]);

@@ -1,0 +1,107 @@
+// Holes in an open file. Node has no fallocate, so a child has: it inherits the open file, is told by lines what to do, and stays
+// until its input ends, which it does with the file or with this process.
+//
+//   to the child      p OFFSET BYTES    free the range: it reads as zeroes, and the file keeps its size (FALLOC_FL_PUNCH_HOLE)
+//                     z OFFSET BYTES    make it zeroes without writing them; the file grows (FALLOC_FL_ZERO_RANGE)
+//   from the child    a negated errno, 0 for done, a line for each, in their order
+//
+// Perl is part of every Debian, and has no fallocate either, but every system call by its number. Whatever is missing (perl, the
+// number on this machine, support of the file system) answers ENOTSUP, and the block layer goes on without.
+
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { EIO, ENOTSUP } from "#core/base";
+
+/** Where the child has the file. */
+const CHILD_FD = 3;
+
+/** Number of the system call fallocate, by Node's name of the processor. */
+const FALLOCATE: Readonly<Record<string, number>> = { x64: 285, arm64: 47 };
+
+/** Argument: the number of the system call. FALLOC_FL_KEEP_SIZE is 1, PUNCH_HOLE 2, ZERO_RANGE 16. */
+const PROGRAM = String.raw`
+use strict;
+$| = 1;
+open(my $file, "+<&=", ${CHILD_FD}) or die;
+my %mode = (p => 3, z => 16);
+while (<STDIN>) {
+  my ($what, $offset, $bytes) = split;
+  my $done = syscall($ARGV[0] + 0, fileno($file), $mode{$what}, $offset + 0, $bytes + 0) == 0;
+  print $done ? 0 : -($! + 0), "\n";
+}
+`;
+
+type Child = ChildProcessByStdio<Writable, Socket, null>;
+
+/** The holes of one file; the child begins with the first that is asked for. */
+export class FileHoles {
+  readonly #fd: number;
+  readonly #waiting: ((ret: number) => void)[] = [];
+  #child: Child | null = null;
+  #rest = "";
+  #isOver = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Free the range; `done` gets 0 or a negated errno, ENOTSUP where that cannot be. */
+  punch(offset: number, bytes: number, done: (ret: number) => void): void {
+    this.#ask("p", offset, bytes, done);
+  }
+
+  /** Make the range zeroes, if that takes no writing; `done` as above. */
+  zero(offset: number, bytes: number, done: (ret: number) => void): void {
+    this.#ask("z", offset, bytes, done);
+  }
+
+  /** The file is closed: what is asked for no more is answered by nobody. */
+  close(): void {
+    this.#isOver = true;
+    this.#child?.stdin.end();
+  }
+
+  #ask(what: "p" | "z", offset: number, bytes: number, done: (ret: number) => void): void {
+    const number = FALLOCATE[process.arch];
+    if (this.#isOver || process.platform !== "linux" || number === undefined) {
+      setImmediate(done, -ENOTSUP);
+      return;
+    }
+    this.#child ??= this.#start(number);
+    this.#waiting.push(done);
+    this.#child.stdin.write(`${what} ${offset} ${bytes}\n`);
+    this.#keepAlive();
+  }
+
+  #start(number: number): Child {
+    const stdio = ["pipe", "pipe", "ignore", this.#fd] as const;
+    const child = spawn("perl", ["-e", PROGRAM, `${number}`], { stdio: [...stdio] }) as Child;
+    child.on("error", () => this.#fail(-ENOTSUP));
+    child.on("exit", () => this.#fail(-EIO));
+    // What it was to be told is answered when it has ended.
+    child.stdin.on("error", () => undefined);
+    child.stdout.setEncoding("utf8").on("data", (text: string) => this.#answered(text));
+    child.unref();
+    return child;
+  }
+
+  #answered(text: string): void {
+    const lines = (this.#rest + text).split("\n");
+    this.#rest = lines.pop() ?? "";
+    for (const line of lines) this.#waiting.shift()?.(Number(line));
+    this.#keepAlive();
+  }
+
+  /** This process goes on for an answer, and for nothing else of the child's. */
+  #keepAlive(): void {
+    if (this.#waiting.length > 0) this.#child?.stdout.ref();
+    else this.#child?.stdout.unref();
+  }
+
+  /** It is gone: nothing works any more. */
+  #fail(ret: number): void {
+    this.#isOver = true;
+    for (const done of this.#waiting.splice(0)) done(ret);
+  }
+}
