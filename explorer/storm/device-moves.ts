@@ -108,7 +108,7 @@ export function* resize(storm: StormState): Polls<void> {
   const length = (NODE_BYTES / 4) * (4 + storm.prng.below(3));
   storm.ref(bs);
   yield* storm.attempt(() => blockResize(bs, length), "composite");
-  yield* storm.unref(bs);
+  yield* storm.letGo(bs);
 }
 
 function* blockResize(bs: BlockDriverState, length: number): Polls<void> {

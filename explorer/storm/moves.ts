@@ -194,7 +194,7 @@ function* openQuorum(storm: StormState): Polls<void> {
 
 function* dropReference(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes(), (node) => storm.holds(node) && !storm.isInUse(node));
-  if (bs !== undefined) yield* storm.unref(bs);
+  if (bs !== undefined) yield* storm.letGo(bs);
 }
 
 function* setBacking(storm: StormState): Polls<void> {
@@ -230,7 +230,7 @@ function* dropFilter(storm: StormState): Polls<void> {
   );
   if (bs === undefined || storm.isInUse(bs)) return;
   if (!(yield* storm.attempt(() => bdrvDropFilter(bs)))) return;
-  while (storm.holds(bs)) yield* storm.unref(bs);
+  while (storm.holds(bs)) yield* storm.letGo(bs);
 }
 
 function* replaceNode(storm: StormState): Polls<void> {
@@ -311,7 +311,7 @@ export function* unfreezeChain(storm: StormState): Polls<void> {
   const chain = storm.frozen.splice(storm.prng.below(storm.frozen.length + 1), 1)[0];
   if (chain === undefined) return;
   bdrvUnfreezeBackingChain(chain.bs, chain.base);
-  yield* storm.unref(chain.bs);
+  yield* storm.letGo(chain.bs);
 }
 
 /** The nodes from `top` down to one of the chain go; all parents of `top` get that one. */
@@ -348,7 +348,7 @@ export function* endSection(storm: StormState): Polls<void> {
   const open = storm.sections.splice(storm.prng.below(storm.sections.length + 1), 1)[0];
   if (open === undefined) return;
   yield* open.endDrain();
-  yield* storm.unref(open.bs);
+  yield* storm.letGo(open.bs);
 }
 
 function* drainOnce(storm: StormState): Polls<void> {
@@ -358,7 +358,7 @@ function* drainOnce(storm: StormState): Polls<void> {
   else if (bs !== undefined) {
     storm.ref(bs);
     yield* bdrvDrain(bs, SITE);
-    yield* storm.unref(bs);
+    yield* storm.letGo(bs);
   }
 }
 

@@ -84,5 +84,5 @@ export function* unblockOperation(storm: StormState): Polls<void> {
   const block = storm.blocks.splice(storm.prng.below(storm.blocks.length + 1), 1)[0];
   if (block === undefined) return;
   bdrvOpUnblock(block.bs, block.op, block.reason);
-  yield* storm.unref(block.bs);
+  yield* storm.letGo(block.bs);
 }

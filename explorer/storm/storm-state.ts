@@ -115,7 +115,7 @@ export class StormState {
   }
 
   /** Drop one of its references. Polls. */
-  *unref(bs: BlockDriverState): Polls<void> {
+  *letGo(bs: BlockDriverState): Polls<void> {
     this.give(bs);
     yield* bdrvUnref(bs);
   }

@@ -213,7 +213,7 @@ function* giveBack(state: StormState): Polls<void> {
       drive.dev = null;
       yield* blkUnref(drive);
     }
-    for (let bs = state.held(); bs !== undefined; bs = state.held()) yield* state.unref(bs);
+    for (let bs = state.held(); bs !== undefined; bs = state.held()) yield* state.letGo(bs);
   });
   assert(bdrvAllStates().length === 0, "when all references are dropped, no node is left");
 }
