@@ -1,19 +1,27 @@
-// Analysis is fast: events a second and peak memory from trace file to findings, at 1, 10 and 50 million events of 3 contexts
-// and at 1 and 10 million of 16 to 1000; bench/analysis.md. `npm run bench -- analysis -- 1 100` takes other sizes (millions of events).
+// Analysis is fast: events a second, what one event costs, and peak memory from trace file to findings, at 1, 10 and 100 million
+// events; bench/analysis.md. `npm run bench -- analysis -- 1 10` takes other sizes (millions of events), and a word after them only
+// the rows whose names have it: `-- 10 everything`.
 //
-// Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up.
+// Every measurement is a process of its own, so that its peak memory is its own and no other has warmed it up. Rows of one core
+// are pinned to one and read the file in the thread that judges it; the compiler and the collector share that core with it.
 
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { analyze } from "#analyzer";
+import { type AnalyzeOptions, analyze, POLICY_IDS } from "#analyzer";
 import { type Codec, fdSource, TraceReader, TraceWriter } from "#traces";
 import { WORKLOAD, WORKLOAD_HEADER, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
 import { printFigures } from "./support/print-figures.ts";
 
-type Orders = "both" | "sanctioned";
+/** What is asked of the analysis; "everything" is both orders, both readings, all rules and policies, and what drains cost. */
+const WORK: Readonly<Record<"one" | "both" | "everything", AnalyzeOptions>> = {
+  one: { orders: "sanctioned" },
+  both: {},
+  everything: { reading: "both", policies: POLICY_IDS, drains: true },
+};
+type Work = keyof typeof WORK;
 
 /** What one process reports. */
 interface Measured {
@@ -28,33 +36,72 @@ interface Case {
   readonly name: string;
   readonly contexts: number;
   readonly codec: Codec;
-  readonly orders: Orders;
+  readonly work: Work;
+  readonly cores: "one core" | "two cores";
+  /** Larger runs take too long by default. */
+  readonly millionsMax: number;
 }
 
 const CASES: readonly Case[] = [
-  { name: "default file, both orders", contexts: 3, codec: "deflate", orders: "both" },
-  { name: "uncompressed columns, one order", contexts: 3, codec: "none", orders: "sanctioned" },
-  { name: "uncompressed, plain, one order", contexts: 3, codec: "plain", orders: "sanctioned" },
+  ...(
+    [
+      { name: "default file, both orders", codec: "deflate", work: "both" },
+      { name: "uncompressed columns, one order", codec: "none", work: "one" },
+      { name: "uncompressed, plain, one order", codec: "plain", work: "one" },
+    ] as const
+  ).map((row): Case => ({ ...row, contexts: 3, cores: "two cores", millionsMax: 10 })),
   ...[16, 64, 500, 1000].flatMap((contexts): Case[] => [
-    { name: `${contexts} contexts, default, both`, contexts, codec: "deflate", orders: "both" },
-    { name: `${contexts} contexts, plain, one`, contexts, codec: "plain", orders: "sanctioned" },
+    {
+      name: "plain, one order",
+      contexts,
+      codec: "plain",
+      work: "one",
+      cores: "one core",
+      millionsMax: 100,
+    },
+    {
+      name: "default, both orders",
+      contexts,
+      codec: "deflate",
+      work: "both",
+      cores: "one core",
+      millionsMax: 10,
+    },
   ]),
+  // The task reading follows 4,095 handlers and coroutines at a time, which is fewer than 500 guests at queue depth 16 have.
+  ...[16, 64].map(
+    (contexts): Case => ({
+      name: "default, everything",
+      contexts,
+      codec: "deflate",
+      work: "everything",
+      cores: "one core",
+      millionsMax: 1,
+    }),
+  ),
 ];
+const SIZES = [1, 10, 100];
 
 const [mode, ...rest] = process.argv.slice(2).filter((arg) => arg !== "--json");
-if (mode === "--one") measureOne(rest[0] ?? "", rest[1] as Orders);
-else measureAll([mode, ...rest].filter((arg) => arg !== undefined).map(Number));
+if (mode === "--one") measureOne(rest[0] ?? "", rest[1] as Work, rest[2] as Case["cores"]);
+else {
+  const asked = [mode, ...rest].filter((arg) => arg !== undefined);
+  const sizes = asked.map(Number).filter((size) => !Number.isNaN(size));
+  measureAll(sizes, asked.find((arg) => Number.isNaN(Number(arg))) ?? "");
+}
 
-function measureAll(sizes: readonly number[]): void {
+function measureAll(asked: readonly number[], word: string): void {
   const figures: Record<string, number> = {};
   const folder = mkdtempSync(join(tmpdir(), "quiesce-analysis-"));
   try {
-    for (const millions of sizes.length > 0 ? sizes : [1, 10, 50]) {
-      for (const { name, contexts, codec, orders } of CASES) {
-        if (sizes.length === 0 && millions > 10 && contexts > 3) continue;
+    for (const millions of asked.length > 0 ? asked : SIZES) {
+      for (const row of CASES) {
+        const { name, contexts, codec, work, cores, millionsMax } = row;
+        const title = `${millions} million events, ${contexts} contexts, ${name}, ${cores}`;
+        if (!title.includes(word) || (asked.length === 0 && millions > millionsMax)) continue;
         const file = join(folder, `${codec}.trace`);
         writeTrace(file, codec, contexts, millions * 1e6);
-        record(figures, `${millions} million events, ${name}`, file, inProcess(file, orders));
+        record(figures, title, file, inProcess(file, work, cores));
         rmSync(file);
       }
     }
@@ -76,21 +123,33 @@ function writeTrace(file: string, codec: Codec, contexts: number, events: number
   writer.finish();
 }
 
-function inProcess(file: string, orders: Orders): Measured {
+/** What pins a process to the last core; nothing where that cannot be done. */
+function pin(): string[] {
+  const canPin = spawnSync("taskset", ["--version"]).status === 0;
+  return canPin ? ["taskset", "-c", String(cpus().length - 1)] : [];
+}
+
+function inProcess(file: string, work: Work, cores: Case["cores"]): Measured {
   const self = fileURLToPath(import.meta.url);
-  const child = spawnSync(process.execPath, [self, "--one", file, orders], { encoding: "utf8" });
+  const command = [process.execPath, self, "--one", file, work, cores];
+  const [program = "", ...args] = cores === "one core" ? [...pin(), ...command] : command;
+  const child = spawnSync(program, args, { encoding: "utf8" });
   if (child.status !== 0) throw new Error(child.stderr);
   return JSON.parse(child.stdout) as Measured;
 }
 
-function measureOne(file: string, orders: Orders): void {
+function measureOne(file: string, work: Work, cores: Case["cores"]): void {
   const fd = openSync(file, "r");
   const from = process.hrtime.bigint();
   const cpu = process.cpuUsage();
   const reader = TraceReader.open(fdSource(fd));
   const result = analyze(
-    { batches: reader.batchesAhead(), sites: reader.header.sites, strings: reader.strings },
-    { orders },
+    {
+      batches: cores === "one core" ? reader.batches() : reader.batchesAhead(),
+      sites: reader.header.sites,
+      strings: reader.strings,
+    },
+    WORK[work],
   );
   const { user, system } = process.cpuUsage(cpu);
   const measured: Measured = {
@@ -114,6 +173,7 @@ function record(
   figures[`${name}: million events a second`] = measured.events / measured.seconds / 1e6;
   figures[`${name}: million events a processor second`] =
     measured.events / measured.cpuSeconds / 1e6;
+  figures[`${name}: ns an event`] = (measured.seconds / measured.events) * 1e9;
   figures[`${name}: peak memory, MB`] = measured.rssMegabytes;
   figures[`${name}: bytes an event`] = statSync(file).size / measured.events;
 }
