@@ -52,6 +52,7 @@ export {
   STORM_REGIMES,
   type StormRegime,
   type StormReport,
+  stormCommand,
 } from "./storm/run-storms.ts";
 export type { StormTally } from "./storm/storm-state.ts";
 export { World, type WorldParts } from "./world.ts";

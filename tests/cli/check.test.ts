@@ -2,6 +2,8 @@
 
 import { writeFileSync } from "node:fs";
 import { afterAll, expect, it } from "vitest";
+import { must } from "#core/base";
+import { STORM_REGIMES, stormCommand } from "#explorer";
 import { quiesce, temporaryFolder } from "./test-support.ts";
 
 const { path, remove } = temporaryFolder();
@@ -34,6 +36,17 @@ it("stops at the first invariant that does not hold with --check, and says with 
   expect(second.code).toBe(70);
   const violation = (text: string): string | undefined => /InvariantViolation: .*/.exec(text)?.[0];
   expect(violation(second.stderr)).toBe(violation(stderr));
+});
+
+it("runs a storm again by the command that a storm that went wrong is told with", async () => {
+  const regime = must(STORM_REGIMES[2], "the one without patch 10");
+  const output = path("storm.trace");
+  const words = stormCommand(regime, 485, 200).replace("storm.trace", output).split(" ").slice(1);
+  const { code, stdout } = await quiesce(words);
+  expect([code, stdout.trimEnd().split("; ")[1]]).toEqual([
+    0,
+    "the run ended at an assertion of QEMU's: child->perm & BLK_PERM_WRITE",
+  ]);
 });
 
 it("refuses a parameter that is none", async () => {

@@ -3,11 +3,12 @@
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import zlib from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { quiesce } from "../cli/test-support.ts";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import { NO_QEMU, qemu, qemuCheck } from "../qcow2/test-support.ts";
-import { daemonFolder, removeFolder, startDaemon } from "./running-daemon.ts";
+import { daemonFolder, expectSound, removeFolder, startDaemon } from "./running-daemon.ts";
 
 let folder: string;
 const at = (name: string) => join(folder, name);
@@ -57,6 +58,30 @@ describe.skipIf(NO_QEMU !== "")(`quiesce daemon with qcow2${NO_QEMU}`, () => {
       expect(JSON.parse(races.stdout).findings).toEqual([]);
     },
   );
+
+  it("reads an image that is compressed with zstd, or says what that needs", async () => {
+    writeFileSync(at("data"), Buffer.alloc(1 << 20, "quiesce "));
+    const how = ["-c", "-f", "raw", "-O", "qcow2", "-o", "compression_type=zstd"];
+    qemu("qemu-img", "convert", ...how, at("data"), at("packed.qcow2"));
+    const daemon = await startDaemon(folder, [
+      ...[
+        "--blockdev",
+        "qcow2,node-name=d,read-only=on,file.driver=file,file.filename=packed.qcow2",
+      ],
+      ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock", "--export", "nbd,id=e,node-name=d"],
+    ]);
+    if (!("zstdDecompress" in zlib)) {
+      expect(await daemon.ended).toBe(2);
+      expect(daemon.stderr()).toContain("compression type zstd is not there: it needs Node 22.15");
+      return;
+    }
+    const uri = `nbd+unix:///d?socket=${at("nbd.sock")}`;
+    const { stdout } = await tool("qemu-img", "compare", "-f", "raw", "-F", "raw", at("data"), uri);
+    expect(stdout).toBe("Images are identical.\n");
+    daemon.process.kill("SIGTERM");
+    expect(await daemon.ended).toBe(0);
+    await expectSound(daemon.trace());
+  });
 
   it("refuses an image that it cannot understand with one sentence", async () => {
     qemu("qemu-img", "create", "-q", "-f", "qcow2", at("image.qcow2"), "1M");

@@ -1,6 +1,6 @@
 // Compressed clusters: guest data that the host makes smaller or larger without anyone here looking at it.
 
-import { assert, EIO } from "../../base/index.ts";
+import { assert, EIO, ENOTSUP } from "../../base/index.ts";
 import type { BlockDriverState, Qiov } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestCopy, qiovOf } from "../../io/guest-copy.ts";
@@ -43,6 +43,14 @@ export function* readCompressed(
   if (length !== cluster.length) return -EIO;
   guestCopy(qiov, qiovOf(cluster, start), extent.bytes);
   return 0;
+}
+
+/** Whether the host has what the image is compressed with. Common. */
+export function* hasCodec(state: Qcow2State): Co<boolean> {
+  const [from, to] = [hostAllocate(1), hostAllocate(512)];
+  const whole = { from, fromStart: 0, fromBytes: 1, to, toStart: 0, toBytes: to.length };
+  const ret = yield* hostTransform({ codec: codecOf(state), direction: "compress", ...whole });
+  return ret !== -ENOTSUP;
 }
 
 /** How the clusters of an image are compressed. Common. */

@@ -22,6 +22,7 @@ import {
   runInCoroutine,
 } from "../../sched/index.ts";
 import { loadDirtyBitmaps } from "./bitmap-load.ts";
+import { hasCodec } from "./compressed.ts";
 import { qcow2Driver } from "./driver.ts";
 import * as format from "./format.ts";
 import { headerNeeds, parseHeader, type Qcow2Header } from "./header.ts";
@@ -83,9 +84,18 @@ function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void
   state.dataFile = yield* openDataFile(bs, header, options);
   // Bitmaps are as long as the disk.
   bs.totalBytes = alignUp(state.size, BDRV_SECTOR_SIZE);
+  if (header.compression !== format.COMPRESSION_ZLIB) yield* refuseWithoutCodec(bs, state);
   const ret = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
   if (ret < 0) throw new BlockError(-ret, `Could not open the qcow2 image '${bs.nodeName}'`);
   yield* loadDirtyBitmaps(bs);
+}
+
+/** As a QEMU that was built without it refuses: not one cluster of many would be an error of the disk. Polls. */
+function* refuseWithoutCodec(bs: BlockDriverState, state: Qcow2State): Polls<void> {
+  const asked = (): Co<boolean> => hasCodec(state);
+  if (yield* runInCoroutine(bs.aioContext, asked, SITE_OPEN)) return;
+  const needs = "zstd is not there: it needs Node 22.15 or later, and a live run";
+  throw new BlockError(ENOTSUP, `qcow2: compression type ${needs}`);
 }
 
 /** The edge to the file of guest data; null when the image holds it. Polls. */
