@@ -58,6 +58,11 @@ const NBD = {
   "open-timeout": optional(uint32),
 } as const;
 
+const PREALLOCATE = {
+  "prealloc-align": optional(int()),
+  "prealloc-size": optional(int()),
+} as const;
+
 /** The members of each driver's options; `ref` is the type of a child. */
 export function filterMembers(ref: QapiType<BlockdevRef>) {
   return {
@@ -66,6 +71,7 @@ export function filterMembers(ref: QapiType<BlockdevRef>) {
     compress: { file: ref },
     "copy-on-read": { file: ref, bottom: optional(str) },
     nbd: NBD,
+    preallocate: { file: ref, ...PREALLOCATE },
   } as const;
 }
 
@@ -75,4 +81,5 @@ export type FilterOptions =
   | { readonly driver: "compress"; readonly file: BlockdevRef }
   | { readonly driver: "copy-on-read"; readonly file: BlockdevRef; readonly bottom?: string }
   | ({ readonly driver: "blkdebug"; readonly image: BlockdevRef } & StructOf<typeof BLKDEBUG>)
+  | ({ readonly driver: "preallocate"; readonly file: BlockdevRef } & StructOf<typeof PREALLOCATE>)
   | ({ readonly driver: "nbd" } & StructOf<typeof NBD>);

@@ -1,6 +1,13 @@
 // From the options of filters, of drivers for tests, and of the NBD client to their nodes.
 
-import { blkdebugOpen, blkverifyOpen, compressOpen, copyOnReadOpen, nbdOpen } from "#core/drivers";
+import {
+  blkdebugOpen,
+  blkverifyOpen,
+  compressOpen,
+  copyOnReadOpen,
+  nbdOpen,
+  preallocateOpen,
+} from "#core/drivers";
 import {
   BLK_PERM_CONSISTENT_READ,
   BLK_PERM_RESIZE,
@@ -47,6 +54,10 @@ export function* openFilter(
     }
     case "nbd":
       return yield* openNbd(options, context);
+    case "preallocate": {
+      const { driver: _driver, file, ...sizes } = options;
+      return yield* preallocateOpen(nodeName, yield* openRef(file), sizes, readOnly);
+    }
   }
 }
 

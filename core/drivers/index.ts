@@ -24,6 +24,7 @@ export {
   pathCombine,
 } from "./open-path.ts";
 export { type OverlayOptions, overlayDriver, overlayOpen } from "./overlay.ts";
+export { type PreallocateOptions, preallocateDriver, preallocateOpen } from "./preallocate.ts";
 export * from "./qcow2/index.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";
 export { type QuorumOptions, quorumVoteOpen } from "./quorum-vote.ts";

@@ -40,6 +40,10 @@ export const BDRV_REQ_MAY_UNMAP = 0x4;
 export const BDRV_REQ_WRITE_COMPRESSED = 0x20;
 /** Zeroes that would have to be written like any data are refused with ENOTSUP. */
 export const BDRV_REQ_NO_FALLBACK = 0x100;
+/** The request excludes all others that overlap with it. */
+export const BDRV_REQ_SERIALISING = 0x80;
+/** With SERIALISING: fail with EBUSY where it would wait. */
+export const BDRV_REQ_NO_WAIT = 0x400;
 
 /** The write does not change what is visible (copy-on-read); WRITE_UNCHANGED is permission enough. */
 export const BDRV_REQ_WRITE_UNCHANGED = 0x40;

@@ -93,6 +93,20 @@ export function* bdrvMakeRequestSerialising(req: BdrvTrackedRequest, align: numb
   qemuCoMutexUnlock(req.bs.reqsLock);
 }
 
+/** The same, of a request that must not wait: false when another one is in its way. Part of bdrv_co_write_req_prepare (io.c:1956). */
+export function* bdrvTryMakeRequestSerialising(
+  req: BdrvTrackedRequest,
+  align: number,
+): Co<boolean> {
+  ioCode(req.bs.aioContext, SITE_MAKE_REQUEST_SERIALISING);
+  assert(align > 0, "alignments are positive");
+  yield* qemuCoMutexLock(req.bs.reqsLock);
+  setSerialising(req, align);
+  const alone = conflict(req) === null;
+  qemuCoMutexUnlock(req.bs.reqsLock);
+  return alone;
+}
+
 /** tracked_request_set_serialising (io.c:868). */
 function setSerialising(req: BdrvTrackedRequest, align: number): void {
   const start = alignDown(req.offset, align);

@@ -8,6 +8,8 @@ import {
   BDRV_REQ_FUA,
   BDRV_REQ_MAY_UNMAP,
   BDRV_REQ_NO_FALLBACK,
+  BDRV_REQ_NO_WAIT,
+  BDRV_REQ_SERIALISING,
   type BdrvChild,
   type BdrvTrackedRequest,
   type BlockDriverState,
@@ -159,7 +161,7 @@ export function* bdrvCoDoPwriteZeroes(
   bdrvBscInvalidateRange(bs, offset, bytes);
   const most = maxPwriteZeroesOf(bs);
   const end = offset + bytes;
-  const driverFlags = flags & ~BDRV_REQ_FUA;
+  const driverFlags = flags & ~(BDRV_REQ_FUA | BDRV_REQ_SERIALISING | BDRV_REQ_NO_WAIT);
   const { coPwriteZeroes } = bs.drv;
   for (let at = offset; at < end; ) {
     let piece = Math.min(zeroPiece(bs, at, end), most);

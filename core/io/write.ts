@@ -2,13 +2,15 @@
 // the generation that flushes look at moves on, a write behind the end makes the node longer and tells its parents, and a write with BDRV_REQ_FUA is followed by
 // a flush of the node, as no driver here can do better.
 
-import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { assert, EBUSY, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
 import { bdrvDirtyBitmapTruncate, bdrvSetDirty } from "../bitmaps/dirty.ts";
 import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_FUA,
+  BDRV_REQ_NO_WAIT,
+  BDRV_REQ_SERIALISING,
   BDRV_REQ_WRITE_COMPRESSED,
   BDRV_REQ_WRITE_UNCHANGED,
   type BdrvChild,
@@ -19,6 +21,7 @@ import {
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode, modelAssert } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvGetClusterSize } from "./copy-on-read.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoFlush } from "./flush.ts";
 import { guestCopy, qiovAfter, qiovOf } from "./guest-copy.ts";
@@ -30,6 +33,7 @@ import { requestBegin, requestEnd } from "./request.ts";
 import { bdrvParentCbResize } from "./resize.ts";
 import {
   bdrvMakeRequestSerialising,
+  bdrvTryMakeRequestSerialising,
   bdrvWaitSerialisingRequests,
   trackedRequestBegin,
   trackedRequestEnd,
@@ -212,7 +216,16 @@ export function* bdrvCoWriteReqPrepare(
   const { bs } = req;
   if (bs.readOnly) return -EPERM;
   modelAssert(!bs.inactive, "!(bs->open_flags & BDRV_O_INACTIVE)", SITE_PREPARE);
-  if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
+  const waits = (flags & BDRV_REQ_NO_WAIT) === 0;
+  modelAssert(
+    waits || (flags & BDRV_REQ_SERIALISING) !== 0,
+    "!((flags & BDRV_REQ_NO_WAIT) && !(flags & BDRV_REQ_SERIALISING))",
+    SITE_PREPARE,
+  );
+  if ((flags & BDRV_REQ_SERIALISING) !== 0) {
+    const ret = yield* serialise(req, !waits);
+    if (ret < 0) return ret;
+  } else if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
   const { perm } = child;
   modelAssert(
     (perm & BLK_PERM_RESIZE) !== 0 || offset + bytes <= alignUp(bs.totalBytes, BDRV_SECTOR_SIZE),
@@ -233,6 +246,14 @@ export function* bdrvCoWriteReqPrepare(
     modelAssert((perm & BLK_PERM_WRITE) !== 0, "child->perm & BLK_PERM_WRITE", SITE_PREPARE);
   }
   bdrvWriteThresholdCheckWrite(bs, offset, bytes);
+  return 0;
+}
+
+/** BDRV_REQ_SERIALISING: alone in its clusters; with `noWait` EBUSY when others are there. */
+function* serialise(req: BdrvTrackedRequest, noWait: boolean): Co<number> {
+  const clusterBytes = bdrvGetClusterSize(req.bs);
+  if (noWait) return (yield* bdrvTryMakeRequestSerialising(req, clusterBytes)) ? 0 : -EBUSY;
+  yield* bdrvMakeRequestSerialising(req, clusterBytes);
   return 0;
 }
 

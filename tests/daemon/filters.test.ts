@@ -1,6 +1,7 @@
 // Filters behind the daemon, held against qemu-img: compressed clusters are there, what was read is copied, and a quorum tells
 // clients who was outvoted.
 
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { NO_QEMU, qemu, qemuCheck } from "../qcow2/test-support.ts";
@@ -52,6 +53,18 @@ describe.skipIf(NO_QEMU !== "")(`filters of the daemon${NO_QEMU}`, () => {
     const check = JSON.parse(qemu("qemu-img", "check", "--output=json", at("disk.qcow2")));
     expect(check["compressed-clusters"]).toBe(3);
     const reads = ["-c", "read -P 5 0 128k", "-c", "read -P 6 200k 1k", "-c", "read -P 0 192k 8k"];
+    expect(qemu("qemu-io", "-f", "qcow2", ...reads, at("disk.qcow2"))).not.toContain("failed");
+  });
+
+  it("allocate ahead below qcow2, and cut off what was not used", async () => {
+    qemu("qemu-img", "create", "-q", "-f", "qcow2", at("disk.qcow2"), "8M");
+    const sizes = { "prealloc-align": 1 << 20, "prealloc-size": 16 << 20 };
+    const file = { driver: "preallocate", file: { driver: "file", filename: "disk.qcow2" } };
+    const disk = { driver: "qcow2", "node-name": "disk", file: { ...file, ...sizes } };
+    await session(disk, ["write -q -P 5 0 1M", "write -q -P 6 3M 64k", "read -q -P 5 0 1M"]);
+    expect(statSync(at("disk.qcow2")).size).toBeLessThan(2 << 20);
+    expect(qemuCheck(at("disk.qcow2"))).toBe("");
+    const reads = ["-c", "read -P 5 0 1M", "-c", "read -P 6 3M 64k", "-c", "read -P 0 1M 2M"];
     expect(qemu("qemu-io", "-f", "qcow2", ...reads, at("disk.qcow2"))).not.toContain("failed");
   });
 
