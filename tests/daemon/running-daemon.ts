@@ -127,6 +127,10 @@ export class RawClient {
     this.#socket.write(text);
   }
 
+  close(): void {
+    this.#socket.end();
+  }
+
   /** What comes up to the next `end`, with it. */
   async upTo(end: string): Promise<string> {
     while (!this.#text.includes(end))
