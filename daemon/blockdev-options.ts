@@ -1,6 +1,7 @@
 // QAPI: BlockdevOptions, for the drivers that there are.
 
 import type { FileLocking } from "#core/drivers";
+import type { DetectZeroes } from "#core/graph";
 import { FILE_AIO, type FileAio } from "#core/sched";
 import { type FilterOptions, filterMembers } from "./blockdev-filter-options.ts";
 import {
@@ -23,6 +24,7 @@ import {
 /** What every driver understands. */
 const COMMON = {
   "node-name": optional(str),
+  "detect-zeroes": optional(enumOf("off", "on", "unmap")),
   discard: optional(enumOf("ignore", "unmap")),
   "read-only": optional(bool),
 } as const;
@@ -73,6 +75,7 @@ export type BlockdevOptions = Common &
 
 interface Common {
   readonly "node-name"?: string;
+  readonly "detect-zeroes"?: DetectZeroes;
   readonly discard?: "ignore" | "unmap";
   readonly "read-only"?: boolean;
 }

@@ -19,10 +19,11 @@ import {
   bdrvFindNode,
   bdrvParentCbChangeMedia,
   bdrvRef,
-  bdrvSetDiscard,
+  bdrvSetCommonOptions,
   bdrvSetInheritsFrom,
   bdrvUnref,
   childrenOf,
+  detectZeroesOf,
   edgeBs,
   settle,
 } from "#core/graph";
@@ -47,8 +48,14 @@ export function* blockdevOpen(
   options: BlockdevOptions,
   inherited: Inherited = OUTERMOST,
 ): Polls<BlockDriverState> {
+  const common = {
+    discard: options.discard ?? inherited.discard,
+    "detect-zeroes": options["detect-zeroes"] ?? "off",
+  };
+  // Refused before there is a node.
+  detectZeroesOf(common);
   const bs = yield* openDriver(options, inherited.readOnly);
-  bdrvSetDiscard(bs, options.discard ?? inherited.discard);
+  bdrvSetCommonOptions(bs, common);
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
     const below = edgeBs(child, SITE_OPEN);

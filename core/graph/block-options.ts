@@ -4,7 +4,8 @@
 // is a node of its own is named by its node-name (`backing: "other"`), and null says that there shall be none. State only:
 // what a reopen does with options is in reopen-queue.ts and the files beside it.
 
-import { assert } from "../base/index.ts";
+import { assert, EINVAL } from "../base/index.ts";
+import { BlockError } from "./block-error.ts";
 import type { BlockDriverState } from "./state.ts";
 
 /** The value of an option. */
@@ -56,6 +57,22 @@ export function splitOptions(
 /** qdict_haskey: whether `options` has `name`, be it null. Common. */
 export function hasOption(options: BlockOptions, name: string): boolean {
   return Object.hasOwn(options, name);
+}
+
+/** What becomes of writes of zeroes: nothing, requests for zeroes, or such as may free what they cover (QAPI: detect-zeroes). */
+export type DetectZeroes = "off" | "on" | "unmap";
+
+/** bdrv_parse_detect_zeroes (block.c:1122): what a node with `options` does about them; BlockError. Common. */
+export function detectZeroesOf(options: BlockOptions): DetectZeroes {
+  const asked = options["detect-zeroes"] ?? "off";
+  if (asked !== "off" && asked !== "on" && asked !== "unmap")
+    throw new BlockError(EINVAL, `Invalid parameter '${asked}'`);
+  if (asked === "unmap" && !unmapOf(options))
+    throw new BlockError(
+      EINVAL,
+      "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
+    );
+  return asked;
 }
 
 /**

@@ -21,7 +21,13 @@ export {
 } from "./backing.ts";
 export { BlockError, type Outcome, settle, unwrap } from "./block-error.ts";
 export { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
-export type { BlockOptions, BlockOptionValue, ReopenState } from "./block-options.ts";
+export {
+  type BlockOptions,
+  type BlockOptionValue,
+  type DetectZeroes,
+  detectZeroesOf,
+  type ReopenState,
+} from "./block-options.ts";
 export { qmpBlockdevReopen } from "./blockdev-reopen.ts";
 export {
   bdrvChainContains,
@@ -74,7 +80,7 @@ export {
 export {
   bdrvInsertNode,
   bdrvOpenDriver,
-  bdrvSetDiscard,
+  bdrvSetCommonOptions,
   type ChildSpec,
   type InsertOptions,
   type OpenOptions,

@@ -11,7 +11,7 @@ import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
 import { BlockError, settle } from "./block-error.ts";
 import { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
-import { type BlockOptions, unmapOf } from "./block-options.ts";
+import { type BlockOptions, type DetectZeroes, detectZeroesOf, unmapOf } from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvSetInheritsFrom } from "./inherits-from.ts";
@@ -26,7 +26,7 @@ import {
 
 const SITE_OPEN = site("bdrv_new_open_driver");
 const SITE_INSERT = site("bdrv_insert_node");
-const SITE_DISCARD = site("bdrv_parse_discard_flags");
+const SITE_COMMON = site("bdrv_open_common");
 
 /** A child that a new node begins with; the node takes over the caller's reference to `bs`. */
 export interface ChildSpec {
@@ -103,12 +103,19 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
 }
 
 /** What a reopen will compare with: all that is in force, and what of that was asked for. */
-/** bdrv_parse_discard_flags (block.c:1178), of a node that is there: whether it lets discards through. */
-export function bdrvSetDiscard(bs: BlockDriverState, discard: "ignore" | "unmap"): void {
-  globalStateCode(SITE_DISCARD);
+/** What a node that no driver is asked about has. */
+export interface CommonOptions {
+  readonly discard: "ignore" | "unmap";
+  readonly "detect-zeroes": DetectZeroes;
+}
+
+/** The part of bdrv_open_common (block.c:1856) that is about what a node lets through: `bs`, which is open, has `common`. */
+export function bdrvSetCommonOptions(bs: BlockDriverState, common: CommonOptions): void {
+  globalStateCode(SITE_COMMON);
   assert(!bs.closed, "the node is open");
-  bs.options = { ...bs.options, discard };
+  bs.options = { ...bs.options, ...common };
   bs.unmap = unmapOf(bs.options);
+  bs.detectZeroes = detectZeroesOf(bs.options);
 }
 
 function rememberOptions(bs: BlockDriverState, options: OpenOptions): void {

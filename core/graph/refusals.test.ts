@@ -280,6 +280,25 @@ function* reopenable(driver: BlockDriver): Polls<BlockDriverState> {
 }
 
 const REOPENS: readonly RefusalRow[] = [
+  ...[
+    {
+      options: { discard: "ignore", "detect-zeroes": "unmap" },
+      text: "setting detect-zeroes to unmap is not allowed without setting discard operation to unmap",
+    },
+    { options: { "detect-zeroes": "maybe" }, text: "Invalid parameter 'maybe'" },
+  ].map(({ options, text }): RefusalRow => {
+    return {
+      c: "bdrv_parse_detect_zeroes",
+      text,
+      errno: EINVAL,
+      graph: CHAIN,
+      *body(_node, refused): Polls<void> {
+        const bs = yield* reopenable({ ...plainDriver, getlength: () => 0 });
+        yield* refused(() => bdrvReopen(bs, options, true));
+        yield* bdrvUnref(bs);
+      },
+    };
+  }),
   {
     c: "bdrv_reopen_parse_file_or_backing",
     text: "'reopened' is a filter filter node that does not support a backing child",

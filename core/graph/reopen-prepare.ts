@@ -12,7 +12,7 @@ import { globalStateCode, modelAssert, type Polls, patchOn } from "../sched/inde
 import { backingOf, childrenOf, edgeBs, fileOf } from "./access.ts";
 import { bdrvSetFileOrBackingNoperm } from "./backing.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
-import { hasOption, type ReopenState, withoutOption } from "./block-options.ts";
+import { detectZeroesOf, hasOption, type ReopenState, withoutOption } from "./block-options.ts";
 import { bdrvRecurseHasChild, bdrvSkipImplicitFilters } from "./chain.ts";
 import { bdrvGetDeviceOrNodeName } from "./names.ts";
 import { bdrvFindNode, bdrvRef, bdrvUnref } from "./node-life.ts";
@@ -42,6 +42,7 @@ export function* bdrvReopenPrepare(state: ReopenState, tran: Transaction): Polls
   globalStateCode(SITE_PREPARE);
   const { drv } = state.bs;
   assert(!state.bs.closed, "the node is open");
+  detectZeroesOf(state.options);
   state.remaining = COMMON_OPTIONS.reduce<ReopenState["remaining"]>(withoutOption, state.options);
   yield* prepareDriver(state);
   const rest = yield* settle(() => prepareRest(state, tran));

@@ -21,7 +21,13 @@ import {
 } from "../sched/index.ts";
 import { childrenOf } from "./access.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
-import { type BlockOptions, type ReopenState, unmapOf, withoutOption } from "./block-options.ts";
+import {
+  type BlockOptions,
+  detectZeroesOf,
+  type ReopenState,
+  unmapOf,
+  withoutOption,
+} from "./block-options.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvListRefreshPerms, bdrvTopologicalDfs } from "./permissions.ts";
 import { bdrvReopenPrepare } from "./reopen-prepare.ts";
@@ -117,6 +123,7 @@ function* bdrvReopenCommit(state: ReopenState): Polls<void> {
   bs.explicitOptions = names.reduce(withoutOption, state.explicitOptions);
   bs.readOnly = state.readOnly;
   bs.unmap = unmapOf(bs.options);
+  bs.detectZeroes = detectZeroesOf(bs.options);
 }
 
 /** Which nodes of the queue will be writable: drivers are asked for the permissions of then. */

@@ -18,7 +18,7 @@ import type {
 } from "../sched/index.ts";
 import type { BlockDriver } from "./block-driver.ts";
 import { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
-import type { BlockOptions } from "./block-options.ts";
+import type { BlockOptions, DetectZeroes } from "./block-options.ts";
 import type { BackingBlocker, BlockOpType, OpBlockReason } from "./op-blockers.ts";
 import { BLK_PERM_ALL } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
@@ -294,6 +294,8 @@ export class BlockDriverState {
   inactive = false;
   /** Discards reach the driver (C: BDRV_O_UNMAP). Set when the node is opened, and by a reopen. */
   unmap = true;
+  /** Whether a write is looked at, and made one of zeroes when it has nothing else (C: detect_zeroes). */
+  detectZeroes: DetectZeroes = "off";
   /** Every parent shares everything (C: force_share). Set when the node is opened. */
   forceShare = false;
   /** No link to this node is ever frozen: the filter of a job that wants to leave when it likes. */

@@ -3,23 +3,21 @@
 // The read that asks for it (BDRV_REQ_COPY_ON_READ) is serialising over the clusters that it touches: no write comes between its
 // read and its write. The caller needs no permission to write, as in QEMU 7.2: a filter that asks for it has one.
 
-import { assert, ENOMEDIUM, must } from "../base/index.ts";
+import { assert, ENOMEDIUM } from "../base/index.ts";
 import { BDRV_BLOCK_ALLOCATED } from "../graph/driver-results.ts";
 import { BDRV_REQ_WRITE_UNCHANGED, type BlockDriverState, type Qiov } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { type Co, hostAllocate, hostDecide, ioCode } from "../sched/index.ts";
+import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
 import { bdrvCoCommonBlockStatusAbove } from "./block-status.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
+import { bdrvCoDoPwriteZeroes, bdrvDriverPwritev, bufferIsZero } from "./driver-write.ts";
 import { guestCopy, qiovAfter, qiovOf } from "./guest-copy.ts";
 import { alignDown, alignUp, BOUNCE_BUFFER_MAX_BYTES, maxTransferOf } from "./limits.ts";
 import { bdrvDriverPreadv } from "./read.ts";
-import { bdrvDriverPwritev } from "./write.ts";
-import { bdrvCoDoPwriteZeroes } from "./write-zeroes.ts";
 
 const SITE_COPY = site("bdrv_co_do_copy_on_readv");
 const SITE_CLUSTER = site("bdrv_get_cluster_size");
 const SITE_ALLOCATED = site("bdrv_is_allocated/copy_on_read");
-const SITE_IS_ZERO = site("buffer_is_zero");
 
 /** bdrv_get_cluster_size (io.c:716): in what pieces `bs` allocates. */
 export function bdrvGetClusterSize(bs: BlockDriverState): number {
@@ -95,12 +93,7 @@ function* copyPart(
   const read = yield* bdrvDriverPreadv(bs, at, piece, bounce, 0);
   if (read < 0) return read;
   yield* bdrvDebugEvent(bs, "cor_write");
-  const isZero =
-    bs.drv.coPwriteZeroes !== undefined &&
-    hostDecide(SITE_IS_ZERO, () => {
-      const data = must(bounce.buffer.data, "what is looked at has contents");
-      return data.every((byte) => byte === 0) ? 1 : 0;
-    }) === 1;
+  const isZero = bs.drv.coPwriteZeroes !== undefined && bufferIsZero(bounce, piece);
   const flags = BDRV_REQ_WRITE_UNCHANGED;
   const ret = isZero
     ? yield* bdrvCoDoPwriteZeroes(bs, at, piece, flags)

@@ -1,34 +1,18 @@
 // Writing zeroes through an edge: as a write without a buffer. The driver does it if it can; else a buffer of zeroes is
 // written. Blocks that the request covers in part are read, changed and written back.
 
-import { assert, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { assert, ENOMEDIUM, EPERM } from "../base/index.ts";
 import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
-import {
-  BDRV_REQ_FUA,
-  BDRV_REQ_MAY_UNMAP,
-  BDRV_REQ_NO_FALLBACK,
-  BDRV_REQ_NO_WAIT,
-  BDRV_REQ_SERIALISING,
-  type BdrvChild,
-  type BdrvTrackedRequest,
-  type BlockDriverState,
-} from "../graph/state.ts";
+import { BDRV_REQ_MAY_UNMAP, type BdrvChild, type BdrvTrackedRequest } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
 import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
-import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
-import { bdrvCoFlush } from "./flush.ts";
+import { bdrvCoDoPwriteZeroes } from "./driver-write.ts";
 import { guestZero, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
-import {
-  alignDown,
-  alignUp,
-  BDRV_LENGTH_MAX,
-  BOUNCE_BUFFER_MAX_BYTES,
-  maxTransferOf,
-} from "./limits.ts";
+import { alignDown, alignUp } from "./limits.ts";
 import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
@@ -36,15 +20,9 @@ import {
   trackedRequestBegin,
   trackedRequestEnd,
 } from "./tracked-request.ts";
-import {
-  bdrvAlignedPwritev,
-  bdrvCoWriteReqFinish,
-  bdrvCoWriteReqPrepare,
-  bdrvDriverPwritev,
-} from "./write.ts";
+import { bdrvAlignedPwritev, bdrvCoWriteReqFinish, bdrvCoWriteReqPrepare } from "./write.ts";
 
 const SITE_ZEROES = site("bdrv_co_pwrite_zeroes");
-const SITE_DO_ZEROES = site("bdrv_co_do_pwrite_zeroes");
 
 /** bdrv_co_pwrite_zeroes (io.c:2308), for drivers: what their own node does not let through is not passed on. 0 or a negated errno. */
 export function* bdrvCoPwriteZeroes(
@@ -144,60 +122,4 @@ function* alignedZeroes(
   yield* bdrvDebugEvent(bs, "pwritev_done");
   bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
   return Math.min(ret, 0);
-}
-
-/**
- * bdrv_co_do_pwrite_zeroes (io.c:1826): in pieces as the node's limits want them, each by the driver, else as a write of a
- * buffer of zeroes; FUA as one flush at the end. 0 or a negated errno.
- */
-export function* bdrvCoDoPwriteZeroes(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  flags: number,
-): Co<number> {
-  ioCode(bs.aioContext, SITE_DO_ZEROES);
-  assert(bytes >= 0, "byte counts are not negative");
-  bdrvBscInvalidateRange(bs, offset, bytes);
-  const most = maxPwriteZeroesOf(bs);
-  const end = offset + bytes;
-  const driverFlags = flags & ~(BDRV_REQ_FUA | BDRV_REQ_SERIALISING | BDRV_REQ_NO_WAIT);
-  const { coPwriteZeroes } = bs.drv;
-  for (let at = offset; at < end; ) {
-    let piece = Math.min(zeroPiece(bs, at, end), most);
-    let ret = -ENOTSUP;
-    if (coPwriteZeroes !== undefined) ret = yield* coPwriteZeroes(bs, at, piece, driverFlags);
-    if (ret === -ENOTSUP && (flags & BDRV_REQ_NO_FALLBACK) === 0) {
-      piece = Math.min(piece, bounceBytesOf(bs));
-      const zeroes = qiovOf(hostAllocate(piece));
-      guestZero(zeroes, piece);
-      ret = yield* bdrvDriverPwritev(bs, at, piece, zeroes, driverFlags);
-    }
-    if (ret < 0) return ret;
-    at += piece;
-  }
-  return (flags & BDRV_REQ_FUA) === 0 ? 0 : yield* bdrvCoFlush(bs);
-}
-
-function zeroesAlignment(bs: BlockDriverState): number {
-  return Math.max(bs.limits.pwriteZeroesAlignment, bs.requestAlignment);
-}
-
-function maxPwriteZeroesOf(bs: BlockDriverState): number {
-  const { maxPwriteZeroes } = bs.limits;
-  const most = maxPwriteZeroes === 0 ? BDRV_LENGTH_MAX : maxPwriteZeroes;
-  return alignDown(most, zeroesAlignment(bs));
-}
-
-function bounceBytesOf(bs: BlockDriverState): number {
-  return Math.min(maxTransferOf(bs), BOUNCE_BUFFER_MAX_BYTES);
-}
-
-/** Bytes of the next piece of a range: up to the first boundary, then whole multiples, then what is left behind the last. */
-function zeroPiece(bs: BlockDriverState, at: number, end: number): number {
-  const alignment = zeroesAlignment(bs);
-  const head = at % alignment;
-  if (head > 0) return Math.min(end - at, bounceBytesOf(bs), alignment - head);
-  const tail = end % alignment;
-  return tail > 0 && end - at > alignment ? end - at - tail : end - at;
 }

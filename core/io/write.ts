@@ -2,13 +2,13 @@
 // the generation that flushes look at moves on, a write behind the end makes the node longer and tells its parents, and a write with BDRV_REQ_FUA is followed by
 // a flush of the node, as no driver here can do better.
 
-import { assert, EBUSY, ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
+import { assert, EBUSY, ENOMEDIUM, EPERM } from "../base/index.ts";
 import { bdrvDirtyBitmapTruncate, bdrvSetDirty } from "../bitmaps/dirty.ts";
 import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
 import { BLK_PERM_ANY_WRITE, BLK_PERM_RESIZE, BLK_PERM_WRITE } from "../graph/permission-bits.ts";
 import {
-  BDRV_REQ_FUA,
+  BDRV_REQ_MAY_UNMAP,
   BDRV_REQ_NO_WAIT,
   BDRV_REQ_SERIALISING,
   BDRV_REQ_WRITE_COMPRESSED,
@@ -23,10 +23,15 @@ import { type Co, ioCode, modelAssert } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvGetClusterSize } from "./copy-on-read.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
-import { bdrvCoFlush } from "./flush.ts";
-import { guestCopy, qiovAfter, qiovOf } from "./guest-copy.ts";
+import {
+  bdrvCoDoPwriteZeroes,
+  bdrvDriverPwritevCompressed,
+  bufferIsZero,
+  driverPwritevPieces,
+} from "./driver-write.ts";
+import { guestCopy, qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
-import { alignUp, BDRV_SECTOR_SIZE, maxTransferOf } from "./limits.ts";
+import { alignUp, BDRV_SECTOR_SIZE } from "./limits.ts";
 import { type BdrvRequestPadding, bdrvInitPadding } from "./padding.ts";
 import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
@@ -45,8 +50,6 @@ const SITE_ALIGNED = site("bdrv_aligned_pwritev");
 const SITE_PREPARE = site("bdrv_co_write_req_prepare");
 const SITE_CO_PWRITEV = site("bdrv_co_pwritev");
 const SITE_PADDING_RMW_READ = site("bdrv_padding_rmw_read");
-const SITE_DRIVER_PWRITEV = site("bdrv_driver_pwritev");
-const SITE_DRIVER_COMPRESSED = site("bdrv_driver_pwritev_compressed");
 const SITE_CO_WRITE_REQ_FINISH = site("bdrv_co_write_req_finish");
 
 /** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
@@ -139,7 +142,11 @@ export function* bdrvAlignedPwritev(
   if (bs.closed) return -ENOMEDIUM;
   if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
-  if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
+  if (ret >= 0 && bs.detectZeroes !== "off" && isAllZero(bs, qiov, bytes)) {
+    const unmap = bs.detectZeroes === "unmap" ? BDRV_REQ_MAY_UNMAP : 0;
+    yield* bdrvDebugEvent(bs, "pwritev_zero");
+    ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags | unmap);
+  } else if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
     ret = yield* bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
   else if (ret >= 0) {
     yield* bdrvDebugEvent(bs, "pwritev");
@@ -150,55 +157,8 @@ export function* bdrvAlignedPwritev(
   return Math.min(ret, 0);
 }
 
-/** The write, in pieces that the driver takes; a flush for BDRV_REQ_FUA after the last one is enough. */
-function* driverPwritevPieces(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  qiov: Qiov,
-  flags: number,
-): Co<number> {
-  const most = maxTransferOf(bs);
-  let done = 0;
-  for (; bytes - done > most; done += most) {
-    const piece = qiovAfter(qiov, done);
-    const ret = yield* bdrvDriverPwritev(bs, offset + done, most, piece, flags & ~BDRV_REQ_FUA);
-    if (ret < 0) return ret;
-  }
-  return yield* bdrvDriverPwritev(bs, offset + done, bytes - done, qiovAfter(qiov, done), flags);
-}
-
-/**
- * bdrv_driver_pwritev (io.c:1207). Differs from QEMU: BDRV_REQ_FUA is always emulated, by a flush. As in QEMU that flush goes to
- * the children only, when nothing else was written: this write moves the generation when it is over.
- */
-export function* bdrvDriverPwritev(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  qiov: Qiov,
-  flags: number,
-): Co<number> {
-  ioCode(bs.aioContext, SITE_DRIVER_PWRITEV);
-  const { drv } = bs;
-  if (drv.coPwritev === undefined) return -ENOTSUP;
-  const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
-  if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
-  return yield* bdrvCoFlush(bs);
-}
-
-/** bdrv_driver_pwritev_compressed (io.c:1275): -ENOTSUP by a driver that cannot compress. */
-export function* bdrvDriverPwritevCompressed(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  qiov: Qiov,
-): Co<number> {
-  ioCode(bs.aioContext, SITE_DRIVER_COMPRESSED);
-  assert(offset >= 0, "requests lie inside an image");
-  if (bs.closed) return -ENOMEDIUM;
-  if (bs.drv.coPwritevCompressed === undefined) return -ENOTSUP;
-  return yield* bs.drv.coPwritevCompressed(bs, offset, bytes, qiov);
+function isAllZero(bs: BlockDriverState, qiov: Qiov, bytes: number): boolean {
+  return bs.drv.coPwriteZeroes !== undefined && bufferIsZero(qiov, bytes);
 }
 
 /**

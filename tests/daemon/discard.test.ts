@@ -31,6 +31,7 @@ const COMMANDS = [
   ["-c", "write -z -u 384k 64k"],
   ["-c", "discard 1000k 24k"],
   ["-c", "write -z -u 500k 3k"],
+  ["-c", "write -P 0 704k 128k"],
   ["-c", "flush"],
 ].flat();
 
@@ -87,7 +88,7 @@ async function leftIn(folder: string, format: string) {
 describe.skipIf(!haveTools("qemu-storage-daemon", "qemu-img", "qemu-io"))(
   "discards and zeroes",
   () => {
-    it.each(["", "discard=unmap,"])(
+    it.each(["", "discard=unmap,", "discard=unmap,detect-zeroes=unmap,"])(
       "with '%s' leave what they leave at qemu-storage-daemon",
       async (option) => {
         const [ours, theirs] = [await newImages(), await newImages()];
