@@ -31,7 +31,10 @@ export function bufferIsZero(qiov: Qiov, bytes: number): boolean {
   return decided === 1;
 }
 
-/** The loop of bdrv_aligned_pwritev (io.c:2106): the write, in pieces that the driver takes; a flush for BDRV_REQ_FUA after the last one is enough. */
+/**
+ * The loop of bdrv_aligned_pwritev (io.c:2106): the write, in pieces that the driver takes; a flush for BDRV_REQ_FUA after the last
+ * one is enough. Common.
+ */
 export function* driverPwritevPieces(
   bs: BlockDriverState,
   offset: number,
