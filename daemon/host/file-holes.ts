@@ -1,5 +1,5 @@
 // Holes in an open file. Node has no fallocate, so a child has: it inherits the open file, is told by lines what to do, and stays
-// until its input ends, which it does with the file or with this process.
+// until the file is closed, or its input ends with this process.
 //
 //   to the child      p OFFSET BYTES    free the range: it reads as zeroes, and the file keeps its size (FALLOC_FL_PUNCH_HOLE)
 //                     z OFFSET BYTES    make it zeroes without writing them; the file grows (FALLOC_FL_ZERO_RANGE)
@@ -9,12 +9,16 @@
 // number on this machine, support of the file system) answers ENOTSUP, and the block layer goes on without.
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { EIO, ENOTSUP } from "#core/base";
 
 /** Where the child has the file. */
 const CHILD_FD = 3;
+
+/** Milliseconds that the end of a child is waited for: it takes less than one. */
+const NAPS_MAX = 200;
 
 /** Number of the system call fallocate, by Node's name of the processor. */
 const FALLOCATE: Readonly<Record<string, number>> = { x64: 285, arm64: 47 };
@@ -56,10 +60,15 @@ export class FileHoles {
     this.#ask("z", offset, bytes, done);
   }
 
-  /** The file is closed: what is asked for no more is answered by nobody. */
+  /** The file is about to be closed, with nothing under way. When this comes back the child has it no more, nor its locks. */
   close(): void {
     this.#isOver = true;
-    this.#child?.stdin.end();
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    this.#child?.kill("SIGKILL");
+    const nap = new Int32Array(new SharedArrayBuffer(4));
+    for (let naps = 0; naps < NAPS_MAX && existsSync(`/proc/${pid}/fd/${CHILD_FD}`); naps++)
+      Atomics.wait(nap, 0, 0, 1);
   }
 
   #ask(what: "p" | "z", offset: number, bytes: number, done: (ret: number) => void): void {

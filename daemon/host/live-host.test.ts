@@ -167,7 +167,13 @@ describe("the live host", () => {
         for (const at of [0, 262_144, 983_040])
           expect(yield* submit("discard", handle, at, 65_536)).toBe(0);
       });
+      // The child that did it must not keep the file's locks.
+      const locked = { call: "lock", handle, lock: 0x101, unlock: 0, test: 0 } as const;
+      expect(hostCall(locked).ret).toBe(0);
       hostCall({ call: "close", handle });
+      const again = open(path).value as HostHandle;
+      expect(hostCall({ ...locked, handle: again, lock: 0, test: 0x100 }).ret).toBe(0);
+      hostCall({ call: "close", handle: again });
     });
     const { size, blocks: left } = fs.statSync(path);
     expect([size, blocks - left]).toEqual([1 << 20, (3 * 65_536) / 512]);

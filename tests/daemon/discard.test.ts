@@ -70,14 +70,15 @@ interface MapEntry {
   readonly data: boolean;
 }
 
-/** Blocks of a raw file, what is allocated in the image, and its contents. */
+/** Allocated pieces of 64 KiB of a raw file, what is allocated in the image, and its contents. */
 async function leftIn(folder: string, format: string) {
   const image = join(folder, format);
   const map = await tool("qemu-img", "map", "--output=json", "-f", format, image);
   const flat = join(folder, "flat");
   await tool("qemu-img", "convert", "-f", format, "-O", "raw", image, flat);
   return {
-    blocks: format === "raw" ? statSync(image).blocks : null,
+    // Blocks of the file system's own are among them.
+    pieces: format === "raw" ? Math.round((statSync(image).blocks * 512) / 65_536) : null,
     map: (JSON.parse(map.stdout) as MapEntry[]).map(({ start, length, zero, data }) => {
       return { start, length, zero, data };
     }),
