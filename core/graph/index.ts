@@ -82,6 +82,7 @@ export {
   bdrvOpenDriver,
   bdrvSetCommonOptions,
   type ChildSpec,
+  type CommonOptions,
   type InsertOptions,
   type OpenOptions,
 } from "./open-node.ts";

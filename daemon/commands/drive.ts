@@ -17,6 +17,9 @@ import {
   BLK_PERM_WRITE,
   type BlockDriverState,
   BlockError,
+  bdrvSetCommonOptions,
+  type CommonOptions,
+  detectZeroesOf,
 } from "#core/graph";
 import { machine, type Polls } from "#core/sched";
 import { blockdevOpen } from "../blockdev.ts";
@@ -27,6 +30,7 @@ import {
   enumOf,
   type InputKind,
   optional,
+  type QapiType,
   QmpError,
   str,
   type TypeOf,
@@ -90,14 +94,34 @@ function* openNode(options: JsonObject, kind: InputKind): Polls<BlockDriverState
     return yield* blockdevOpen(blockdevOptions.read(named, "", kind));
   }
   const readOnly = optional(bool).read(others.get("read-only"), "read-only", kind);
-  const { nodeName, backing } = namesOf(others, "");
-  return yield* bdrvOpenPath({
+  const { common, rest } = commonOf(others, kind);
+  const { nodeName, backing } = namesOf(rest, "");
+  // Refused before there is a node.
+  detectZeroesOf({ ...common });
+  const bs = yield* bdrvOpenPath({
     path,
     ...(format === null ? {} : { format: formatOf(format) }),
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(readOnly === undefined ? {} : { readOnly }),
     ...(backing === undefined ? {} : { backing }),
   });
+  bdrvSetCommonOptions(bs, common);
+  return bs;
+}
+
+/** What the node does with discards and zeroes, and all other options. */
+function commonOf(
+  options: JsonObject,
+  kind: InputKind,
+): { common: CommonOptions; rest: JsonObject } {
+  const read = <T>(name: string, type: QapiType<T>): T => type.read(options.get(name), name, kind);
+  const discard = read("discard", optional(enumOf("ignore", "off", "unmap", "on")));
+  const common = {
+    discard: discard === "unmap" || discard === "on" ? "unmap" : "ignore",
+    "detect-zeroes": read("detect-zeroes", optional(enumOf("off", "on", "unmap"))) ?? "off",
+  } as const;
+  const rest = new Map([...options].filter(([name]) => !Object.hasOwn(common, name)));
+  return { common, rest };
 }
 
 /** `file` as a path, with nothing but names beside it; `path` is null when the options are those of blockdev-add. */

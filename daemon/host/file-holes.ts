@@ -87,7 +87,7 @@ export class FileHoles {
     const stdio = ["pipe", "pipe", "ignore", this.#fd] as const;
     const child = spawn("perl", ["-e", PROGRAM, `${number}`], { stdio: [...stdio] }) as Child;
     child.on("error", () => this.#fail(-ENOTSUP));
-    child.on("exit", () => this.#fail(-EIO));
+    child.on("close", () => this.#fail(-EIO));
     // What it was to be told is answered when it has ended.
     child.stdin.on("error", () => undefined);
     child.stdout.setEncoding("utf8").on("data", (text: string) => this.#answered(text));

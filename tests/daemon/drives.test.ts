@@ -22,7 +22,10 @@ beforeAll(async () => {
   writeFileSync(join(folder, "disk.img"), new Uint8Array(1024 * 1024));
   daemon = await startDaemon(folder, [
     ...["--object", "iothread,id=io0"],
-    ...["--drive", "id=drive0,file=disk.img,format=raw,node-name=base,if=virtio,cache=writeback"],
+    ...[
+      "--drive",
+      "id=drive0,file=disk.img,format=raw,node-name=base,if=virtio,cache=writeback,discard=unmap,detect-zeroes=unmap",
+    ],
     ...["--drive", '{"id": "drive1", "driver": "null-co", "size": 1048576, "node-name": "n0"}'],
     ...["--drive", "id=empty0"],
   ]);
@@ -54,7 +57,10 @@ describe("a drive of the daemon", () => {
       {
         device: "drive0",
         ...{ type: "unknown", removable: true, locked: false },
-        inserted: { "node-name": "base", drv: "raw", ro: false, file: "disk.img" },
+        inserted: {
+          ...{ "node-name": "base", drv: "raw", ro: false, file: "disk.img" },
+          detect_zeroes: "unmap",
+        },
       },
       { device: "drive1", inserted: { "node-name": "n0", drv: "null-co" } },
       { device: "empty0", type: "unknown" },
