@@ -30,6 +30,16 @@ describe("an image that is cut off", () => {
     expect(problems).toEqual([]);
   });
 
+  it("keeps what was written in place beside a subcluster that a request had to allocate", () => {
+    const [, rest] = must(
+      CRASH_PLANS.find(([name]) => name === "subclusters"),
+      "planned",
+    );
+    // In this run two guests meet in one subcluster: one allocates others of its cluster, one writes in place.
+    const run = recordCrashRun({ seed: 4, operations: 80, ...rest });
+    expect(problemAfter(run, run.log.length, new Prng(4, 9))).toBe("");
+  });
+
   it("would be found broken without the barrier before its L1 table", () => {
     const [, rest] = must(
       CRASH_PLANS.find(([name]) => name === "tables where data was"),

@@ -6,8 +6,8 @@
 //   kept       the host cluster is used here only, but a subcluster is not allocated, or reads as zeroes
 //   new        there is no host cluster, or others use it, too (a snapshot), or it is compressed
 //
-// For the latter two, what the write leaves of the first and of the last subcluster that it touches is copied with it; of a cluster
-// that others use, all the rest.
+// For the latter two, what the write leaves of the first and of the last subcluster that it touches is copied with it, unless the
+// data is there already, where others may be writing in place (C: calculate_l2_meta); of a cluster that others use, all the rest.
 
 import { assert } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
@@ -39,7 +39,7 @@ export interface Allocation {
   readonly host: number;
   /** The host clusters are new, and counted. */
   readonly isNew: boolean;
-  /** Guest range that is copied and written: whole subclusters. */
+  /** Guest range that is copied and written; the subclusters that it touches have their data then. */
   readonly start: number;
   readonly end: number;
 }
@@ -133,6 +133,8 @@ function planKept(
   const { clusterBytes, subclusterBytes } = state;
   const host = entry.host ?? 0;
   const stop = Math.min(end, (cluster + 1) * clusterBytes);
+  const hasData = (at: number): boolean =>
+    (entry.allocated & touchedBits(state, cluster, at, at + 1)) !== 0;
   return {
     host: host + (offset - cluster * clusterBytes),
     bytes: stop - offset,
@@ -141,8 +143,8 @@ function planKept(
       old: [entry],
       host,
       isNew: false,
-      start: Math.floor(offset / subclusterBytes) * subclusterBytes,
-      end: Math.ceil(stop / subclusterBytes) * subclusterBytes,
+      start: hasData(offset) ? offset : Math.floor(offset / subclusterBytes) * subclusterBytes,
+      end: hasData(stop - 1) ? stop : Math.ceil(stop / subclusterBytes) * subclusterBytes,
     },
   };
 }
