@@ -1,4 +1,4 @@
-// What commands return, as QAPI types: for query-qmp-schema, and for tests, which read every answer by them.
+// What commands return, as QAPI types: what query-qmp-schema says of them. No answer is read by them: a test of that is missing.
 
 import { JOB_STATUSES } from "#core/probe";
 import {
