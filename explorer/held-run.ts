@@ -312,7 +312,7 @@ function hostWith(inner: SimulatedHost, holding: Holding): Host {
     deliver: (inbox, idle) => holding.deliver(inbox, idle),
     allocate: (bytes) => inner.allocate(bytes),
     decide: (decide) => inner.decide(decide),
-    reveal: (from, start, into) => inner.reveal(from, start, into),
+    reveal: (from, start, into, bytes) => inner.reveal(from, start, into, bytes),
   };
 }
 

@@ -260,7 +260,7 @@ export class SimulatedHost implements Host, ExternalClients {
     return decide();
   }
 
-  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
-    copyContents(from, start, into);
+  reveal(from: GuestBuffer, start: number, into: Uint8Array, bytes: number): void {
+    copyContents(from, start, into, bytes);
   }
 }

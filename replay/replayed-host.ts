@@ -59,11 +59,11 @@ export class ReplayedHost implements Host, Scheduler {
   }
 
   /** The events of the pieces follow that of the whole, so the piece that is asked for comes next. */
-  reveal(_from: GuestBuffer, _start: number, into: Uint8Array): void {
+  reveal(_from: GuestBuffer, _start: number, into: Uint8Array, bytes: number): void {
     if (!this.#nextIs(Ev.revealed)) return;
     const words = new DataView(new ArrayBuffer(16));
     for (let slot = 0; slot < 4; slot++) words.setInt32(4 * slot, this.#arg(slot));
-    into.set(new Uint8Array(words.buffer, 0, into.length));
+    into.set(new Uint8Array(words.buffer, 0, bytes));
   }
 
   allocate(bytes: ByteCount): GuestBuffer {

@@ -329,6 +329,7 @@ export class BlockDriverState {
   requestAlignment = 1;
   /** How large requests to the driver may be, and how they are cut. Set when the node is opened. */
   limits: BlockLimits = NO_LIMITS;
+  /** Newest last. */
   readonly trackedRequests: BdrvTrackedRequest[] = [];
   serialisingInFlight = 0;
   readonly reqsLock: CoMutex;

@@ -9,8 +9,11 @@ import type { GuestBuffer } from "../sched/index.ts";
 export function guestCopy(to: Qiov, from: Qiov, bytes: number): void {
   assertInside(to, bytes);
   assertInside(from, bytes);
-  if (to.buffer.data === null || from.buffer.data === null) return;
-  to.buffer.data.set(from.buffer.data.subarray(from.start, from.start + bytes), to.start);
+  const { data } = from.buffer;
+  if (to.buffer.data === null || data === null) return;
+  // A view costs more than a short copy.
+  const isAll = bytes === data.length;
+  to.buffer.data.set(isAll ? data : data.subarray(from.start, from.start + bytes), to.start);
 }
 
 /** Set `bytes` of `to` to zero (C: qemu_iovec_memset). Common. */

@@ -51,7 +51,7 @@ export function* trackedRequestBegin(
     waitQueue: new CoQueue(),
   };
   yield* qemuCoMutexLock(bs.reqsLock);
-  bs.trackedRequests.unshift(req);
+  bs.trackedRequests.push(req);
   machine.probe.emitWide(Ev.tracked_begin, offset, bs.id, type, bytes);
   qemuCoMutexUnlock(bs.reqsLock);
   return req;
@@ -64,12 +64,20 @@ export function* trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
   if (req.serialising) bs.serialisingInFlight--;
   assert(bs.serialisingInFlight >= 0, "a serialising request ends once");
   yield* qemuCoMutexLock(bs.reqsLock);
-  const at = bs.trackedRequests.indexOf(req);
-  assert(at >= 0, "a tracked request ends once");
-  bs.trackedRequests.splice(at, 1);
+  forget(req);
   machine.probe.emit(Ev.tracked_end, bs.id, req.type);
   qemuCoQueueRestartAll(req.waitQueue);
   qemuCoMutexUnlock(bs.reqsLock);
+}
+
+/** Take it out of the list, where it often is the last one. */
+function forget(req: BdrvTrackedRequest): void {
+  const { trackedRequests } = req.bs;
+  const at = trackedRequests.lastIndexOf(req);
+  assert(at >= 0, "a tracked request ends once");
+  for (let i = at + 1; i < trackedRequests.length; i++)
+    trackedRequests[i - 1] = trackedRequests[i] as BdrvTrackedRequest;
+  trackedRequests.pop();
 }
 
 /** bdrv_wait_serialising_requests (io.c:939): wait until no serialising request overlaps. Free when there is none at all. */
@@ -132,7 +140,9 @@ function* waitLocked(self: BdrvTrackedRequest): Co<void> {
 
 /** bdrv_find_conflicting_request (io.c:820): one that overlaps and does not wait, as it could be waiting for `self`. */
 function conflict(self: BdrvTrackedRequest): BdrvTrackedRequest | null {
-  for (const other of self.bs.trackedRequests) {
+  const { trackedRequests } = self.bs;
+  for (let at = trackedRequests.length - 1; at >= 0; at--) {
+    const other = trackedRequests[at] as BdrvTrackedRequest;
     if (other === self || !(other.serialising || self.serialising)) continue;
     if (!overlaps(other, self.overlapOffset, self.overlapBytes)) continue;
     modelAssert(qemuCoroutineSelf() !== other.co, "qemu_coroutine_self() != req->co");

@@ -9,7 +9,7 @@ import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { aioBhNew, qemuBhSchedule } from "./bottom-half.ts";
 import { CO_STOP, type Co } from "./colours.ts";
-import { machine, nextId } from "./current.ts";
+import { machine } from "./current.ts";
 import { COROUTINE_DEPTH_MAX } from "./limits.ts";
 import { modelAssert } from "./model-assert.ts";
 
@@ -24,7 +24,7 @@ export class Coroutine {
   /** Who scheduled it and has not entered it yet; the name is for the assertion's text. */
   scheduledBy: string | null = null;
   /** Coroutines woken while this one ran; entered after it yields. */
-  wakeQueue: Coroutine[] = [];
+  readonly wakeQueue: Coroutine[] = [];
   /** Request task that it runs for, 0 for none; `taskDepth` counts the in-flight counters that the task holds. */
   task: TaskId = 0 as TaskId;
   taskDepth = 0;
@@ -39,7 +39,7 @@ export class Coroutine {
 
 /** qemu_coroutine_create: a coroutine that will run `body` when entered. Common. */
 export function qemuCoroutineCreate(body: () => Co<void>): Coroutine {
-  const co = new Coroutine(nextId(machine, "co") as CoId, body());
+  const co = new Coroutine(++machine.last.co as CoId, body());
   machine.probe.emit(Ev.co_create, co.id);
   return co;
 }
@@ -71,20 +71,29 @@ export function qemuCoroutineEnter(co: Coroutine): void {
 
 /** qemu_aio_coroutine_enter: enter `co`, then what it woke, then what those woke, depth first. Common. */
 export function qemuAioCoroutineEnter(ctx: AioContext, co: Coroutine): void {
-  const pending = [co];
-  let entered = 0;
-  for (let to = pending.shift(); to !== undefined; to = pending.shift()) {
+  enter(ctx, co);
+  if (co.wakeQueue.length === 0) return;
+  // What is to be entered next is at the end.
+  const pending: Coroutine[] = [];
+  takeWoken(co, pending);
+  let entered = 1;
+  for (let to = pending.pop(); to !== undefined; to = pending.pop()) {
     assert(++entered < 1_000_000, "a chain of wake-ups ends");
-    modelAssert(to.scheduledBy === null, "Co-routine was already scheduled");
-    modelAssert(!to.active, "Co-routine re-entered recursively");
-    modelAssert(!to.done, "Co-routine entered after its end");
-    to.ctx = ctx;
-    switchTo(to);
-    if (to.wakeQueue.length > 0) {
-      pending.unshift(...to.wakeQueue);
-      to.wakeQueue = [];
-    }
+    enter(ctx, to);
+    takeWoken(to, pending);
   }
+}
+
+function enter(ctx: AioContext, to: Coroutine): void {
+  modelAssert(to.scheduledBy === null, "Co-routine was already scheduled");
+  modelAssert(!to.active, "Co-routine re-entered recursively");
+  modelAssert(!to.done, "Co-routine entered after its end");
+  to.ctx = ctx;
+  switchTo(to);
+}
+
+function takeWoken({ wakeQueue }: Coroutine, pending: Coroutine[]): void {
+  for (let co = wakeQueue.pop(); co !== undefined; co = wakeQueue.pop()) pending.push(co);
 }
 
 function switchTo(to: Coroutine): void {
@@ -158,7 +167,7 @@ function enterScheduled(ctx: AioContext): undefined {
  * Begin a request task (design D9) for `co`, or for the thread-level caller when null; the caller's next events carry it. Common.
  */
 export function taskBegin(co: Coroutine | null): TaskId {
-  const task = nextId(machine, "task") as TaskId;
+  const task = ++machine.last.task as TaskId;
   machine.probe.task = task;
   if (co !== null) {
     assert(co.task === 0, "a coroutine runs for one request at a time");

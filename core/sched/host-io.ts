@@ -81,7 +81,7 @@ export function* hostSubmit(
   assert(ctx !== null, "operations are submitted inside a step");
   assert(bytes >= 0, "byte counts are not negative");
   const { probe, host } = machine;
-  const id = nextId(machine, "op") as OpId;
+  const id = ++machine.last.op as OpId;
   probe.emitWide(Ev.io_submit, offset, id, Request[type], handle, bytes);
   const now = host.submit({ id, type, handle, offset, bytes, iov, iovOffset });
   if (now !== null) {
@@ -125,6 +125,9 @@ export function hostAllocate(bytes: number): GuestBuffer {
 
 /** Bytes in one `revealed` event. */
 const PIECE_BYTES = 16;
+/** The piece at hand, and its words. One for all: a view of new memory for each costs more than the request that it is part of. */
+const PIECE = new Uint8Array(PIECE_BYTES);
+const WORDS = new DataView(PIECE.buffer);
 
 /**
  * The contents of `bytes` bytes of `from`, from `start` on: for metadata that was read from an image or received from a peer.
@@ -140,14 +143,16 @@ export function hostReveal(
   assert(start >= 0 && start + bytes <= from.length, "what is revealed lies inside its buffer");
   const { host, probe } = machine;
   probe.emit(Ev.reveal, site, bytes, machine.takeSteps());
-  const padded = new Uint8Array(Math.ceil(bytes / PIECE_BYTES) * PIECE_BYTES);
-  const words = new DataView(padded.buffer);
+  const revealed = new Uint8Array(bytes);
   for (let at = 0; at < bytes; at += PIECE_BYTES) {
-    host.reveal(from, start + at, padded.subarray(at, Math.min(bytes, at + PIECE_BYTES)));
-    const [a, b] = [words.getInt32(at), words.getInt32(at + 4)];
-    probe.emit(Ev.revealed, a, b, words.getInt32(at + 8), words.getInt32(at + 12));
+    const count = Math.min(bytes - at, PIECE_BYTES);
+    if (count < PIECE_BYTES) PIECE.fill(0);
+    host.reveal(from, start + at, PIECE, count);
+    for (let i = 0; i < count; i++) revealed[at + i] = PIECE[i] as number;
+    const [a, b] = [WORDS.getInt32(0), WORDS.getInt32(4)];
+    probe.emit(Ev.revealed, a, b, WORDS.getInt32(8), WORDS.getInt32(12));
   }
-  return padded.subarray(0, bytes);
+  return revealed;
 }
 
 /**

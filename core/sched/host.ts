@@ -145,10 +145,10 @@ export interface Host {
   /** A decision that depends on guest data: `decide` looks at the data, or (in replay) the recorded answer is returned. */
   decide(decide: () => number): number;
   /**
-   * Copy contents of `from`, from `start` on, to `into`, which holds 16 bytes at most: the next piece of what is being revealed.
-   * In replay they come from the recording.
+   * Copy `bytes` bytes of `from`, from `start` on, to `into`, 16 bytes at most: the next piece of what is being revealed. In
+   * replay they come from the recording.
    */
-  reveal(from: GuestBuffer, start: number, into: Uint8Array): void;
+  reveal(from: GuestBuffer, start: number, into: Uint8Array, bytes: number): void;
 }
 
 /** Picks which context takes the next step. */
@@ -158,9 +158,15 @@ export interface Scheduler {
 }
 
 /** The `reveal` of hosts whose guest memory has contents. Common. */
-export function copyContents(from: GuestBuffer, start: number, into: Uint8Array): void {
-  assert(from.data !== null, "memory of this host has contents");
-  into.set(from.data.subarray(start, start + into.length));
+export function copyContents(
+  { data }: GuestBuffer,
+  start: number,
+  into: Uint8Array,
+  bytes: number,
+): void {
+  assert(data !== null, "memory of this host has contents");
+  // So few that a view of them would cost more.
+  for (let i = 0; i < bytes; i++) into[i] = data[start + i] as number;
 }
 
 /** Guest memory. `data` is null when poisoned (replay): whoever looks inside without a recorded decision is stopped. */

@@ -87,8 +87,8 @@ export class TestHost implements Host {
     return decide();
   }
 
-  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
-    copyContents(from, start, into);
+  reveal(from: GuestBuffer, start: number, into: Uint8Array, bytes: number): void {
+    copyContents(from, start, into, bytes);
   }
 }
 

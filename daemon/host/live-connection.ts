@@ -14,7 +14,7 @@ import { assert, ECANCELED, ECONNRESET, EIO, errnoFromCode, must } from "#core/b
 import type { HostOp } from "#core/sched";
 import { intoBuffers } from "./accepted-socket.ts";
 import { serverHandshake } from "./live-handshake.ts";
-import { contentsOf, copyFrom, dataOf } from "./op-memory.ts";
+import { contentsOf, copyBytes, copyFrom, dataOf } from "./op-memory.ts";
 
 /** Hands the result of an operation back, later than its submission. */
 export type Complete = (op: HostOp, ret: number) => void;
@@ -234,7 +234,7 @@ export class Connection {
       const chunk = must(this.#chunks[0], "what is ahead is in a chunk");
       const bytes = Math.min(op.bytes - this.#received, chunk.bytes - this.#chunkAt);
       const to = op.iovOffset + this.#received;
-      chunk.memory.copy(data, to, this.#chunkAt, this.#chunkAt + bytes);
+      copyBytes(chunk.memory, this.#chunkAt, data, to, bytes);
       this.#received += bytes;
       this.#ahead -= bytes;
       this.#chunkAt += bytes;

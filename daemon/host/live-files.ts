@@ -4,6 +4,7 @@
 // it has no way to do them, they answer ENOTSUP, and the block layer forgets a discard, and writes the zeroes.
 
 import fs from "node:fs";
+import { performance } from "node:perf_hooks";
 import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
 import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
 import { AioPolicy, hasIoUring } from "./aio.ts";

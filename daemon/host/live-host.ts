@@ -227,8 +227,8 @@ export class LiveHost implements Host {
     return decide();
   }
 
-  reveal(from: GuestBuffer, start: number, into: Uint8Array): void {
-    copyContents(from, start, into);
+  reveal(from: GuestBuffer, start: number, into: Uint8Array, bytes: number): void {
+    copyContents(from, start, into, bytes);
   }
 }
 

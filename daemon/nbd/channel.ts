@@ -96,15 +96,19 @@ export function channelClose(channel: NbdChannel): void {
   socketClose(channel.socket);
 }
 
-/** Fields of a message, in order and big-endian. */
+/** 64 bits that nobody counts with: one allocation less than a bigint costs, and no view of the message. */
+export interface Word64 {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** Fields of a message, in order and big-endian. Byte by byte: a DataView of each message costs more than all else about it. */
 export class MessageReader {
-  readonly #view: DataView;
   readonly #bytes: Uint8Array<ArrayBuffer>;
   #at = 0;
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
   get left(): number {
@@ -112,18 +116,26 @@ export class MessageReader {
   }
 
   u16(): number {
-    this.#at += 2;
-    return this.#view.getUint16(this.#at - 2);
+    return this.#unsigned(2);
   }
 
   u32(): number {
-    this.#at += 4;
-    return this.#view.getUint32(this.#at - 4);
+    return this.#unsigned(4);
   }
 
   u64(): bigint {
-    this.#at += 8;
-    return this.#view.getBigUint64(this.#at - 8);
+    return (BigInt(this.#unsigned(4)) << 32n) | BigInt(this.#unsigned(4));
+  }
+
+  /** 64 bits as a number: exact up to 2^53; what is larger is rounded, and behind the end of everything. */
+  offset64(): number {
+    const high = this.#unsigned(4);
+    return high * 2 ** 32 + this.#unsigned(4);
+  }
+
+  word64(): Word64 {
+    const high = this.#unsigned(4);
+    return { high, low: this.#unsigned(4) };
   }
 
   /** `bytes` bytes as UTF-8; null when they are none. */
@@ -136,35 +148,43 @@ export class MessageReader {
       return null;
     }
   }
+
+  #unsigned(bytes: number): number {
+    assert(bytes <= this.left, "a message has the fields that are read");
+    let value = 0;
+    for (const end = this.#at + bytes; this.#at < end; this.#at++)
+      value = value * 256 + (this.#bytes[this.#at] as number);
+    return value;
+  }
 }
 
 /** A message of fixed fields, built in order and big-endian. */
 export class MessageWriter {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly #view: DataView;
   #at = 0;
 
   constructor(length: number) {
     this.bytes = new Uint8Array(length);
-    this.#view = new DataView(this.bytes.buffer);
   }
 
   u16(value: number): this {
-    this.#view.setUint16(this.#at, value);
-    this.#at += 2;
-    return this;
+    return this.#unsigned(value, 2);
   }
 
   u32(value: number): this {
-    this.#view.setUint32(this.#at, value);
-    this.#at += 4;
-    return this;
+    return this.#unsigned(value, 4);
   }
 
   u64(value: bigint): this {
-    this.#view.setBigUint64(this.#at, value);
-    this.#at += 8;
-    return this;
+    return this.#unsigned(Number(value >> 32n), 4).#unsigned(Number(value & 0xffff_ffffn), 4);
+  }
+
+  offset64(value: number): this {
+    return this.#unsigned(Math.floor(value / 2 ** 32), 4).#unsigned(value % 2 ** 32, 4);
+  }
+
+  word64({ high, low }: Word64): this {
+    return this.#unsigned(high, 4).#unsigned(low, 4);
   }
 
   raw(bytes: Uint8Array): this {
@@ -177,6 +197,13 @@ export class MessageWriter {
   done(): Uint8Array<ArrayBuffer> {
     assert(this.#at === this.bytes.length, "a message is as long as its fields");
     return this.bytes;
+  }
+
+  #unsigned(value: number, bytes: number): this {
+    assert(this.#at + bytes <= this.bytes.length, "a message has room for its fields");
+    for (let shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
+      this.bytes[this.#at++] = value >>> shift;
+    return this;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { HostHandle } from "#core/base";
 import { CoQueue, type GuestBuffer } from "#core/sched";
-import { NbdChannel } from "./channel.ts";
+import { NbdChannel, type Word64 } from "./channel.ts";
 import type { NbdExport } from "./export.ts";
 import type { MetaContext } from "./meta-context.ts";
 import type { NbdServer } from "./server.ts";
@@ -38,7 +38,7 @@ export interface NbdRequest {
   readonly type: number;
   readonly flags: number;
   /** The client's, opaque: it comes back with the answer. */
-  readonly cookie: bigint;
+  readonly cookie: Word64;
   readonly from: number;
   readonly length: number;
   /** Of a write what to write; of a read where to read to, with room for the answer's header in front. */

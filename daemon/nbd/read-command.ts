@@ -4,7 +4,7 @@ import { blkCoBlockStatusAbove, blkCoFlush, blkCoPreadv } from "#core/backend";
 import { assert, strerror } from "#core/base";
 import { BDRV_BLOCK_ZERO } from "#core/graph";
 import type { Co } from "#core/sched";
-import { channelSend, channelWrite, MessageWriter, putHeader } from "./channel.ts";
+import { channelSend, channelWrite, MessageWriter, putHeader, type Word64 } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
 import * as nbd from "./protocol.ts";
@@ -51,9 +51,9 @@ function wholeChunk({ cookie, from, length }: NbdRequest): Uint8Array {
 }
 
 /** The head of a chunk of `length` bytes of data that lie at `at`. */
-function dataChunk(cookie: bigint, flags: number, at: number, length: number): Uint8Array {
+function dataChunk(cookie: Word64, flags: number, at: number, length: number): Uint8Array {
   const head = chunkHead(cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_DATA, 8 + length);
-  return new MessageWriter(head.length + 8).raw(head).u64(BigInt(at)).done();
+  return new MessageWriter(head.length + 8).raw(head).offset64(at).done();
 }
 
 /** nbd_co_send_sparse_read (nbd/server.c:1974): what is known to read as zeroes is said to be a hole, the rest is read and sent. */
@@ -92,7 +92,7 @@ function* sendHole(
 ): Co<boolean> {
   const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + 12)
     .raw(chunkHead(cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_HOLE, 12))
-    .u64(BigInt(from + done))
+    .offset64(from + done)
     .u32(bytes);
   return yield* channelWrite(client.channel, message.done());
 }

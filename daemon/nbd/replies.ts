@@ -2,14 +2,14 @@
 
 import { EACCES, ECANCELED, EINVAL, ENOMEM, ENOSPC, ENOTSUP, EPERM, EROFS } from "#core/base";
 import type { Co } from "#core/sched";
-import { channelWrite, MessageWriter, utf8 } from "./channel.ts";
+import { channelWrite, MessageWriter, utf8, type Word64 } from "./channel.ts";
 import type { NbdClient } from "./client.ts";
 import * as nbd from "./protocol.ts";
 
 /** nbd_send_generic_reply; false when the client is gone. */
 export function* sendResult(
   client: NbdClient,
-  cookie: bigint,
+  cookie: Word64,
   ret: number,
   why: string,
 ): Co<boolean> {
@@ -20,7 +20,7 @@ export function* sendResult(
 /** An error; with a sentence where the client understands chunks. */
 export function* sendError(
   client: NbdClient,
-  cookie: bigint,
+  cookie: Word64,
   errno: number,
   why: string,
 ): Co<boolean> {
@@ -43,17 +43,17 @@ export function* sendError(
 }
 
 /** An answer without chunks. */
-export function simpleReply(cookie: bigint, error: number): Uint8Array {
+export function simpleReply(cookie: Word64, error: number): Uint8Array {
   return new MessageWriter(nbd.NBD_SIMPLE_REPLY_BYTES)
     .u32(nbd.NBD_SIMPLE_REPLY_MAGIC)
     .u32(error)
-    .u64(cookie)
+    .word64(cookie)
     .done();
 }
 
 /** What every chunk begins with. */
 export function chunkHead(
-  cookie: bigint,
+  cookie: Word64,
   flags: number,
   type: number,
   payload: number,
@@ -62,7 +62,7 @@ export function chunkHead(
     .u32(nbd.NBD_STRUCTURED_REPLY_MAGIC)
     .u16(flags)
     .u16(type)
-    .u64(cookie)
+    .word64(cookie)
     .u32(payload)
     .done();
 }

@@ -81,8 +81,8 @@ function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null
     if (fields.u32() !== nbd.NBD_REQUEST_MAGIC) return null;
     const flags = fields.u16();
     const type = fields.u16();
-    const cookie = fields.u64();
-    const from = Number(fields.u64());
+    const cookie = fields.word64();
+    const from = fields.offset64();
     const length = fields.u32();
     if (type === nbd.NBD_CMD_DISC) return null;
     const request = { type, flags, cookie, from, length, buffer: null };
@@ -174,18 +174,24 @@ function begin(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): vo
   client.requests++;
   client.bytes += bytes;
   nbdExport.bytes += bytes;
-  const co = qemuCoroutineCreate(function* (): Co<void> {
-    yield* handle(client, nbdExport, request);
-    client.requests--;
-    client.bytes -= bytes;
-    giveBuffer(client, request.buffer);
-    nbdExport.bytes -= bytes;
-    assert(client.bytes >= 0, "no more bytes are given back than were taken");
-    assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
-    qemuCoQueueRestartAll(client.answered);
-    qemuCoQueueRestartAll(nbdExport.room);
-  });
-  aioCoEnter(nbdExport.blk.ctx, co);
+  aioCoEnter(
+    nbdExport.blk.ctx,
+    qemuCoroutineCreate(() => serveRequest(client, nbdExport, request)),
+  );
+}
+
+/** What one request costs the client and the export is given back when it is answered. */
+function* serveRequest(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): Co<void> {
+  yield* handle(client, nbdExport, request);
+  const bytes = request.buffer?.length ?? 0;
+  client.requests--;
+  client.bytes -= bytes;
+  giveBuffer(client, request.buffer);
+  nbdExport.bytes -= bytes;
+  assert(client.bytes >= 0, "no more bytes are given back than were taken");
+  assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
+  qemuCoQueueRestartAll(client.answered);
+  qemuCoQueueRestartAll(nbdExport.room);
 }
 
 /** nbd_handle_request (nbd/server.c:2490). */
