@@ -88,6 +88,7 @@ class DaemonRun {
       onReady: (quitHandler) => this.#isReady(quitHandler),
       onStopping: () => this.#isStopping(),
       print: (line) => void this.#terminal.stdout.write(`${line}\n`),
+      warn: (line) => this.#log.warn(line),
       onEvent: (event, data) => this.#log.info(event, JSON.parse(jsonText(data)) as LogFields),
     });
     const run = { seed: 0, params: daemonParams(parsed, epochNs) };

@@ -63,15 +63,23 @@ const PREALLOCATE = {
   "prealloc-size": optional(int()),
 } as const;
 
+const CBW = {
+  bitmap: optional(struct({ node: str, name: str })),
+  "on-cbw-error": optional(enumOf("break-guest-write", "break-snapshot")),
+  "cbw-timeout": optional(uint32),
+} as const;
+
 /** The members of each driver's options; `ref` is the type of a child. */
 export function filterMembers(ref: QapiType<BlockdevRef>) {
   return {
     blkdebug: { image: ref, ...BLKDEBUG },
     blkverify: { test: ref, raw: ref },
     compress: { file: ref },
+    "copy-before-write": { file: ref, target: ref, ...CBW },
     "copy-on-read": { file: ref, bottom: optional(str) },
     nbd: NBD,
     preallocate: { file: ref, ...PREALLOCATE },
+    "snapshot-access": { file: ref },
   } as const;
 }
 
@@ -82,4 +90,10 @@ export type FilterOptions =
   | { readonly driver: "copy-on-read"; readonly file: BlockdevRef; readonly bottom?: string }
   | ({ readonly driver: "blkdebug"; readonly image: BlockdevRef } & StructOf<typeof BLKDEBUG>)
   | ({ readonly driver: "preallocate"; readonly file: BlockdevRef } & StructOf<typeof PREALLOCATE>)
+  | { readonly driver: "snapshot-access"; readonly file: BlockdevRef }
+  | ({
+      readonly driver: "copy-before-write";
+      readonly file: BlockdevRef;
+      readonly target: BlockdevRef;
+    } & StructOf<typeof CBW>)
   | ({ readonly driver: "nbd" } & StructOf<typeof NBD>);

@@ -4,9 +4,11 @@ import {
   blkdebugOpen,
   blkverifyOpen,
   compressOpen,
+  copyBeforeWriteOpen,
   copyOnReadOpen,
   nbdOpen,
   preallocateOpen,
+  snapshotAccessOpen,
 } from "#core/drivers";
 import {
   BLK_PERM_CONSISTENT_READ,
@@ -20,6 +22,7 @@ import {
 import type { Polls } from "#core/sched";
 import type { FilterOptions } from "./blockdev-filter-options.ts";
 import type { BlockdevRef } from "./blockdev-options.ts";
+import { dirtyBitmapLookup } from "./commands/bitmap-commands.ts";
 import { socketAddressOf } from "./commands/export-commands.ts";
 
 /** What opening a filter needs to know besides its options. */
@@ -48,6 +51,8 @@ export function* openFilter(
     }
     case "compress":
       return yield* compressOpen(nodeName, yield* openRef(options.file), readOnly);
+    case "copy-before-write":
+      return yield* openCopyBeforeWrite(options, context);
     case "copy-on-read": {
       const bottom = options.bottom ?? null;
       return yield* copyOnReadOpen(nodeName, yield* openRef(options.file), bottom);
@@ -58,6 +63,8 @@ export function* openFilter(
       const { driver: _driver, file, ...sizes } = options;
       return yield* preallocateOpen(nodeName, yield* openRef(file), sizes, readOnly);
     }
+    case "snapshot-access":
+      return yield* snapshotAccessOpen(nodeName, yield* openRef(options.file), readOnly);
   }
 }
 
@@ -83,6 +90,26 @@ function* openBlkdebug(
     maxDiscard: options["max-discard"] ?? 0,
     takeChildPerms: permissionBits(options["take-child-perms"] ?? []),
     unshareChildPerms: permissionBits(options["unshare-child-perms"] ?? []),
+  });
+}
+
+/** cbw_open. Polls. */
+function* openCopyBeforeWrite(
+  options: Extract<FilterOptions, { readonly driver: "copy-before-write" }>,
+  { nodeName, readOnly, openRef }: FilterContext,
+): Polls<BlockDriverState> {
+  const { bitmap, "on-cbw-error": onCbwError, "cbw-timeout": cbwTimeout } = options;
+  const file = yield* openRef(options.file);
+  const target = yield* settle(() => openRef(options.target));
+  if (!target.ok) {
+    yield* bdrvUnref(file);
+    throw target.error;
+  }
+  return yield* copyBeforeWriteOpen({
+    ...{ nodeName, readOnly, file, target: target.value },
+    ...(bitmap === undefined ? {} : { bitmap: () => dirtyBitmapLookup(bitmap) }),
+    ...(onCbwError === undefined ? {} : { onCbwError }),
+    ...(cbwTimeout === undefined ? {} : { cbwTimeout }),
   });
 }
 

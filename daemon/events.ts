@@ -148,6 +148,7 @@ export function forwardEvents(daemon: Daemon): void {
   });
   driverEventListeners().push((event) => {
     if (event.event === "print") daemon.print(event.line);
+    else if (event.event === "warn") daemon.warn(event.line);
     else emitEvent(daemon, event.event, driverData(event));
     return undefined;
   });
@@ -170,7 +171,7 @@ function dataOf(event: Exclude<BlkEvent, { readonly event: "STOP" }>): Sendable 
   }
 }
 
-function driverData(event: Exclude<DriverEvent, { readonly event: "print" }>): Sendable {
+function driverData(event: Exclude<DriverEvent, { readonly line: string }>): Sendable {
   if (event.event === "BLOCK_IMAGE_CORRUPTED") {
     const { device, nodeName, msg, fatal } = event;
     return { device, "node-name": nodeName === "" ? undefined : nodeName, msg, fatal };

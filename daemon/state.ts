@@ -74,6 +74,8 @@ export interface DaemonHooks {
   readonly onEvent?: (event: string, data: Sendable) => void;
   /** A line for the standard output: what commands of qemu-io and breakpoints say. */
   readonly print?: (line: string) => void;
+  /** A warning. */
+  readonly warn?: (line: string) => void;
 }
 
 /** The daemon of one run. */
@@ -100,13 +102,16 @@ export class Daemon {
   readonly epochNs: number;
   /** A line for the standard output. */
   readonly print: (line: string) => void;
+  /** A warning for whoever looks after the daemon. */
+  readonly warn: (line: string) => void;
   /** Told of every event of QMP's. */
   readonly onEvent: (event: string, data: Sendable) => void;
 
-  constructor(epochNs: number, { print = () => {}, onEvent = () => {} }: DaemonHooks = {}) {
+  constructor(epochNs: number, hooks: DaemonHooks = {}) {
     this.epochNs = epochNs;
-    this.print = print;
-    this.onEvent = onEvent;
+    this.print = hooks.print ?? (() => {});
+    this.warn = hooks.warn ?? (() => {});
+    this.onEvent = hooks.onEvent ?? (() => {});
   }
 }
 

@@ -10,6 +10,7 @@ export {
   runHeld,
 } from "./held-run.ts";
 export { InvariantChecker, InvariantViolation } from "./invariants/index.ts";
+export { fillPattern, matchesPattern } from "./pattern.ts";
 export {
   executed,
   type PredictedRace,

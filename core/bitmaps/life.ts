@@ -3,6 +3,7 @@
 import { assert, EINVAL, type SiteId, strerror } from "../base/index.ts";
 import { BlockError } from "../graph/block-error.ts";
 import type { BlockDriverState } from "../graph/state.ts";
+import { bdrvGetInfo } from "../io/info.ts";
 import { bdrvGetlength } from "../io/length.ts";
 import { BDRV_SECTOR_SIZE } from "../io/limits.ts";
 import { Ev, site } from "../probe/index.ts";
@@ -92,7 +93,7 @@ export function bdrvReleaseNamedDirtyBitmaps(bs: BlockDriverState): void {
 export function bdrvGetDefaultBitmapGranularity(bs: BlockDriverState): number {
   globalStateCode(SITE_GRANULARITY);
   assert(!bs.closed, "the node is open");
-  const clusterBytes = bs.drv.getInfo?.(bs).clusterBytes ?? 0;
+  const clusterBytes = bdrvGetInfo(bs)?.clusterBytes ?? 0;
   return clusterBytes > 0 ? Math.min(65_536, Math.max(4096, clusterBytes)) : 65_536;
 }
 

@@ -2,9 +2,9 @@
 // one: what comes from below that node is read and not copied. The links down to it are frozen while the filter is there.
 
 import { assert, EINVAL, type SiteId } from "../base/index.ts";
-import { backingOf, edgeBs, fileOf } from "../graph/access.ts";
+import { fileOf } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
-import { bdrvSkipFilters } from "../graph/chain.ts";
+import { bdrvBackingChainNext } from "../graph/chain.ts";
 import { BDRV_BLOCK_ALLOCATED } from "../graph/driver-results.ts";
 import { bdrvFreezeBackingChain, bdrvUnfreezeBackingChain } from "../graph/freeze.ts";
 import { bdrvFindNode, bdrvRef, bdrvUnref } from "../graph/node-life.ts";
@@ -41,7 +41,6 @@ import { passThrough } from "./filter.ts";
 const SITE_OPEN = site("cor_open");
 const SITE_READ = site("cor_co_preadv_part");
 const SITE_COMPRESSED = site("cor_co_pwritev_compressed");
-const SITE_NEXT = site("bdrv_backing_chain_next");
 
 const PASSED = BLK_PERM_CONSISTENT_READ | BLK_PERM_WRITE | BLK_PERM_RESIZE;
 
@@ -152,19 +151,12 @@ function* allocatedBelow(
   offset: number,
   bytes: number,
 ): Co<{ readonly ret: number; readonly pnum: number }> {
-  const next = backingChainNext(image);
+  const next = bdrvBackingChainNext(image);
   if (next === null) return { ret: 0, pnum: bytes };
   const range = { wantZero: false, offset, bytes };
   const base = { base: bottom, includeBase: true };
   const { ret, pnum } = yield* bdrvCoCommonBlockStatusAbove(next, base, range);
   return { ret: ret < 0 ? ret : ret & BDRV_BLOCK_ALLOCATED, pnum };
-}
-
-/** bdrv_backing_chain_next (block_int-io.h): the next image of the chain, without filters. */
-function backingChainNext(bs: BlockDriverState): BlockDriverState | null {
-  const backing = backingOf(bdrvSkipFilters(bs), SITE_NEXT);
-  const below = backing === null ? null : edgeBs(backing, SITE_NEXT);
-  return below === null ? null : bdrvSkipFilters(below);
 }
 
 function file(bs: BlockDriverState, siteId: SiteId): BdrvChild {

@@ -6,6 +6,8 @@ import { perMachine } from "../sched/index.ts";
 export type DriverEvent =
   /** A line for people who look at the standard output. */
   | { readonly event: "print"; readonly line: string }
+  /** A line for people who look at the standard error output. */
+  | { readonly event: "warn"; readonly line: string }
   /** An image contradicts itself. */
   | {
       readonly event: "BLOCK_IMAGE_CORRUPTED";

@@ -1,6 +1,12 @@
 export * from "./blkdebug/index.ts";
 export { blkverifyDriver, blkverifyOpen } from "./blkverify.ts";
 export { compressDriver, compressOpen } from "./compress.ts";
+export {
+  type CbwOptions,
+  copyBeforeWriteDriver,
+  copyBeforeWriteOpen,
+  type OnCbwError,
+} from "./copy-before-write.ts";
 export { copyOnReadDriver, copyOnReadOpen } from "./copy-on-read.ts";
 export { type DriverEvent, driverEvent, driverEventListeners } from "./driver-events.ts";
 export { type FileOptions, fileDefaults, fileDriver, fileOpen } from "./file.ts";
@@ -29,4 +35,5 @@ export * from "./qcow2/index.ts";
 export { quorumDriver, quorumOpen } from "./quorum.ts";
 export { type QuorumOptions, quorumVoteOpen } from "./quorum-vote.ts";
 export { rawDriver, rawOpen } from "./raw.ts";
+export { snapshotAccessDriver, snapshotAccessOpen } from "./snapshot-access.ts";
 export { throttleDriver, throttleOpen } from "./throttle.ts";

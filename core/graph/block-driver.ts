@@ -76,6 +76,20 @@ export interface BlockDriver {
     offset: number,
     bytes: number,
   ) => Co<BlockStatus>;
+  /** The older contents that a snapshot keeps (core/io/snapshot.ts): as coPreadv, coBlockStatus and coPdiscard. Missing: there are none. */
+  readonly coPreadvSnapshot?: (
+    bs: BlockDriverState,
+    offset: number,
+    bytes: number,
+    qiov: Qiov,
+  ) => Co<number>;
+  readonly coSnapshotBlockStatus?: (
+    bs: BlockDriverState,
+    wantZero: boolean,
+    offset: number,
+    bytes: number,
+  ) => Co<BlockStatus>;
+  readonly coPdiscardSnapshot?: (bs: BlockDriverState, offset: number, bytes: number) => Co<number>;
   /** The node is no format: its bytes are where the guest sees them, and come from outside (C: protocol_name). */
   readonly isProtocol?: boolean;
   /** The state of a machine, beside the guest's data: 0 or a negated errno. Missing: the primary child has it. */

@@ -21,6 +21,7 @@ const SITE_FILTER_OR_COW_BS = site("bdrv_filter_or_cow_bs");
 const SITE_PRIMARY_CHILD = site("bdrv_primary_child");
 const SITE_CHAIN_CONTAINS = site("bdrv_chain_contains");
 const SITE_SKIP_FILTERS = site("bdrv_do_skip_filters");
+const SITE_NEXT = site("bdrv_backing_chain_next");
 const SITE_RECURSE_HAS_CHILD = site("bdrv_recurse_has_child");
 
 /** bdrv_cow_child (block.c:7947): the child that `bs` overlays, or null. */
@@ -81,6 +82,14 @@ export function bdrvSkipImplicitFilters(bs: BlockDriverState): BlockDriverState 
 export function bdrvSkipFilters(bs: BlockDriverState): BlockDriverState {
   ioCode(bs.aioContext, SITE_SKIP_FILTERS);
   return skipFilters(bs, () => true);
+}
+
+/** bdrv_backing_chain_next (block_int-io.h): the next image of the chain of backing files, without filters; or null. */
+export function bdrvBackingChainNext(bs: BlockDriverState): BlockDriverState | null {
+  ioCode(bs.aioContext, SITE_NEXT);
+  const backing = backingOf(bdrvSkipFilters(bs), SITE_NEXT);
+  const below = backing === null ? null : edgeBs(backing, SITE_NEXT);
+  return below === null ? null : bdrvSkipFilters(below);
 }
 
 /** bdrv_do_skip_filters (block.c:8039). */

@@ -12,6 +12,7 @@ import { bdrvCoCommonBlockStatusAbove } from "./block-status.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoDoPwriteZeroes, bdrvDriverPwritev, bufferIsZero } from "./driver-write.ts";
 import { guestCopy, qiovAfter, qiovOf } from "./guest-copy.ts";
+import { bdrvGetInfo } from "./info.ts";
 import { alignDown, alignUp, BOUNCE_BUFFER_MAX_BYTES, maxTransferOf } from "./limits.ts";
 import { bdrvDriverPreadv } from "./read.ts";
 
@@ -23,7 +24,7 @@ const SITE_ALLOCATED = site("bdrv_is_allocated/copy_on_read");
 export function bdrvGetClusterSize(bs: BlockDriverState): number {
   ioCode(bs.aioContext, SITE_CLUSTER);
   assert(bs.requestAlignment > 0, "alignments are positive");
-  return bs.drv.getInfo?.(bs).clusterBytes ?? bs.requestAlignment;
+  return bdrvGetInfo(bs)?.clusterBytes ?? bs.requestAlignment;
 }
 
 /** bdrv_is_allocated, in a coroutine: whether the start of a range is allocated in `bs`, and how much of it is the same. */

@@ -22,6 +22,9 @@ const SITE_DRIVER_COMPRESSED = site("bdrv_driver_pwritev_compressed");
 const SITE_DO_ZEROES = site("bdrv_co_do_pwrite_zeroes");
 const SITE_IS_ZERO = site("buffer_is_zero");
 
+/** What the node itself does, and no driver has among its supported_write_flags. */
+const OWN_FLAGS = BDRV_REQ_FUA | BDRV_REQ_SERIALISING | BDRV_REQ_NO_WAIT;
+
 /** buffer_is_zero (util/bufferiszero.c:321): whether `bytes` of `qiov` are zeroes: the host looks, and the answer is recorded. Common. */
 export function bufferIsZero(qiov: Qiov, bytes: number): boolean {
   const decided = hostDecide(SITE_IS_ZERO, () => {
@@ -66,7 +69,7 @@ export function* bdrvDriverPwritev(
   ioCode(bs.aioContext, SITE_DRIVER_PWRITEV);
   const { drv } = bs;
   if (drv.coPwritev === undefined) return -ENOTSUP;
-  const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
+  const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~OWN_FLAGS);
   if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
   return yield* bdrvCoFlush(bs);
 }
@@ -100,7 +103,7 @@ export function* bdrvCoDoPwriteZeroes(
   bdrvBscInvalidateRange(bs, offset, bytes);
   const most = maxPwriteZeroesOf(bs);
   const end = offset + bytes;
-  const driverFlags = flags & ~(BDRV_REQ_FUA | BDRV_REQ_SERIALISING | BDRV_REQ_NO_WAIT);
+  const driverFlags = flags & ~OWN_FLAGS;
   const { coPwriteZeroes } = bs.drv;
   for (let at = offset; at < end; ) {
     let piece = Math.min(zeroPiece(bs, at, end), most);

@@ -45,6 +45,7 @@ export { bdrvDrainPoll } from "./drain-poll.ts";
 export { bdrvCoFlush } from "./flush.ts";
 export { guestCopy, guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
 export { bdrvDecInFlight, bdrvIncInFlight, bdrvWakeup, taskShare } from "./in-flight.ts";
+export { bdrvGetInfo } from "./info.ts";
 export { bdrvIsInserted } from "./inserted.ts";
 export { bdrvGetlength, refreshTotalSectors } from "./length.ts";
 export * from "./limits.ts";
@@ -55,6 +56,11 @@ export {
 } from "./parent-drain.ts";
 export { bdrvIoPlug, bdrvIoUnplug } from "./plug.ts";
 export { bdrvCoPreadv } from "./read.ts";
+export {
+  bdrvCoPdiscardSnapshot,
+  bdrvCoPreadvSnapshot,
+  bdrvCoSnapshotBlockStatus,
+} from "./snapshot.ts";
 export {
   bdrvApplySubtreeDrain,
   bdrvSubtreeDrainedBegin,

@@ -12,6 +12,7 @@ export {
   qemuBhSchedule,
 } from "./bottom-half.ts";
 export * from "./co-lock.ts";
+export { qemuCoTimeout } from "./co-timeout.ts";
 export type { Co, Handler, Polls, StraightHandler } from "./colours.ts";
 export {
   aioCoEnter,

@@ -261,7 +261,8 @@ const queryBlockExports = command(
   "query-block-exports",
   nothing,
   function* (daemon: Daemon): Polls<Sendable> {
-    return [...daemon.exports.values()].map(({ id, nodeName, isShuttingDown }) => ({
+    // Newest first, as in QEMU.
+    return [...daemon.exports.values()].reverse().map(({ id, nodeName, isShuttingDown }) => ({
       id,
       type: "nbd",
       "node-name": nodeName,

@@ -5,7 +5,13 @@
 
 import type { BlockBackend } from "#core/backend";
 import { strerror } from "#core/base";
-import { pathCombine, qcow2Driver, qcow2SnapshotList } from "#core/drivers";
+import {
+  copyBeforeWriteDriver,
+  pathCombine,
+  qcow2Driver,
+  qcow2SnapshotList,
+  snapshotAccessDriver,
+} from "#core/drivers";
 import {
   BDRV_CHILD_FILTERED,
   type BlockDriverInfo,
@@ -20,7 +26,7 @@ import {
   childrenOf,
   edgeBs,
 } from "#core/graph";
-import { bdrvGetlength } from "#core/io";
+import { bdrvGetInfo, bdrvGetlength } from "#core/io";
 import { site } from "#core/probe";
 import {
   THROTTLE_BPS_READ,
@@ -53,6 +59,9 @@ export function filenameOf(bs: BlockDriverState): string {
   return exact === "" ? `json:${jsonText(fullOpenOptions(bs))}` : exact;
 }
 
+/** Drivers that are called what their file is called (C: bdrv_refresh_filename). */
+const NAMED_AS_FILE: ReadonlySet<unknown> = new Set([copyBeforeWriteDriver, snapshotAccessDriver]);
+
 /** C: bs->exact_filename; "" when no name says it all. */
 function exactFilename(bs: BlockDriverState): string {
   const { filename } = bs.options;
@@ -64,6 +73,7 @@ function exactFilename(bs: BlockDriverState): string {
     return isNull ? `${bs.drv.formatName}://` : "";
   }
   if (bs.implicit) return exactFilename(below);
+  if (NAMED_AS_FILE.has(bs.drv)) return filenameOf(below);
   const alone = below.drv.isProtocol === true && !bs.drv.isFilter && !isChosen(bs);
   return alone ? exactFilename(below) : "";
 }
@@ -219,15 +229,6 @@ function imageInfo(bs: BlockDriverState): { readonly [key: string]: Sendable } {
     "backing-filename-format": named && bs.backingFormat !== "" ? bs.backingFormat : undefined,
     snapshots: snapshots.length === 0 ? undefined : snapshots.map(snapshotInfo),
   };
-}
-
-/** bdrv_get_info (block.c:6280): of what passes requests on, that of what is below. */
-function bdrvGetInfo(bs: BlockDriverState): BlockDriverInfo | null {
-  if (bs.drv.getInfo !== undefined) return bs.drv.getInfo(bs);
-  const primary = bdrvPrimaryChild(bs);
-  if (primary === null || (primary.role & BDRV_CHILD_FILTERED) === 0) return null;
-  const below = edgeBs(primary, SITE_INFO);
-  return below === null ? null : bdrvGetInfo(below);
 }
 
 /** QAPI: SnapshotInfo. */

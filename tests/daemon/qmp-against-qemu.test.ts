@@ -3,80 +3,30 @@
 // Not compared, as there QEMU 7.2 is not to be followed: a node that is busy is "Device '(null)'" to block_resize; a negative write
 // threshold is one of 64 bits; and a null-co node of negative size ends the daemon at an assertion.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, it } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
-import {
-  daemonFolder,
-  expectSound,
-  type QmpClient,
-  qmpClient,
-  type RunningDaemon,
-  removeFolder,
-  startDaemon,
-} from "./running-daemon.ts";
+import { type BothDaemons, startBoth } from "./both-daemons.ts";
 
 const PEER = haveTools("qemu-storage-daemon", "qemu-img");
 
-/** Members that ours does not have, each of which QEMU's schema lets be absent. */
-const ABSENT = new Set(["actual-size"]);
-
-const folder = daemonFolder();
-const peerFolder = daemonFolder();
-let daemon: RunningDaemon;
-let ours: QmpClient;
-let peer: ChildProcess;
-let theirs: QmpClient;
+let both: BothDaemons;
 
 beforeAll(async () => {
-  if (!PEER) return;
-  for (const at of [folder, peerFolder]) {
-    writeFileSync(join(at, "disk.img"), new Uint8Array(1024 * 1024));
-    for (const [name, ...options] of [
-      ["base.qcow2", "1M"],
-      ["top.qcow2", "-b", "base.qcow2", "-F", "qcow2"],
-      ["v2.qcow2", "-o", "compat=0.10,cluster_size=4k", "1M"],
-    ] as const)
-      await tool("qemu-img", "create", "-q", "-f", "qcow2", join(at, name), ...options);
-    await tool("qemu-img", "snapshot", "-c", "first", join(at, "v2.qcow2"));
-  }
-  daemon = await startDaemon(folder, ["--object", "iothread,id=io0"]);
-  ours = await qmpClient(join(folder, "qmp.sock"));
-  const socket = "socket,id=qmp,path=qmp.sock,server=on,wait=off";
-  const args = ["--object", "iothread,id=io0", "--chardev", socket, "--monitor", "qmp"];
-  peer = spawn("qemu-storage-daemon", args, { cwd: peerFolder, stdio: "ignore" });
-  while (!existsSync(join(peerFolder, "qmp.sock"))) await new Promise((go) => setTimeout(go, 20));
-  theirs = await qmpClient(join(peerFolder, "qmp.sock"));
+  if (PEER) both = await startBoth(["--object", "iothread,id=io0"], images);
 });
-afterAll(() => {
-  peer?.kill();
-  for (const at of [folder, peerFolder]) removeFolder(at);
-});
+afterAll(() => both?.close());
 
-/** What `client` is answered: a value, or an error as text. */
-async function answer(client: QmpClient, command: string, args: object): Promise<unknown> {
-  try {
-    return await client.execute(command, { ...args });
-  } catch (error) {
-    return error instanceof Error ? error.message : error;
-  }
-}
-
-/** Without the times of snapshots and what is absent; names of nodes that are options in the order of our choice. */
-function comparable(value: unknown): unknown {
-  if (typeof value === "string" && value.startsWith("json:"))
-    return comparable(JSON.parse(value.slice("json:".length)));
-  if (Array.isArray(value)) return value.map(comparable);
-  if (typeof value !== "object" || value === null) return value;
-  const members = Object.entries(value).filter(([key]) => !ABSENT.has(key) && !/^date-/.test(key));
-  return Object.fromEntries(members.map(([key, member]) => [key, comparable(member)]));
-}
-
-async function expectEqual(command: string, args: object): Promise<void> {
-  const [our, their] = [await answer(ours, command, args), await answer(theirs, command, args)];
-  expect(comparable(our)).toEqual(comparable(their));
+async function images(folder: string): Promise<void> {
+  writeFileSync(join(folder, "disk.img"), new Uint8Array(1024 * 1024));
+  for (const [name, ...options] of [
+    ["base.qcow2", "1M"],
+    ["top.qcow2", "-b", "base.qcow2", "-F", "qcow2"],
+    ["v2.qcow2", "-o", "compat=0.10,cluster_size=4k", "1M"],
+  ] as const)
+    await tool("qemu-img", "create", "-q", "-f", "qcow2", join(folder, name), ...options);
+  await tool("qemu-img", "snapshot", "-c", "first", join(folder, "v2.qcow2"));
 }
 
 const file = (name: string, filename: string, more: object = {}) => ({
@@ -278,12 +228,12 @@ const STEPS: readonly (readonly [string, object])[] = [
 ];
 
 describe.skipIf(!PEER)("answers of QMP are those of qemu-storage-daemon", () => {
-  it.each(STEPS.map(([command, args]) => [command, args] as const))("%s %j", expectEqual);
+  it.each(STEPS.map(([command, args]) => [command, args] as const))("%s %j", (command, args) =>
+    both.expectEqual(command, args),
+  );
 
   it("and the run replays, without a finding", async () => {
-    await theirs.execute("quit");
-    await ours.execute("quit");
-    expect(await daemon.ended).toBe(0);
-    await expectSound(daemon.trace());
+    await both.theirs.qmp.execute("quit");
+    await both.expectSound();
   });
 });

@@ -1,0 +1,92 @@
+// Our daemon and Debian's qemu-storage-daemon, each in a folder with the same files, for the same commands.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "vitest";
+import {
+  daemonFolder,
+  expectSound,
+  type QmpClient,
+  qmpClient,
+  type RunningDaemon,
+  removeFolder,
+  startDaemon,
+} from "./running-daemon.ts";
+
+/** Members that ours does not have, each of which QEMU's schema lets be absent. */
+const ABSENT = new Set(["actual-size"]);
+
+/** One of the two. */
+export interface Peer {
+  readonly folder: string;
+  readonly qmp: QmpClient;
+}
+
+/** Both; `close` ends what still runs and removes all files. */
+export interface BothDaemons {
+  readonly ours: Peer;
+  readonly theirs: Peer;
+  readonly daemon: RunningDaemon;
+  readonly peer: ChildProcess;
+  /** Run a command in both; the answers, or the errors, are equal. */
+  expectEqual(command: string, args: object): Promise<void>;
+  /** Ours ends, its recording replays identically, and there is no finding. */
+  expectSound(): Promise<void>;
+  close(): void;
+}
+
+/** Start both with the options `args`, after `prepare` has put files into each folder. */
+export async function startBoth(
+  args: readonly string[],
+  prepare: (folder: string) => Promise<void> | void,
+): Promise<BothDaemons> {
+  const [folder, peerFolder] = [daemonFolder(), daemonFolder()];
+  for (const at of [folder, peerFolder]) await prepare(at);
+  const daemon = await startDaemon(folder, args);
+  const ours = { folder, qmp: await qmpClient(join(folder, "qmp.sock")) };
+  const socket = "socket,id=qmp,path=qmp.sock,server=on,wait=off";
+  const all = [...args, "--chardev", socket, "--monitor", "qmp"];
+  const peer = spawn("qemu-storage-daemon", all, { cwd: peerFolder, stdio: "ignore" });
+  while (!existsSync(join(peerFolder, "qmp.sock"))) await new Promise((go) => setTimeout(go, 20));
+  const theirs = { folder: peerFolder, qmp: await qmpClient(join(peerFolder, "qmp.sock")) };
+  return {
+    ...{ ours, theirs, daemon, peer },
+    async expectEqual(command, given) {
+      const [our, their] = [
+        await answer(ours.qmp, command, given),
+        await answer(theirs.qmp, command, given),
+      ];
+      expect(comparable(our)).toEqual(comparable(their));
+    },
+    async expectSound() {
+      await ours.qmp.execute("quit");
+      expect(await daemon.ended).toBe(0);
+      await expectSound(daemon.trace());
+    },
+    close() {
+      daemon.process.kill("SIGKILL");
+      peer.kill();
+      for (const at of [folder, peerFolder]) removeFolder(at);
+    },
+  };
+}
+
+/** What `client` is answered: a value, or an error as text. */
+async function answer(client: QmpClient, command: string, args: object): Promise<unknown> {
+  try {
+    return await client.execute(command, { ...args });
+  } catch (error) {
+    return error instanceof Error ? error.message : error;
+  }
+}
+
+/** Without the times of snapshots and what is absent; names of nodes that are options in the order of our choice. */
+function comparable(value: unknown): unknown {
+  if (typeof value === "string" && value.startsWith("json:"))
+    return comparable(JSON.parse(value.slice("json:".length)));
+  if (Array.isArray(value)) return value.map(comparable);
+  if (typeof value !== "object" || value === null) return value;
+  const members = Object.entries(value).filter(([key]) => !ABSENT.has(key) && !/^date-/.test(key));
+  return Object.fromEntries(members.map(([key, member]) => [key, comparable(member)]));
+}
