@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
-import { Analysis, analyze } from "./analysis.ts";
+import { Analysis } from "./analysis.ts";
+import { analyze } from "./analyze.ts";
 import { RandomTrace } from "./test-support/random-trace.ts";
 import { traceFromText } from "./test-support/trace-from-text.ts";
 

@@ -11,7 +11,7 @@ import {
   WORDS_PER_EVENT,
   WORLD_CTX,
 } from "#core/probe";
-import { refuseContext, refuseLength, refuseMore } from "./bounds.ts";
+import { refuseContext, refuseLength } from "./bounds.ts";
 import { Conflicts } from "./conflicts/conflicts.ts";
 import { Pairs } from "./conflicts/pairs.ts";
 import { Tally } from "./conflicts/tally.ts";
@@ -20,13 +20,8 @@ import { Drafts } from "./drafts.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import { ACCIDENTS_ONLY, IGNORED } from "./event-uses.ts";
 import type { AnalysisResult } from "./findings.ts";
-import type { AnalyzeOptions, TraceInput } from "./input.ts";
-import {
-  ANALYZER_LIMITS,
-  type AnalyzerLimits,
-  CLOCK_COMPONENTS_MAX,
-  CONTEXT_MAX,
-} from "./limits.ts";
+import type { AnalysisSettings, AnalyzeOptions, Clocks } from "./input.ts";
+import { ANALYZER_LIMITS, CONTEXT_MAX } from "./limits.ts";
 import { Listeners, USE_NONE, USE_READ, USE_REQUEST, USE_RULES } from "./listeners.ts";
 import { DrainEvents } from "./model/drain-events.ts";
 import { Graph } from "./model/graph.ts";
@@ -36,11 +31,13 @@ import { Sections } from "./model/sections.ts";
 import { Now } from "./now.ts";
 import { Accidents } from "./order/accidents.ts";
 import { Edges } from "./order/edges.ts";
-import { FullOrder } from "./order/full.ts";
+import type { FullOrder } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
+import { MainOrder } from "./order/main-order.ts";
 import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
 import { Units } from "./order/units.ts";
+import { VectorOrder } from "./order/vector-order.ts";
 import { Deadlock } from "./passes/deadlock.ts";
 import { DrainCost } from "./passes/drain-cost.ts";
 import { drainRules } from "./passes/drain-rules.ts";
@@ -55,22 +52,9 @@ import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
 import { judgesOf } from "./policies/index.ts";
 import type { PolicyJudge } from "./policies/policy.ts";
-import { bothReadings } from "./readings.ts";
 
-/** Analyse a whole trace. */
-export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
-  const isBoth = options.reading === "both";
-  const analysis = new Analysis(isBoth ? { ...options, reading: "thread" } : options);
-  const byTasks = isBoth
-    ? new Analysis({ ...options, reading: "task", policies: [], drains: false })
-    : null;
-  for (const batch of trace.batches) {
-    analysis.feed(batch);
-    byTasks?.feed(batch);
-  }
-  const { sites, strings } = trace;
-  const result = analysis.finish(sites, strings);
-  return byTasks === null ? result : bothReadings(result, byTasks.finish(sites, strings));
+function fullOrder(clocks: Clocks): FullOrder {
+  return clocks === "main" ? new MainOrder() : new VectorOrder();
 }
 
 /** An analysis under way. */
@@ -98,9 +82,10 @@ export class Analysis {
   #events = 0;
   #complete = false;
 
-  constructor(options: AnalyzeOptions = {}, limits: AnalyzerLimits = ANALYZER_LIMITS) {
+  constructor(options: AnalyzeOptions = {}, settings: AnalysisSettings = {}) {
+    const { limits = ANALYZER_LIMITS, clocks = "vectors" } = settings;
     const disabled: ReadonlySet<EdgeKind> = options.disableEdges ?? new Set();
-    const full = options.orders === "sanctioned" ? null : new FullOrder();
+    const full = options.orders === "sanctioned" ? null : fullOrder(clocks);
     const now = this.#now;
     const graph = this.#graph;
     const sections = this.#sections;
@@ -192,19 +177,30 @@ export class Analysis {
     else this.#judge(batch, 0, count, first);
   }
 
-  /** Under the task reading: what runs in a context is looked at before and after each event. */
+  /** Under the task reading: events that one unit runs in a row are judged together. */
   #feedUnits(units: Units, batch: EventBatch, first: number): void {
-    const now = this.#now;
-    for (let i = 0; i < batch.count; i++) {
+    const { count } = batch;
+    let from = 0;
+    let unitCtx = -1;
+    for (let i = 0; i < count; i++) {
       const kind = batch.kind(i);
       const ctx = batch.ctx(i);
-      const id = batch.arg(i, 0);
-      units.before(kind, ctx, id);
+      const isStep = Units.changesWithin(kind);
+      if (ctx === unitCtx && !isStep) continue;
+      this.#judge(batch, from, i, first);
+      from = i;
+      unitCtx = ctx;
+      units.before(kind, ctx, batch.arg(i, 0));
+      const now = this.#now;
       if (ctx === now.ctx && this.#taskOf(ctx, batch.task(i)) === now.taskId)
         this.#orders.unitChanged();
+      if (!isStep) continue;
       this.#judge(batch, i, i + 1, first);
-      units.after(kind, ctx, id);
+      from = i + 1;
+      unitCtx = -1;
+      units.after(kind, ctx, batch.arg(i, 0));
     }
+    this.#judge(batch, from, count, first);
   }
 
   /** The events `from` to `to` of `batch`, whose first one is event `first` of the trace. */
@@ -247,16 +243,13 @@ export class Analysis {
     }
   }
 
-  /** Everything that releases keeps a clock of the full order, perhaps one that nobody else has. */
   #checkClocks(): void {
     const { full, tasks } = this.#orders;
     if (full === null || this.#accidents === null) return;
     const { nodes, blks, jobs } = this.#graph;
     const channels = 2 * (nodes.size + blks.size + jobs.size) + this.#edges.channels;
     const points = this.#accidents.points + this.#conflicts.points;
-    const holders = full.size + tasks.size + channels + points;
-    if (holders * full.size > CLOCK_COMPONENTS_MAX)
-      refuseMore(CLOCK_COMPONENTS_MAX, "components of clocks in its full order");
+    full.checkSize(tasks.size + channels + points);
   }
 
   #taskOf(ctx: number, task: number): number {

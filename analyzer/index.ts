@@ -1,4 +1,5 @@
-export { Analysis, analyze } from "./analysis.ts";
+export { Analysis } from "./analysis.ts";
+export { analyze } from "./analyze.ts";
 export { byContract } from "./describe.ts";
 export * from "./edge-kinds.ts";
 export * from "./findings.ts";

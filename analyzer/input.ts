@@ -3,11 +3,14 @@
 
 import type { EventBatch, Site } from "#core/probe";
 import type { EdgeKind } from "./edge-kinds.ts";
+import type { AnalyzerLimits } from "./limits.ts";
 import type { PolicyId } from "./policies/policy.ts";
 
 /** A trace as the analyzer sees it. `strings` may still grow while `batches` are read: it is looked at when the last one is done. */
 export interface TraceInput {
   readonly batches: Iterable<EventBatch>;
+  /** The same events from the start, where they can be read again: `analyze` is quicker then, as few runs need that. */
+  readonly again?: () => Iterable<EventBatch>;
   /** Entry i is the site i + 1. */
   readonly sites: readonly Site[];
   /** Entry i is the string i; entry 0 is "". */
@@ -40,4 +43,14 @@ export interface AnalyzeOptions {
   readonly policies?: readonly PolicyId[];
   /** Also say what each drain cost (`AnalysisResult.drains`), with a note where one was needless. By default no. */
   readonly drains?: boolean;
+}
+
+/** What follows the full order (order/full.ts). */
+export type Clocks = "main" | "vectors";
+
+/** How an analysis works; its results are the same but that "main" throws OffMain where it cannot judge. */
+export interface AnalysisSettings {
+  readonly limits?: AnalyzerLimits;
+  /** By default vectors. */
+  readonly clocks?: Clocks;
 }

@@ -5,10 +5,12 @@ import { assert } from "#core/base";
 import { WORLD_CTX } from "#core/probe";
 
 /**
- * The highest number of a context that the analyzer follows. The full order's clocks are quadratic in contexts: 4,096 make
- * 128 MiB of them, at worst.
+ * The highest number of a context that the analyzer follows. Vector clocks are quadratic in contexts: 4,096 make 128 MiB of
+ * them, at worst.
  */
 export const CONTEXT_MAX = 4095;
+/** The highest number of a component of the full order under the task reading: handlers and coroutines at a time. */
+export const UNIT_MAX = (1 << 16) - 1;
 
 /** Things of one kind that are there at a time: nodes, edges, coroutines, bottom halves, timers, drained sections. */
 export const OBJECTS_MAX = 1 << 18;
@@ -35,7 +37,7 @@ export const MARKS_MAX = 1 << 16;
 /** Findings that are told apart, and rows of the coverage table. */
 export const FINDINGS_MAX = 1 << 16;
 export const ROWS_MAX = 1 << 18;
-/** Components of all clocks that the full order may hold: 8 bytes each. */
+/** Components of all vector clocks: 8 bytes each. */
 export const CLOCK_COMPONENTS_MAX = 1 << 27;
 
 export interface AnalyzerLimits {
@@ -45,7 +47,7 @@ export interface AnalyzerLimits {
   readonly groupsMax: number;
 }
 
-export const ANALYZER_LIMITS: AnalyzerLimits = { logEntriesMax: 512, groupsMax: 48 };
+export const ANALYZER_LIMITS: AnalyzerLimits = { logEntriesMax: 512, groupsMax: 16 };
 
 /** What the flat engine, which reads foreign traces, may use; beyond it, it says so and stops. */
 export interface FlatLimits {

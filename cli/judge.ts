@@ -157,7 +157,12 @@ async function judgeFull(
   const { policy = "P1", reading = "thread", order = "hb" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   const ordinary = analyze(
-    { batches: reader.batchesAhead(), sites: header.sites, strings },
+    {
+      batches: reader.batchesAhead(),
+      again: () => reader.batchesAhead(),
+      sites: header.sites,
+      strings,
+    },
     { policies, reading, order, drains: options.drains === true },
   );
   // Before anything else reads the trace, perhaps not to its end.

@@ -1,7 +1,7 @@
 // Which pairs there are, what covers them, and what the table and the findings say about them.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { verdictOf } from "../test-support/verdict.ts";
 

@@ -1,7 +1,7 @@
 // Races that another race brings with it: drawn, and against the brute-force order of random traces.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { Finding } from "../findings.ts";
 import { Oracle } from "../oracle.ts";
 import { eventsOf } from "../oracle-kinds.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 /** Rule, list and accident of each finding about two accesses. */

@@ -3,7 +3,7 @@
 
 import { List } from "#core/probe";
 import type { FindingDraft } from "../drafts.ts";
-import { CONTEXT_MAX } from "../limits.ts";
+import { UNIT_MAX } from "../limits.ts";
 import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
@@ -17,7 +17,7 @@ export const SITES_MAX = 1 << 16;
 
 /** The key of a cell; context and site first, as the chain is nearly always 0. */
 export function cellKey(site: number, unit: number, chain: number): number {
-  return (chain * (CONTEXT_MAX + 1) + unit) * SITES_MAX + site;
+  return (chain * (UNIT_MAX + 1) + unit) * SITES_MAX + site;
 }
 
 /** Reads of one cell that were followed by the same releases. */

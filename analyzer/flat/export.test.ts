@@ -12,7 +12,7 @@ import {
   StdReader,
   stdLines,
 } from "#traces/std";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { RandomTrace } from "../test-support/random-trace.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { analyzeFlat } from "./flat.ts";

@@ -2,7 +2,7 @@
 // named; without it, or with its kind switched off, it is a race.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { EdgeKind } from "../edge-kinds.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { verdictOf } from "../test-support/verdict.ts";

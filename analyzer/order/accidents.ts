@@ -8,7 +8,7 @@ import type { EdgeKind } from "../edge-kinds.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, labelOf } from "./full.ts";
 import { IdMap } from "./id-map.ts";
-import { type Snapshot, SyncPoint } from "./sync-point.ts";
+import { SyncPoint } from "./sync-point.ts";
 
 const LABEL_BH = labelOf("bh");
 const LABEL_CO = labelOf("coroutine");
@@ -31,15 +31,11 @@ export class Accidents {
   readonly #timers = new IdMap<SyncPoint>("timers that are armed at a time");
   readonly #locks = new IdMap<SyncPoint>("locks");
   readonly #coroutines = new IdMap<CoPoints>("coroutines at a time");
-  /** Kicks, by the unit (units.ts) that kicked: they are many, and who waits takes them all. */
-  readonly #kicks: SyncPoint[] = [];
+  /** All kicks: who waits takes them all. */
+  readonly #kicks = new SyncPoint();
   /** The graph lock: where writers released it, and where readers did. */
   readonly #graphWritten = new SyncPoint();
   readonly #graphRead = new SyncPoint();
-  /** Units that kicked since anybody waited, and all kicks before. */
-  readonly #kickers: number[] = [];
-  readonly #hasKicked: boolean[] = [];
-  #kicked: Snapshot | null = null;
   readonly #pool: SyncPoint[] = [];
   readonly #coPool: CoPoints[] = [];
   readonly #bh: boolean;
@@ -62,7 +58,7 @@ export class Accidents {
 
   /** Places where releases wait to be acquired. */
   get points(): number {
-    const others = this.#bhs.size + this.#timers.size + this.#locks.size + this.#kicks.length;
+    const others = this.#bhs.size + this.#timers.size + this.#locks.size;
     return others + 2 * this.#coroutines.size;
   }
 
@@ -153,24 +149,11 @@ export class Accidents {
   }
 
   kick(): void {
-    if (!this.#wait) return;
-    const { unit } = this.#now;
-    for (let i = this.#kicks.length; i <= unit; i++) this.#kicks.push(new SyncPoint());
-    this.#full.release(this.#kicks[unit] as SyncPoint, unit);
-    if (this.#hasKicked[unit] === true) return;
-    this.#hasKicked[unit] = true;
-    this.#kickers.push(unit);
+    if (this.#wait) this.#full.release(this.#kicks, this.#now.unit);
   }
 
   waitEnd(waited: number): void {
-    if (waited === 0) return;
-    // Each kick is taken into the sum once, and the sum once by each who waits: not all kicks by all waits.
-    for (const unit of this.#kickers) {
-      this.#kicked = this.#full.gather(this.#kicked, this.#kicks[unit] as SyncPoint);
-      this.#hasKicked[unit] = false;
-    }
-    this.#kickers.length = 0;
-    if (this.#kicked !== null) this.#full.acquireAll(this.#kicked, this.#now.unit, LABEL_WAIT);
+    if (waited !== 0) this.#full.acquire(this.#kicks, this.#now.unit, LABEL_WAIT);
   }
 
   lockAcquire(lock: number, depth: number): void {

@@ -2,7 +2,7 @@
 // two of its handlers are ordered only by what posted them.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { verdictOf } from "../test-support/verdict.ts";
 

@@ -10,9 +10,9 @@
 // is used again for another unit of the context when main knows all that it did, or it looked at no list. Whoever knows the
 // later unit then counts as knowing the earlier one: that cannot matter to an edit of main, but might excuse one off main.
 
-import { Ev } from "#core/probe";
+import { Ev, KIND_MAX } from "#core/probe";
 import { refuseMore } from "../bounds.ts";
-import { CONTEXT_MAX } from "../limits.ts";
+import { UNIT_MAX } from "../limits.ts";
 import type { Now } from "../now.ts";
 import { type FullOrder, KEEP, labelOf } from "./full.ts";
 import { IdMap } from "./id-map.ts";
@@ -22,6 +22,22 @@ import { SyncPoint } from "./sync-point.ts";
 const LABEL_CO = labelOf("coroutine");
 /** Free components that are looked at for one that may be used again. */
 const CANDIDATES = 8;
+
+/** Events at which what runs in a context may change, or which units exchange. */
+const STEPS = new Uint8Array(KIND_MAX);
+for (const kind of [
+  Ev.bh_run,
+  Ev.bh_done,
+  Ev.fd_run,
+  Ev.timer_run,
+  Ev.co_enter,
+  Ev.co_yield,
+  Ev.co_terminate,
+  Ev.io_submit,
+  Ev.io_now,
+  Ev.io_done,
+])
+  STEPS[kind] = 1;
 
 /** What runs in a context: a handler (co 0) or a coroutine. */
 interface Frame {
@@ -56,7 +72,7 @@ export interface UnitsOptions {
 
 export class Units {
   readonly #options: UnitsOptions;
-  readonly #contexts = new Map<number, ContextUnits>();
+  readonly #contexts: ContextUnits[] = [];
   /** Operations that iothreads submitted. */
   readonly #ops = new IdMap<SyncPoint>("I/O operations at a time");
   /** Component 0 is main's. */
@@ -64,6 +80,11 @@ export class Units {
 
   constructor(options: UnitsOptions) {
     this.#options = options;
+  }
+
+  /** Whether an event of `kind` may change what runs in its context; of others `after` need not be told. */
+  static changesWithin(kind: number): boolean {
+    return STEPS[kind] === 1;
   }
 
   /** An event of `kind` about `id` is about to happen in `ctx`: who runs it becomes `now.unit`. */
@@ -161,12 +182,9 @@ export class Units {
   }
 
   #context(ctx: number): ContextUnits {
-    let context = this.#contexts.get(ctx);
-    if (context === undefined) {
-      context = new ContextUnits();
-      this.#contexts.set(ctx, context);
-      context.loop = this.#take(context, ctx);
-    }
+    for (let i = this.#contexts.length; i <= ctx; i++) this.#contexts.push(new ContextUnits());
+    const context = this.#contexts[ctx] as ContextUnits;
+    if (context.loop < 0) context.loop = this.#take(context, ctx);
     return context;
   }
 
@@ -186,11 +204,11 @@ export class Units {
     if (at >= 0) return free.splice(at, 1)[0];
     const newest = free[free.length - 1];
     if (newest !== undefined && full.isSettled(newest)) return free.pop();
-    return this.#count > CONTEXT_MAX ? free.shift() : undefined;
+    return this.#count > UNIT_MAX ? free.shift() : undefined;
   }
 
   #add(context: ContextUnits, ctx: number): number {
-    if (this.#count > CONTEXT_MAX) refuseMore(CONTEXT_MAX, `handlers and coroutines at a time`);
+    if (this.#count > UNIT_MAX) refuseMore(UNIT_MAX, `handlers and coroutines at a time`);
     const unit = this.#count++;
     context.all.push(unit);
     this.#options.full.begin(unit, ctx);

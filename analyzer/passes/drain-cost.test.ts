@@ -1,7 +1,7 @@
 // What a drain cost, and whether anything needed it.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { DrainRow } from "../findings.ts";
 import { drainsText } from "../reports/drains-report.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";

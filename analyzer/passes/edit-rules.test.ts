@@ -2,7 +2,7 @@
 // scenarios of the same name.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { Finding } from "../findings.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { rulesOf, verdictOf } from "../test-support/verdict.ts";

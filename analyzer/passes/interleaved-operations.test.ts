@@ -1,7 +1,7 @@
 // Two operations on one thread: `a` begins, polls, and a bottom half runs `b` inside the poll.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 /** What is said of `a` and `b`, whose steps are given; drains around them keep other rules quiet. */

@@ -6,7 +6,7 @@
 //                                 | woken at t - 500: too early
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 function linesOf(text: string): string[] {

@@ -1,7 +1,7 @@
 // Locks: requests without the lock of their node, releases by somebody else, and circles.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 function linesOf(text: string): string[] {

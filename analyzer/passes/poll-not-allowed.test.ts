@@ -1,7 +1,7 @@
 // Polls where none is allowed.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 function ofText(text: string): string[] {

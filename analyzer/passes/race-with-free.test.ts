@@ -1,7 +1,7 @@
 // Uses that nothing orders before the free of the object.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { rulesOf } from "../test-support/verdict.ts";
 

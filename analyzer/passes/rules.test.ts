@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { WORD_ARGS, WORDS_PER_EVENT } from "#core/probe";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { AnalysisResult } from "../findings.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 

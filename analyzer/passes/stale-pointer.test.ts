@@ -1,7 +1,7 @@
 // A node is fetched from an edge; something else moves the edge in a poll; the node is used.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 function ofText(text: string): string[] {

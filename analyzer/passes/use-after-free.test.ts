@@ -1,7 +1,7 @@
 // Use of what has been freed, by whatever event names it.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { rulesOf } from "../test-support/verdict.ts";
 

@@ -1,7 +1,7 @@
 // P0: accesses under the AioContext lock of the owner's home, and without.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { judgedBy } from "../test-support/verdict.ts";
 

@@ -1,7 +1,7 @@
 // P1: what the analyzer says when nobody asks for a policy.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { judgedBy } from "../test-support/verdict.ts";
 

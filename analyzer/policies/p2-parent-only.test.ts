@@ -1,7 +1,7 @@
 // P2: only the parent is drained, nobody off main reads parents, operations exclude one another.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { judgedBy } from "../test-support/verdict.ts";
 

@@ -1,7 +1,7 @@
 // P3: edges move only while they are quiesced, to nodes that are.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { judgedBy } from "../test-support/verdict.ts";
 

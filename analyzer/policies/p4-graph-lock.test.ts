@@ -1,7 +1,7 @@
 // P4: reads under the graph lock or in main, edits under it for writing, and the lock itself kept.
 
 import { describe, expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { judgedBy } from "../test-support/verdict.ts";
 

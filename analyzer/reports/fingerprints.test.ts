@@ -6,7 +6,7 @@
 
 import { expect, it } from "vitest";
 import { parseText } from "#traces";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { AnalysisResult } from "../findings.ts";
 import { sarifReport } from "./sarif-report.ts";
 import { factsForTests } from "./test-support.ts";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { parseText } from "#traces";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { POLICY_IDS } from "../policies/policy.ts";
 import { parseBaseline } from "./baseline.ts";
 import { jsonReport } from "./json-report.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { POLICY_IDS } from "../policies/policy.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 import { policiesMarkdown, policiesText } from "./policy-report.ts";

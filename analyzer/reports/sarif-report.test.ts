@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import type { Log } from "sarif";
 import { afterAll, describe, expect, it } from "vitest";
 import { must } from "#core/base";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import { POLICY_IDS } from "../policies/policy.ts";
 import { RULE_IDS } from "../rules.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";

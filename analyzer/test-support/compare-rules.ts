@@ -1,7 +1,7 @@
 // The rules that look at no pair, the policies, and the cost of drains: engine against oracle, in words that both can say.
 
 import type { EventBatch, Site } from "#core/probe";
-import { analyze } from "../analysis.ts";
+import { analyze } from "../analyze.ts";
 import type { DrainRow, Finding } from "../findings.ts";
 import { ORACLE_RULES, ruleOracle } from "../oracle-rules/index.ts";
 import { POLICIES, POLICY_IDS } from "../policies/policy.ts";
@@ -36,7 +36,11 @@ function compared(
   sites: readonly Site[],
   strings: readonly string[],
 ): RulesCompared {
-  const result = analyze({ batches, sites, strings }, { policies: POLICY_IDS, drains: true });
+  const again = (): readonly EventBatch[] => batches;
+  const result = analyze(
+    { batches, again, sites, strings },
+    { policies: POLICY_IDS, drains: true },
+  );
   const { findings, policies = [], drains = [] } = result;
   const rules = findings.filter(({ rule }) => ORACLE_RULES.includes(rule)).map(lineOf);
   const byPolicy = policies.flatMap(({ policy, findings: own }) => {

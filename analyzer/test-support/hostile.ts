@@ -14,16 +14,23 @@ import {
   WORDS_PER_EVENT,
   WORLD_CTX,
 } from "#core/probe";
-import { Analysis } from "../analysis.ts";
-import type { AnalyzeOptions } from "../input.ts";
+import { analyze } from "../analyze.ts";
+import type { AnalyzeOptions, Clocks } from "../input.ts";
 import { RandomTrace } from "./random-trace.ts";
 
-/** What the analyzer made of a trace: findings, or the sentence that refuses it. Anything else that it throws is a bug. */
-export function answerTo(batches: Iterable<EventBatch>, options: AnalyzeOptions = {}): string {
+/**
+ * What the analyzer made of a trace: findings, or the sentence that refuses it. Anything else that it throws is a bug. It follows the
+ * full order in one way or the other (order/full.ts).
+ */
+export function answerTo(
+  events: () => Iterable<EventBatch>,
+  clocks: Clocks,
+  options: AnalyzeOptions = {},
+): string {
+  const again = clocks === "main" ? { again: events } : {};
   try {
-    const analysis = new Analysis(options);
-    for (const batch of batches) analysis.feed(batch);
-    return `${analysis.finish([], [""]).findings.length} findings`;
+    const trace = { batches: events(), ...again, sites: [], strings: [""] };
+    return `${analyze(trace, options).findings.length} findings`;
   } catch (error) {
     if (error instanceof QuiesceError) return error.message;
     throw error;

@@ -1,20 +1,30 @@
 // What became of the one pair that a drawing is about, as a few words.
 
-import { analyze } from "../analysis.ts";
+import { assert } from "#core/base";
+import { analyze } from "../analyze.ts";
+import type { AnalysisResult } from "../findings.ts";
 import type { AnalyzeOptions } from "../input.ts";
 import type { PolicyId } from "../policies/policy.ts";
 import { type DrawingOptions, traceFromText } from "./trace-from-text.ts";
 
 /**
  * The outcome of the pairs of @reader and @editor: "covered by f", "ordered", "luck: lock", "race", joined by a comma where
- * pairs differ; "no pair" when there is none.
+ * pairs differ; "no pair" when there is none. Both ways to follow the full order (order/full.ts) must say the same.
  */
 export function verdictOf(
   text: string,
   drawing: DrawingOptions = {},
   options: AnalyzeOptions = {},
 ): string {
-  const { coverage } = analyze(traceFromText(text, drawing), options);
+  const { batches, sites, strings } = traceFromText(text, drawing);
+  const again = (): typeof batches => batches;
+  const quick = outcome(analyze({ batches, again, sites, strings }, options));
+  const byVectors = outcome(analyze({ batches, sites, strings }, options));
+  assert(quick === byVectors, `${quick}, but ${byVectors} by vector clocks`);
+  return quick;
+}
+
+function outcome({ coverage }: AnalysisResult): string {
   const words = coverage
     .filter((row) => row.reader.name === "reader" && row.editor.name === "editor")
     .flatMap((row) => [

@@ -13,6 +13,8 @@ const EVENTS = 1_000_000;
 /** What one stream may take: far more than any does, and far less than one without bounds would. */
 const SECONDS_MAX = 300;
 const MEGABYTES_MAX = 3000;
+/** The ways to follow the full order (analyzer/order/full.ts). */
+const CLOCKS = ["main", "vectors"] as const;
 const SENTENCE = /^(\d+ findings|The trace .*\.)$/;
 
 interface Answer {
@@ -31,20 +33,27 @@ export async function run(
   const failed: string[] = [];
   for (let seed = 1; seed <= runs; seed++) {
     const orders = seed % 3 === 0 ? "sanctioned" : "both";
-    const answer = attempt(() => answerTo([mutatedRun(seed)], { orders }));
+    const answer = attempt(() => answerTo(() => [mutatedRun(seed)], clocksOf(seed), { orders }));
     if (!SENTENCE.test(answer)) failed.push(`seed ${seed}: ${answer}`);
     if (seed % 1000 === 0) say(`${seed} mutated runs, ${failed.length} failed`);
   }
   const streams: Record<string, Answer | null> = {};
-  for (const name of Object.keys(WITHOUT_END)) {
-    const answer = inProcess(name, events);
-    streams[name] = answer;
+  const cases = Object.keys(WITHOUT_END).flatMap((name) =>
+    CLOCKS.map((clocks) => ({ name, clocks })),
+  );
+  for (const { name, clocks } of cases) {
+    const answer = inProcess(name, clocks, events);
+    streams[`${name}, ${clocks}`] = answer;
     const bounded =
       answer !== null && answer.seconds < SECONDS_MAX && answer.megabytes < MEGABYTES_MAX;
-    if (!bounded || !SENTENCE.test(answer.answer)) failed.push(name);
-    say(`${name}: ${answer === null ? "no answer" : JSON.stringify(answer)}`);
+    if (!bounded || !SENTENCE.test(answer.answer)) failed.push(`${name}, ${clocks}`);
+    say(`${name}, ${clocks}: ${answer === null ? "no answer" : JSON.stringify(answer)}`);
   }
   return { passed: failed.length === 0, runs, events, streams, failed };
+}
+
+function clocksOf(seed: number): (typeof CLOCKS)[number] {
+  return CLOCKS[seed % CLOCKS.length] ?? "main";
 }
 
 function attempt(body: () => string): string {
@@ -56,18 +65,21 @@ function attempt(body: () => string): string {
 }
 
 /** What a stream comes to; null when it does not end. */
-function inProcess(name: string, events: number): Answer | null {
+function inProcess(name: string, clocks: string, events: number): Answer | null {
   const self = fileURLToPath(import.meta.url);
-  const child = spawnSync(process.execPath, [self, "--one", name, String(events)], {
+  const child = spawnSync(process.execPath, [self, "--one", name, clocks, String(events)], {
     encoding: "utf8",
     timeout: SECONDS_MAX * 3000,
   });
   return child.status === 0 ? (JSON.parse(child.stdout) as Answer) : null;
 }
 
-const [mode, name = "", events] = process.argv.slice(2);
+const [mode, name = "", clocks, events] = process.argv.slice(2);
 if (mode === "--one") {
-  const answer = answerTo(withoutEnd(name, Number(events)));
+  const answer = answerTo(
+    () => withoutEnd(name, Number(events)),
+    clocks === "main" ? clocks : "vectors",
+  );
   const { user, system } = process.cpuUsage();
   const seconds = Math.round((user + system) / 1e6);
   const megabytes = Math.round(process.resourceUsage().maxRSS / 1024);

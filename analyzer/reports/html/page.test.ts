@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { must } from "#core/base";
-import { analyze } from "../../analysis.ts";
+import { analyze } from "../../analyze.ts";
 import type { AnalysisResult } from "../../findings.ts";
 import { POLICY_IDS } from "../../policies/policy.ts";
 import { traceFromText } from "../../test-support/trace-from-text.ts";
