@@ -99,7 +99,7 @@ export interface FullOrder {
   readonly size: number;
   /** Component `id` is for a unit of `ctx` that begins and knows nothing (units.ts). */
   begin(id: number, ctx: number): void;
-  /** Whether the unit of component `id` looked at no list, or main knows all that it did. */
+  /** Whether another unit may have component `id`: the one that had it looked at no list, or main knows all that it did. */
   isSettled(id: number): boolean;
   /** Time of the access that happens now in `id`: what another must know to be after it. */
   epochNow(id: number): number;

@@ -8,7 +8,8 @@
 //
 // A coroutine is entered by a call, so whoever enters it comes before what it does then, and goes on after that. A component
 // is used again for another unit of the context when main knows all that it did, or it looked at no list. Whoever knows the
-// later unit then counts as knowing the earlier one: that cannot matter to an edit of main, but might excuse one off main.
+// later unit then counts as knowing the earlier one: that cannot matter to an edit of main. Where others edit it could, so
+// vector clocks, which are for such runs, keep some hundreds apart before they use one again.
 
 import { Ev, KIND_MAX } from "#core/probe";
 import { refuseMore } from "../bounds.ts";

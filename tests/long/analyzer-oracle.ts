@@ -45,7 +45,7 @@ export async function run(
     }
   };
   await Promise.all(Array.from({ length: availableParallelism() }, work));
-  return { passed: differing.length === 0, seeds, traces: 8 * seeds, differing };
+  return { passed: differing.length === 0, seeds, traces: 9 * seeds, differing };
 }
 
 async function inProcess(first: number, count: number): Promise<Part> {
@@ -71,6 +71,7 @@ function judge(first: number, count: number): Part {
       [{ seed, events, uniqueSites: true, exotic: true, contexts }, {}],
       [{ seed, events, uniqueSites: false, exotic: true, contexts }, {}],
       [{ seed, events, uniqueSites: false, exotic: true, contexts }, { limits: FOLDED }],
+      [{ seed, events, uniqueSites: false, exotic: seed % 2 === 0, contexts }, { reading: "task" }],
       [
         { seed, events, uniqueSites: false, exotic: false, narrow: true, contexts },
         { limits: MERGED },
