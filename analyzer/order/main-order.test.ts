@@ -56,6 +56,7 @@ function compareOrders({ seed, steps, components, mainLearns }: RunOptions): voi
     const other = 1 + prng.below(components - 1);
     const who = prng.below(mainLearns) === 0 ? MAIN : other;
     const label = LABELS[prng.below(LABELS.length)] as number;
+    const begins = both[0].order.isSettled(other);
     for (const followed of both) {
       const { order, points } = followed;
       const at = points[point] as SyncPoint;
@@ -63,7 +64,7 @@ function compareOrders({ seed, steps, components, mainLearns }: RunOptions): voi
       else if (what < 12) order.release(at, who);
       else if (what < 13) order.releaseAlone(at, who);
       else if (what < 19) followed.access(who);
-      else if (order.isSettled(other)) order.begin(other, other);
+      else if (begins) order.begin(other, other);
     }
     if (step % 50 !== 0) continue;
     const [main, vectors] = both;
