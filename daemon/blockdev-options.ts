@@ -4,6 +4,7 @@ import type { FileLocking } from "#core/drivers";
 import type { DetectZeroes } from "#core/graph";
 import { FILE_AIO, type FileAio } from "#core/sched";
 import { type FilterOptions, filterMembers } from "./blockdev-filter-options.ts";
+import { QCOW2_MEMBERS, type Qcow2BlockdevOptions } from "./blockdev-qcow2-options.ts";
 import {
   alternate,
   bool,
@@ -45,16 +46,13 @@ export type BlockdevOptions = Common &
         readonly driver: "raw";
         readonly file: BlockdevRef;
       }
-    | {
+    | ({
         readonly driver: "qcow2";
         readonly file: BlockdevRef;
         /** Null: none, whatever the image says; absent: what the image says. */
         readonly backing?: BlockdevRef | null;
         readonly "data-file"?: BlockdevRef;
-        readonly "lazy-refcounts"?: boolean;
-        readonly "l2-cache-size"?: number;
-        readonly "refcount-cache-size"?: number;
-      }
+      } & Qcow2BlockdevOptions)
     | NullOptions<"null-co">
     | NullOptions<"null-aio">
     | {
@@ -107,9 +105,7 @@ const DRIVERS = {
     file: blockdevRef,
     backing: optional(alternate("BlockdevRefOrNull", jsonNull, str, newNode)),
     "data-file": optional(blockdevRef),
-    "lazy-refcounts": optional(bool),
-    "l2-cache-size": optional(size),
-    "refcount-cache-size": optional(size),
+    ...QCOW2_MEMBERS,
   },
   "null-co": NULL_MEMBERS,
   "null-aio": NULL_MEMBERS,

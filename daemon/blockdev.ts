@@ -7,7 +7,6 @@ import {
   nullAioDriver,
   nullCoDriver,
   nullOpen,
-  type Qcow2OpenOptions,
   qcow2Open,
   quorumVoteOpen,
   rawOpen,
@@ -31,6 +30,7 @@ import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
 import { openFilter } from "./blockdev-filters.ts";
 import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
+import { qcow2OptionsOf } from "./blockdev-qcow2-options.ts";
 
 const SITE_OPEN = site("qmp_blockdev_add");
 
@@ -159,7 +159,7 @@ function* openQcow2(
     file: must(file, "the image is in a file"),
     ...(dataFile === undefined ? {} : { dataFile }),
     ...(backing === undefined ? {} : { backing }),
-    ...cachesOf(options),
+    ...qcow2OptionsOf(options),
     openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly }),
   });
   if (options.backing !== undefined) return bs;
@@ -167,16 +167,6 @@ function* openQcow2(
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
-}
-
-function cachesOf(options: Qcow2Blockdev): Partial<Qcow2OpenOptions> {
-  const { "l2-cache-size": l2CacheBytes, "refcount-cache-size": refcountCacheBytes } = options;
-  const { "lazy-refcounts": lazyRefcounts } = options;
-  return {
-    ...(l2CacheBytes === undefined ? {} : { l2CacheBytes }),
-    ...(refcountCacheBytes === undefined ? {} : { refcountCacheBytes }),
-    ...(lazyRefcounts === undefined ? {} : { lazyRefcounts }),
-  };
 }
 
 /** Nodes for `refs`, where there is one; when one is refused, the others are given back. Polls. */

@@ -17,6 +17,8 @@ export const EVENTS = {
     device: str,
     "node-name": optional(str),
     msg: str,
+    offset: optional(int64),
+    size: optional(int64),
     fatal: bool,
   }),
   BLOCK_IO_ERROR: struct({

@@ -173,8 +173,9 @@ function dataOf(event: Exclude<BlkEvent, { readonly event: "STOP" }>): Sendable 
 
 function driverData(event: Exclude<DriverEvent, { readonly line: string }>): Sendable {
   if (event.event === "BLOCK_IMAGE_CORRUPTED") {
-    const { device, nodeName, msg, fatal } = event;
-    return { device, "node-name": nodeName === "" ? undefined : nodeName, msg, fatal };
+    const { device, nodeName, msg, range, fatal } = event;
+    const at = { offset: range?.offset, size: range?.bytes };
+    return { device, "node-name": nodeName === "" ? undefined : nodeName, msg, ...at, fatal };
   }
   const range = { "sector-num": event.sectorNum, "sectors-count": event.sectorsCount };
   if (event.event === "QUORUM_FAILURE") return { reference: event.reference, ...range };

@@ -15,6 +15,8 @@ export type DriverEvent =
       readonly device: string;
       readonly nodeName: string;
       readonly msg: string;
+      /** Where the file would have been written to; null when that is not what is wrong. */
+      readonly range: { readonly offset: number; readonly bytes: number } | null;
       /** It is marked, and serves nothing any more. */
       readonly fatal: boolean;
     }

@@ -26,7 +26,7 @@ import {
 import { fileOpen } from "./file.ts";
 import { QCOW_MAGIC } from "./qcow2/format.ts";
 import { qcow2Open } from "./qcow2/open.ts";
-import type { Qcow2Options } from "./qcow2/state.ts";
+import type { Qcow2Options } from "./qcow2/options.ts";
 import { rawOpen } from "./raw.ts";
 
 const SITE_OPEN = site("bdrv_open_inherit");

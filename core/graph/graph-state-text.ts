@@ -40,6 +40,7 @@ function nodeLine(bs: BlockDriverState): string {
   if (bs.forceShare) flags += ",force-share";
   if (bs.unmap) flags += ",unmap";
   if (bs.closed) flags += ",closed";
+  if (bs.ejected) flags += ",ejected";
   const who = `${bs.nodeName} #${bs.id} (${bs.drv.formatName}) refs=${bs.refcnt} ctx=${bs.aioContext.name}`;
   const levels = `quiesce=${levelsText(bs.quiescedFor)}/${levelsText(bs.recursiveQuiescedFor)}`;
   const image = `inherits=${bs.inheritsFrom?.nodeName ?? "-"} backing-file=${bs.backingFile}:${bs.backingFormat}`;

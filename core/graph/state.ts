@@ -317,6 +317,11 @@ export class BlockDriverState {
   backingFormat = "";
   /** bdrv_close ran: the node is no longer usable. */
   closed = false;
+  /**
+   * C: bs->drv is NULL while the node is still in the graph: its driver has given up an image that contradicts itself, and there is no
+   * medium for any request. Set for good by that driver, in the node's context.
+   */
+  ejected = false;
 
   /** How often drained (C: quiesce_counter); one entry a level: on whose behalf. */
   readonly quiescedFor: SectionId[] = [];

@@ -20,7 +20,7 @@ export function* bdrvCoCheck(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_CO_CHECK);
   assert((fix & ~(BDRV_FIX_LEAKS | BDRV_FIX_ERRORS)) === 0, "there are two things to mend");
-  if (bs.closed) return -ENOMEDIUM;
+  if (bs.closed || bs.ejected) return -ENOMEDIUM;
   if (bs.drv.coCheck === undefined) return -ENOTSUP;
   return yield* bs.drv.coCheck(bs, result, fix);
 }

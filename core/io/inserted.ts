@@ -13,7 +13,7 @@ const SITE_INSERTED = site("bdrv_is_inserted");
 export function bdrvIsInserted(bs: BlockDriverState): boolean {
   ioCode(bs.aioContext, SITE_INSERTED);
   assert(bs.id > 0, "a node has a number");
-  if (bs.closed) return false;
+  if (bs.closed || bs.ejected) return false;
   if (bs.drv.isInserted !== undefined) return bs.drv.isInserted(bs);
   const children = childrenOf(bs, SITE_INSERTED);
   for (let child = children.first; child !== null; child = children.next(child)) {

@@ -14,7 +14,7 @@ const SITE_GETLENGTH = site("bdrv_getlength");
 /** bdrv_getlength (block.c:5792): bytes, in whole sectors, or a negated errno. */
 export function bdrvGetlength(bs: BlockDriverState): number {
   ioCode(bs.aioContext, SITE_GETLENGTH);
-  if (bs.closed) return -ENOMEDIUM;
+  if (bs.closed || bs.ejected) return -ENOMEDIUM;
   assert(bs.totalBytes >= 0, "a length is not negative");
   if (bs.drv.hasVariableLength === true) return refreshTotalSectors(bs);
   return alignUp(bs.totalBytes, BDRV_SECTOR_SIZE);
@@ -23,7 +23,7 @@ export function bdrvGetlength(bs: BlockDriverState): number {
 /** refresh_total_sectors (block.c:1079): ask the driver, or the primary child, and remember. Bytes, or a negated errno. */
 export function refreshTotalSectors(bs: BlockDriverState): number {
   ioCode(bs.aioContext, SITE_LENGTH);
-  if (bs.closed) return -ENOMEDIUM;
+  if (bs.closed || bs.ejected) return -ENOMEDIUM;
   const length = askLength(bs);
   if (length < 0) return length;
   assert(length <= BDRV_LENGTH_MAX, "a driver answers with a length that exists");

@@ -26,7 +26,7 @@ const SITE_TRUNCATE = site("bdrv_co_truncate");
 export function* bdrvCoTruncate(child: BdrvChild, offset: number): Co<number> {
   ioCode(edgeHome(child), SITE_TRUNCATE);
   const bs = nodeBehind(child, SITE_TRUNCATE);
-  if (bs.closed) return -ENOMEDIUM;
+  if (bs.closed || bs.ejected) return -ENOMEDIUM;
   if (offset < 0) return -EINVAL;
   const checked = bdrvCheckRequest32(offset, 0, null);
   if (checked < 0) return checked;

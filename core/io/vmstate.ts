@@ -58,7 +58,7 @@ function* moveVmstate(bs: BlockDriverState, move: Move): Co<number> {
   const child = bdrvPrimaryChild(bs);
   const checked = bdrvCheckRequest(position, bytes, qiov);
   if (checked < 0) return checked;
-  if (bs.closed) return -ENOMEDIUM;
+  if (bs.closed || bs.ejected) return -ENOMEDIUM;
   const outermost = requestBegin(bs, Request.other, position, bytes);
   const driverMoves: MoveOfDriver | undefined = bs.drv[hook];
   let ret = -ENOTSUP;

@@ -4,7 +4,7 @@
 // that one would have to say (C: bdrv_refresh_filename).
 
 import type { BlockBackend } from "#core/backend";
-import { strerror } from "#core/base";
+import { ENOMEDIUM, strerror } from "#core/base";
 import {
   copyBeforeWriteDriver,
   pathCombine,
@@ -144,6 +144,7 @@ export function bdrvBlockDeviceInfo(
   bs: BlockDriverState,
   flat: boolean,
 ): Sendable {
+  if (bs.ejected) throw new BlockError(ENOMEDIUM, `Block device ${bs.nodeName} is ejected`);
   const cow = bdrvCowChild(bs);
   const cowBs = cow === null ? null : edgeBs(cow, SITE_INFO);
   const { image, depth } = imageChain(bs, blk !== null, flat);

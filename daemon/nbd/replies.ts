@@ -1,6 +1,16 @@
 // Answers to requests, as messages: simple ones, and chunks for clients that understand those.
 
-import { EACCES, ECANCELED, EINVAL, ENOMEM, ENOSPC, ENOTSUP, EPERM, EROFS } from "#core/base";
+import {
+  EACCES,
+  ECANCELED,
+  EINVAL,
+  ENOMEDIUM,
+  ENOMEM,
+  ENOSPC,
+  ENOTSUP,
+  EPERM,
+  EROFS,
+} from "#core/base";
 import type { Co } from "#core/sched";
 import { channelWrite, MessageWriter, utf8, type Word64 } from "./channel.ts";
 import type { NbdClient } from "./client.ts";
@@ -83,6 +93,7 @@ function wireError(errno: number): number {
     case ECANCELED:
       return nbd.NBD_ESHUTDOWN;
     case EINVAL:
+    case ENOMEDIUM:
       return nbd.NBD_EINVAL;
     default:
       return nbd.NBD_EIO;

@@ -1,10 +1,8 @@
-// Random work on an image of random geometry, beside a shadow of what the disk must hold.
+// Random work of our driver on an image, beside a shadow of what the disk must hold.
 //
 // A round is some guests that write, zero and read at once, each its own bytes, which are in everybody's clusters; then one
-// operation for all: discard, flush, resize, or closing and opening. At the end the shadow is what must be read.
+// operation for all: discard, flush, resize, or closing and opening. After it the shadow is what must be read.
 
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import {
   type BlockBackend,
   blkCoFlush,
@@ -17,7 +15,7 @@ import {
   blkUnref,
 } from "#core/backend";
 import { ENOTSUP, type Prng } from "#core/base";
-import { fileOpen, qcow2Create, qcow2Open, rawOpen } from "#core/drivers";
+import { bdrvOpenPath } from "#core/drivers";
 import {
   BDRV_REQ_MAY_UNMAP,
   BDRV_REQ_WRITE_COMPRESSED,
@@ -33,44 +31,8 @@ import {
   type Polls,
   qemuCoroutineCreate,
 } from "#core/sched";
-import { bufferWith, inCoroutine, qemu } from "./test-support.ts";
-
-/** What an image is like. */
-export interface Geometry {
-  readonly version: 2 | 3;
-  readonly clusterBytes: number;
-  readonly refcountBits: number;
-  readonly size: number;
-  readonly lazyRefcounts: boolean;
-  readonly extendedL2: boolean;
-  readonly backing: "none" | "raw" | "qcow2";
-  readonly dataFile: "none" | "plain" | "raw";
-  readonly cacheBytes: number;
-}
-
-/** A geometry that may be. */
-export function drawGeometry(prng: Prng): Geometry {
-  const version = prng.chance(1, 4) ? 2 : 3;
-  const isV3 = version === 3;
-  const extendedL2 = isV3 && prng.chance(1, 3);
-  const clusterBits = extendedL2 ? 14 + prng.below(4) : 9 + prng.below(9);
-  const dataFile = isV3 && prng.chance(1, 4) ? (prng.chance(1, 2) ? "raw" : "plain") : "none";
-  const backing =
-    dataFile === "raw" || prng.chance(1, 2) ? "none" : prng.chance(1, 2) ? "raw" : "qcow2";
-  const clusters = 40 + prng.below(200);
-  const size = Math.min(clusters * 2 ** clusterBits, 8 << 20) - 512 * prng.below(3);
-  return {
-    version,
-    clusterBytes: 2 ** clusterBits,
-    refcountBits: isV3 ? 2 ** prng.below(7) : 16,
-    size: size - (size % 512),
-    lazyRefcounts: isV3 && prng.chance(1, 4),
-    extendedL2,
-    backing,
-    dataFile,
-    cacheBytes: prng.chance(1, 2) ? 1 : 1 << 20,
-  };
-}
+import type { Subject } from "./subject.ts";
+import { bufferWith, inCoroutine } from "./test-support.ts";
 
 const WORKERS = 4;
 /** Bytes of one guest in a row; no multiple of anything. */
@@ -78,84 +40,26 @@ const OWN_BYTES = 1777;
 
 /** An image under work. */
 export class RandomImage {
-  readonly folder: string;
-  readonly geometry: Geometry;
+  readonly subject: Subject;
   readonly prng: Prng;
-  /** What the disk holds. */
-  shadow: Uint8Array;
   blk: BlockBackend | null = null;
   #bs: BlockDriverState | null = null;
 
-  constructor(folder: string, geometry: Geometry, prng: Prng) {
-    this.folder = folder;
-    this.geometry = geometry;
+  constructor(subject: Subject, prng: Prng) {
+    this.subject = subject;
     this.prng = prng;
-    this.shadow = new Uint8Array(geometry.size);
   }
 
-  get path(): string {
-    return join(this.folder, "image.qcow2");
-  }
-
-  /** Make the backing file, if any, and the image. Polls. */
-  *makeImage(): Polls<void> {
-    const { geometry, folder, prng } = this;
-    const { backing, dataFile } = geometry;
-    const name = backing === "none" ? "" : `base.${backing}`;
-    if (backing !== "none") {
-      const length = Math.max(512, geometry.size - 512 * prng.below(200));
-      const contents = Buffer.alloc(length, "backing file ");
-      contents.subarray(1000, length / 2).fill(0);
-      writeFileSync(join(folder, "base.raw"), contents);
-      if (backing === "qcow2")
-        qemu(
-          "qemu-img",
-          "convert",
-          "-f",
-          "raw",
-          "-O",
-          "qcow2",
-          join(folder, "base.raw"),
-          join(folder, name),
-        );
-      this.shadow.set(contents.subarray(0, geometry.size));
-    }
-    const file = yield* fileOpen({ nodeName: "", path: this.path, create: true });
-    const dataPath = join(folder, "image.data");
-    const data =
-      dataFile === "none" ? null : yield* fileOpen({ nodeName: "", path: dataPath, create: true });
-    const { dataFile: kind, backing: _backing, ...rest } = geometry;
-    yield* qcow2Create({
-      ...rest,
-      file,
-      backingFile: name,
-      backingFormat: backing === "none" ? "" : backing,
-      dataFileRaw: kind === "raw",
-      ...(data === null ? {} : { dataFile: data, dataFileName: dataPath }),
-    });
-    yield* bdrvUnref(file);
-    if (data !== null) yield* bdrvUnref(data);
+  get shadow(): Uint8Array {
+    return this.subject.shadow;
   }
 
   /** Open the image with what belongs to it. Polls. */
-  *openImageAgain(): Polls<void> {
-    const { geometry, folder } = this;
-    const file = yield* fileOpen({ nodeName: "", path: this.path });
-    const parts: { dataFile?: BlockDriverState; backing?: BlockDriverState } = {};
-    if (geometry.dataFile !== "none")
-      parts.dataFile = yield* fileOpen({ nodeName: "", path: join(folder, "image.data") });
-    if (geometry.backing !== "none") {
-      const path = join(folder, `base.${geometry.backing}`);
-      const base = yield* fileOpen({ nodeName: "", path, readOnly: true });
-      parts.backing =
-        geometry.backing === "raw"
-          ? yield* rawOpen("", base, true)
-          : yield* qcow2Open({ nodeName: "", file: base, readOnly: true });
-    }
-    const { cacheBytes } = geometry;
-    const caches = { l2CacheBytes: cacheBytes, refcountCacheBytes: cacheBytes };
-    this.#bs = yield* qcow2Open({ nodeName: "", file, ...parts, ...caches });
+  *openImage(): Polls<BlockDriverState> {
+    const { path, openOptions } = this.subject;
+    this.#bs = yield* bdrvOpenPath({ ...openOptions, path, format: "qcow2" });
     this.blk = yield* blkNewWithBs(this.#bs);
+    return this.#bs;
   }
 
   /** Polls. */
@@ -223,6 +127,11 @@ export class RandomImage {
     throw new Error(`byte ${offset + at} is ${buffer.data?.[at]}, but ${was[at]} was written`);
   }
 
+  /** What is read is what the disk must hold. Polls. */
+  *checkAll(): Polls<void> {
+    yield* inCoroutine(() => this.#check(0, this.shadow.length));
+  }
+
   *#operationForAll(): Polls<void> {
     const { prng, shadow } = this;
     const kind = prng.below(12);
@@ -236,7 +145,7 @@ export class RandomImage {
       yield* inCoroutine(() =>
         prng.chance(1, 2) ? this.#write(offset, bytes, value) : this.#zero(offset, bytes, true),
       );
-    } else if (kind < 7 && this.geometry.dataFile === "none") {
+    } else if (kind < 7 && !this.subject.hasDataFile) {
       yield* inCoroutine(() => this.#compress(prng.below(shadow.length), prng.below(64)));
     } else if (kind < 8) {
       this.#expect(yield* inCoroutine(() => blkCoFlush(this.#blk)), "flush");
@@ -244,26 +153,20 @@ export class RandomImage {
       yield* this.#resize();
     } else {
       yield* this.closeImage();
-      yield* this.openImageAgain();
+      yield* this.openImage();
     }
     yield* inCoroutine(() => this.#check(0, this.shadow.length));
   }
 
-  /** Whole clusters read as zeroes afterwards; parts of clusters are left alone. */
   *#discard(offset: number, bytes: number): Co<void> {
-    const { clusterBytes, version, backing } = this.geometry;
     const ret = yield* blkCoPdiscard(this.#blk, offset, bytes);
     this.#expect(ret === -ENOTSUP ? 0 : ret, "discard");
-    if (version < 3 && backing !== "none") return;
-    const end = offset + bytes;
-    const last = end === this.shadow.length ? end : end - (end % clusterBytes);
-    const first = Math.ceil(offset / clusterBytes) * clusterBytes;
-    if (first < last) this.shadow.fill(0, first, last);
+    this.subject.discarded(offset, bytes);
   }
 
   /** Whole clusters are written compressed: half of them with what can be. */
   *#compress(from: number, few: number): Co<void> {
-    const { clusterBytes } = this.geometry;
+    const { clusterBytes } = this.subject;
     const offset = from - (from % clusterBytes);
     const bytes = Math.min(this.shadow.length - offset, (1 + few) * clusterBytes, 1 << 20);
     const whole = offset + bytes === this.shadow.length ? bytes : bytes - (bytes % clusterBytes);
@@ -277,12 +180,13 @@ export class RandomImage {
   }
 
   *#resize(): Polls<void> {
-    const { prng, shadow } = this;
-    const size = 512 * (1 + prng.below(Math.floor((2 * shadow.length) / 512)));
-    this.#expect(yield* inCoroutine(() => blkCoTruncate(this.#blk, size)), "resize");
-    const longer = new Uint8Array(size);
-    longer.set(shadow.subarray(0, size));
-    this.shadow = longer;
+    const { prng, shadow, subject } = this;
+    const size = 512 * (1 + prng.below(Math.min(2 * shadow.length, 16 << 20) / 512));
+    const isKept = subject.version < 3 && subject.snapshots.size > 0;
+    const ret = yield* inCoroutine(() => blkCoTruncate(this.#blk, size));
+    if (isKept && ret === -ENOTSUP) return;
+    this.#expect(ret, "resize");
+    subject.resized(size);
   }
 
   get #blk(): BlockBackend {

@@ -1,7 +1,7 @@
 // Images on real files: our driver on the live host, and QEMU's own programs on the same files.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BlockBackend, blkNewWithBs, blkUnref } from "#core/backend";
@@ -115,11 +115,13 @@ export function bitmapInfo(path: string): string[] {
 
 /** Offset and length of what is dirty in a stored bitmap, as QEMU's programs read it. */
 export function dirtyAreas(path: string, name: string): [number, number][] {
-  const socket = `${path}.sock`;
-  const serve = ["-r", "-f", "qcow2", "-k", socket, "-B", name, "--fork", path];
-  // It ends when its client has gone.
+  const [socket, pid] = [`${path}.sock`, `${path}.pid`];
+  const serve = ["-r", "-f", "qcow2", "-k", socket, "-B", name, "--fork", "--pid-file", pid, path];
   execFileSync("qemu-nbd", serve, { stdio: "ignore" });
+  const server = readFileSync(pid, "utf8").trim();
   const map = qemuDirtyMap(`driver=nbd,server.type=unix,server.path=${socket}`, name);
+  // It ends when its client has gone; before that it has the image, and the socket.
+  execFileSync("sh", ["-c", `while kill -0 ${server}; do sleep 0.01; done`], { stdio: "ignore" });
   return map.map(({ start, length }) => [start, length]);
 }
 

@@ -11,11 +11,14 @@ import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { signalCorruption } from "./corrupt.ts";
+import { discardClusters, passesDiscard } from "./discard.ts";
 import { HOST_OFFSET_MAX, high32, INCOMPAT_DIRTY, REFCOUNT_TABLE_BYTES_MAX } from "./format.ts";
 import { put64 } from "./header.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
-import { barrier, writeMetadata, zeroMetadata } from "./metadata-io.ts";
+import { barrier, zeroMetadata } from "./metadata-io.ts";
+import { preWriteOverlapCheck, writeChecked } from "./overlap.ts";
 import {
+  countDown,
   getRefcount,
   placeOf,
   readCount,
@@ -24,7 +27,7 @@ import {
   writeCount,
 } from "./refcount.ts";
 import type { Slice } from "./slice-cache.ts";
-import { type Qcow2State, stateOf } from "./state.ts";
+import { type FreeReason, type Qcow2State, stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
 import { tableGet, tableSet } from "./table-io.ts";
 import { cacheGet, writeRefcounts } from "./write-back.ts";
@@ -70,15 +73,23 @@ export function* claimClusters(bs: BlockDriverState, first: number, count: numbe
 }
 
 /** Count clusters down that no table has named yet, or none on the disk names any more. 0 or a negated errno. */
-export function* freeClusters(bs: BlockDriverState, first: number, count: number): Co<number> {
+export function* freeClusters(
+  bs: BlockDriverState,
+  first: number,
+  count: number,
+  reason: FreeReason,
+): Co<number> {
   ioCode(bs.aioContext, SITE_FREE);
   assert(count > 0, "something is freed");
   yield* blkdbgFileEvent(bs, "cluster_free");
-  for (let i = 0; i < count; i++) {
-    const ret = yield* updateRefcount(bs, first + i, -1);
-    if (ret < 0) return ret;
+  const freed: number[] = [];
+  let left = 0;
+  for (let i = 0; i < count && left >= 0; i++) {
+    left = yield* countDown(bs, first + i);
+    if (left === 0 && passesDiscard(bs, reason)) freed.push(first + i);
   }
-  return 0;
+  yield* discardClusters(bs, freed);
+  return Math.min(left, 0);
 }
 
 /** With lazy refcounts the image is marked before its counts get out of date. */
@@ -117,23 +128,7 @@ function* findFree(bs: BlockDriverState, count: number): Co<number> {
     if (typeof slice === "number") return slice;
     searchSlice(state, slice, place.index, count, search);
   }
-  if (overlapsTables(state, search.first, count))
-    return yield* signalCorruption(bs, "a cluster of the header or of a table is counted as free");
   return search.first;
-}
-
-/** qcow2_check_metadata_overlap, of what is known without a look: the header, and the tables that it names. */
-function overlapsTables(state: Qcow2State, first: number, count: number): boolean {
-  const { clusterBytes, l1, refcountTable, header } = state;
-  const start = first * clusterBytes;
-  const end = start + count * clusterBytes;
-  const overlaps = (offset: number, bytes: number) => offset < end && offset + bytes > start;
-  return (
-    overlaps(0, clusterBytes) ||
-    overlaps(l1.offset, l1.entries * ENTRY_BYTES) ||
-    overlaps(refcountTable.offset, refcountTable.entries * ENTRY_BYTES) ||
-    overlaps(header.snapshotsOffset, state.snapshotTableBytes)
-  );
 }
 
 /** Free clusters in a row that were found so far. */
@@ -201,7 +196,13 @@ function* makeBlock(bs: BlockDriverState, wanted: number): Co<number> {
   if (counting < 0) return counting;
   const offset = cluster * state.clusterBytes;
   yield* blkdbgFileEvent(bs, "refblock_alloc_write");
-  let ret = yield* zeroMetadata(bs, offset, state.clusterBytes);
+  if (cluster === 0)
+    return yield* signalCorruption(
+      bs,
+      "Preventing invalid allocation of refcount block at offset 0",
+    );
+  let ret = yield* preWriteOverlapCheck(bs, offset, state.clusterBytes);
+  if (ret >= 0) ret = yield* zeroMetadata(bs, offset, state.clusterBytes);
   if (ret < 0) return ret;
   state.refcountCache.forget(offset, state.clusterBytes);
   state.l2Cache.forget(offset, state.clusterBytes);
@@ -245,8 +246,9 @@ function* growRefcountTable(bs: BlockDriverState, index: number): Co<number> {
   if (ret >= 0) ret = yield* updateHeader(bs, place);
   if (ret < 0) return ret;
   state.refcountTable = table;
+  state.refcountBlocksKnown = false;
   const oldClusters = (old.entries * ENTRY_BYTES) / clusterBytes;
-  return yield* freeClusters(bs, old.offset / clusterBytes, oldClusters);
+  return yield* freeClusters(bs, old.offset / clusterBytes, oldClusters, "other");
 }
 
 /** The blocks at the beginning of the new area, which count its `used` clusters once each. */
@@ -261,7 +263,7 @@ function* writeNewBlocks(
   const bytes = new DataView(new ArrayBuffer(blocks * state.clusterBytes));
   for (let i = 0; i < used; i++) writeCount(state, { view: bytes }, i, 1);
   yield* blkdbgFileEvent(bs, "refblock_alloc_write_blocks");
-  return yield* writeMetadata(bs, start * state.clusterBytes, new Uint8Array(bytes.buffer));
+  return yield* writeChecked(bs, start * state.clusterBytes, new Uint8Array(bytes.buffer));
 }
 
 function* writeNewTable(
@@ -281,5 +283,5 @@ function* writeNewTable(
   for (let i = 0; i < blocks; i++)
     put64(bytes, (old.entries + i) * ENTRY_BYTES, (start + i) * clusterBytes);
   yield* blkdbgFileEvent(bs, "refblock_alloc_write_table");
-  return yield* writeMetadata(bs, table.offset, new Uint8Array(bytes.buffer));
+  return yield* writeChecked(bs, table.offset, new Uint8Array(bytes.buffer));
 }

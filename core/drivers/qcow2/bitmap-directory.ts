@@ -15,7 +15,8 @@ import { allocClusters, freeClusters } from "./allocate.ts";
 import * as format from "./format.ts";
 import { type BitmapsExtension, put64 } from "./header.ts";
 import { updateHeader } from "./header-update.ts";
-import { readMetadata, writeMetadata } from "./metadata-io.ts";
+import { readMetadata } from "./metadata-io.ts";
+import { writeChecked } from "./overlap.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { writeCaches } from "./write-back.ts";
 
@@ -142,7 +143,8 @@ export function* updateDirectoryInPlace(
   if (bytes.length !== header.bitmaps.directoryBytes) return -EINVAL;
   const autoclear = header.autoclear | format.AUTOCLEAR_BITMAPS;
   let ret = yield* updateHeader(bs, { autoclear: autoclear & ~format.AUTOCLEAR_BITMAPS });
-  if (ret >= 0) ret = yield* writeMetadata(bs, header.bitmaps.directoryOffset, bytes);
+  if (ret >= 0)
+    ret = yield* writeChecked(bs, header.bitmaps.directoryOffset, bytes, "bitmap-directory");
   return ret < 0 ? ret : yield* updateHeader(bs, { autoclear });
 }
 
@@ -161,11 +163,11 @@ export function* writeDirectory(
   const first = yield* allocClusters(bs, clusters);
   if (first < 0) return first;
   const directoryOffset = first * state.clusterBytes;
-  let ret = yield* writeMetadata(bs, directoryOffset, bytes);
+  let ret = yield* writeChecked(bs, directoryOffset, bytes);
   // What the header leads to must be counted on the disk, too.
   if (ret >= 0) ret = yield* writeCaches(bs);
   if (ret >= 0) return { count: list.length, directoryOffset, directoryBytes: bytes.length };
-  if (!state.corrupt) yield* freeClusters(bs, first, clusters);
+  if (!state.corrupt) yield* freeClusters(bs, first, clusters, "other");
   return ret;
 }
 
@@ -184,7 +186,7 @@ export function* nameDirectory(bs: BlockDriverState, bitmaps: BitmapsExtension |
   });
   if (ret < 0 || old === null) return ret;
   const oldClusters = Math.ceil(old.directoryBytes / clusterBytes);
-  return yield* freeClusters(bs, old.directoryOffset / clusterBytes, oldClusters);
+  return yield* freeClusters(bs, old.directoryOffset / clusterBytes, oldClusters, "other");
 }
 
 /** What to say when `ret`, a negated errno, keeps a bitmap from being changed in the image. Common. */

@@ -11,7 +11,8 @@ import { allocClusters, freeClusters } from "./allocate.ts";
 import type { StoredBitmap } from "./bitmap-directory.ts";
 import { BITMAP_BYTES_MAX, join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK } from "./format.ts";
 import { put64 } from "./header.ts";
-import { readMetadata, writeMetadata } from "./metadata-io.ts";
+import { readMetadata } from "./metadata-io.ts";
+import { writeChecked } from "./overlap.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { ENTRY_BYTES } from "./table.ts";
 
@@ -93,10 +94,10 @@ export function* storeBits(bs: BlockDriverState, bits: HBitmap): Co<StoredPlace 
   if (ret >= 0) {
     const table = new DataView(new ArrayBuffer(tableEntries * ENTRY_BYTES));
     for (const [index, part] of parts) put64(table, index * ENTRY_BYTES, part);
-    ret = yield* writeMetadata(bs, tableOffset, new Uint8Array(table.buffer));
+    ret = yield* writeChecked(bs, tableOffset, new Uint8Array(table.buffer));
   }
   if (ret >= 0) return { tableOffset, tableEntries };
-  if (first > 0 && !state.corrupt) yield* freeClusters(bs, first, tableClusters);
+  if (first > 0 && !state.corrupt) yield* freeClusters(bs, first, tableClusters, "other");
   yield* freeParts(bs, parts);
   return ret;
 }
@@ -120,7 +121,7 @@ function* storeParts(
       const part = new Uint8Array(clusterBytes);
       const left = Math.min(clusterBytes, bits.serializedBytes - index * clusterBytes);
       part.set(bits.serialize(index * clusterBytes, left));
-      ret = yield* writeMetadata(bs, cluster * clusterBytes, part);
+      ret = yield* writeChecked(bs, cluster * clusterBytes, part);
     }
     if (ret < 0) {
       yield* freeParts(bs, parts);
@@ -135,7 +136,7 @@ function* freeParts(bs: BlockDriverState, parts: ReadonlyMap<number, number>): C
   const { clusterBytes, corrupt } = stateOf(bs);
   // What cannot be counted down is leaked.
   if (corrupt) return;
-  for (const part of parts.values()) yield* freeClusters(bs, part / clusterBytes, 1);
+  for (const part of parts.values()) yield* freeClusters(bs, part / clusterBytes, 1, "other");
 }
 
 /** free_bitmap_clusters: no directory names this bitmap any more. 0 or a negated errno. Under the lock. */
@@ -146,9 +147,9 @@ export function* freeBitmap(bs: BlockDriverState, stored: StoredBitmap): Co<numb
   if (typeof parts === "number") return parts;
   for (const part of parts) {
     if (typeof part !== "number") continue;
-    const ret = yield* freeClusters(bs, part / clusterBytes, 1);
+    const ret = yield* freeClusters(bs, part / clusterBytes, 1, "other");
     if (ret < 0) return ret;
   }
   const tableClusters = Math.ceil((stored.tableEntries * ENTRY_BYTES) / clusterBytes);
-  return yield* freeClusters(bs, stored.tableOffset / clusterBytes, tableClusters);
+  return yield* freeClusters(bs, stored.tableOffset / clusterBytes, tableClusters, "other");
 }

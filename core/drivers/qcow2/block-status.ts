@@ -11,7 +11,7 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
-import { mapRange } from "./mapping.ts";
+import { type ExtentKind, mapRange } from "./mapping.ts";
 import { dataChild } from "./read.ts";
 import { stateOf } from "./state.ts";
 
@@ -31,20 +31,16 @@ export function* qcow2CoBlockStatus(
   const extent = yield* mapRange(bs, offset, bytes);
   qemuCoMutexUnlock(lock);
   if (typeof extent === "number") return { ret: extent, pnum: 0, map: 0, file: null };
-  const nowhere = { pnum: extent.bytes, map: 0, file: null };
-  switch (extent.kind) {
-    case "data":
-      return {
-        ret: BDRV_BLOCK_DATA | BDRV_BLOCK_OFFSET_VALID,
-        pnum: extent.bytes,
-        map: extent.host,
-        file: nodeBehind(dataChild(bs), SITE_STATUS),
-      };
-    case "compressed":
-      return { ret: BDRV_BLOCK_DATA, ...nowhere };
-    case "zero":
-      return { ret: BDRV_BLOCK_ZERO, ...nowhere };
-    case "unallocated":
-      return { ret: 0, ...nowhere };
-  }
+  const { kind, bytes: pnum, host } = extent;
+  const status = STATUS[kind];
+  if (host === null || kind === "compressed") return { ret: status, pnum, map: 0, file: null };
+  const file = nodeBehind(dataChild(bs), SITE_STATUS);
+  return { ret: status | BDRV_BLOCK_OFFSET_VALID, pnum, map: host, file };
 }
+
+const STATUS: Readonly<Record<ExtentKind, number>> = {
+  data: BDRV_BLOCK_DATA,
+  compressed: BDRV_BLOCK_DATA,
+  zero: BDRV_BLOCK_ZERO,
+  unallocated: 0,
+};

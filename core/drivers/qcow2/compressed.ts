@@ -8,7 +8,7 @@ import { bdrvCoPreadv } from "../../io/read.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, hostAllocate, hostTransform, ioCode } from "../../sched/index.ts";
 import { COMPRESSION_ZSTD } from "./format.ts";
-import type { Extent } from "./mapping.ts";
+import { type Extent, placeOf } from "./mapping.ts";
 import { imageFile } from "./metadata-io.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 
@@ -27,7 +27,7 @@ export function* readCompressed(
   assert(start + extent.bytes <= state.clusterBytes, "the range is in one cluster");
   const packed = hostAllocate(extent.compressedBytes);
   yield* blkdbgFileEvent(bs, "read_compressed");
-  const ret = yield* bdrvCoPreadv(imageFile(bs), extent.host, packed.length, qiovOf(packed));
+  const ret = yield* bdrvCoPreadv(imageFile(bs), placeOf(extent), packed.length, qiovOf(packed));
   if (ret < 0) return ret;
   const cluster = hostAllocate(state.clusterBytes);
   const length = yield* hostTransform({

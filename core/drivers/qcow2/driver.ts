@@ -21,6 +21,7 @@ import {
   storePersistentDirtyBitmaps,
 } from "./bitmap-store.ts";
 import { qcow2CoBlockStatus } from "./block-status.ts";
+import { cacheCleanTimerDel, cacheCleanTimerInit } from "./cache-clean.ts";
 import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
 import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
@@ -55,6 +56,8 @@ export const qcow2Driver: BlockDriver = {
   coBlockStatus: qcow2CoBlockStatus,
   coCheck: qcow2CoCheck,
   inactivate: qcow2Inactivate,
+  detachAioContext: cacheCleanTimerDel,
+  attachAioContext: cacheCleanTimerInit,
   getlength: (bs) => stateOf(bs).size,
   getInfo: qcow2GetInfo,
   getSpecificInfo: qcow2GetSpecificInfo,
@@ -117,7 +120,9 @@ function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {
 
 /** qcow2_close. Nothing is in flight. Polls. */
 function* qcow2Close(bs: BlockDriverState): Polls<void> {
-  if (!(bs.opaque instanceof Qcow2State) || bs.opaque.corrupt) return;
+  if (!(bs.opaque instanceof Qcow2State)) return;
+  cacheCleanTimerDel(bs);
+  if (bs.opaque.corrupt) return;
   if (!bs.inactive) yield* qcow2Inactivate(bs);
 }
 

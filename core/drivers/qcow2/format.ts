@@ -65,8 +65,8 @@ export const BITMAPS_MEMORY_MAX = 2 ** 30;
 export const HOST_OFFSET_MAX = 2 ** 53;
 /** Bytes of one slice of a table in a cache. */
 export const SLICE_BYTES_MAX = 4096;
-/** Default sizes of the caches (C: l2-cache-size defaults to 32 MiB, of which a small image needs little). */
-export const L2_CACHE_BYTES = 1 << 20;
+/** Default sizes of the caches: L2 tables up to this many bytes, so those of a small image all. */
+export const L2_CACHE_BYTES_MAX = 32 << 20;
 export const REFCOUNT_CACHE_BYTES = 256 << 10;
 /** Bytes of guest data that one allocation covers at most, since what it copies goes through memory. */
 export const ALLOCATION_BYTES_MAX = 4 << 20;
@@ -74,11 +74,16 @@ export const ALLOCATION_BYTES_MAX = 4 << 20;
 export const PENDING_FREES_MAX = 4096;
 
 assert(1 << CLUSTER_BITS_MIN <= SLICE_BYTES_MAX, "a slice is a cluster at least");
-assert(L2_CACHE_BYTES >= 16 * SLICE_BYTES_MAX, "the cache holds some slices");
+assert(L2_CACHE_BYTES_MAX >= 16 * SLICE_BYTES_MAX, "the cache holds some slices");
 
 /** `high` * 2^32 + `low`. Common. */
 export function join64(high: number, low: number): number {
   return (high >>> 0) * 2 ** 32 + (low >>> 0);
+}
+
+/** As C prints it with %#x. Common. */
+export function hex(value: number): string {
+  return value === 0 ? "0" : `0x${value.toString(16)}`;
 }
 
 /** The high 32 bits of a safe integer. Common. */

@@ -3,4 +3,5 @@ export { type Qcow2CreateOptions, qcow2Create } from "./create.ts";
 export { qcow2Driver } from "./driver.ts";
 export { parseHeader, type Qcow2Header } from "./header.ts";
 export { type Qcow2OpenOptions, qcow2Open } from "./open.ts";
+export { OVERLAP_KINDS, OVERLAP_MODES, type OverlapCheck, type Qcow2Options } from "./options.ts";
 export { type Qcow2Snapshot, qcow2SnapshotList } from "./snapshots.ts";

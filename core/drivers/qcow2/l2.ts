@@ -16,6 +16,7 @@ import { allocClusters, freeClusters } from "./allocate.ts";
 import { signalCorruption } from "./corrupt.ts";
 import {
   HOST_OFFSET_MAX,
+  hex,
   high32,
   join64,
   OFFSET_HIGH_MASK,
@@ -25,6 +26,7 @@ import {
   OFLAG_ZERO,
 } from "./format.ts";
 import { imageFile, zeroMetadata } from "./metadata-io.ts";
+import { preWriteOverlapCheck } from "./overlap.ts";
 import type { Slice } from "./slice-cache.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { tableGet, tableSet } from "./table-io.ts";
@@ -63,8 +65,12 @@ export function allSubclusters(state: Qcow2State): number {
   return state.subclusters === 1 ? 1 : 0xffff_ffff;
 }
 
-/** The entry of guest cluster `cluster`, or a negated errno. */
-export function* getEntry(bs: BlockDriverState, cluster: number): Co<ClusterEntry | number> {
+/** The entry of guest cluster `cluster`, or a negated errno. `writeAt` is where in the guest's disk someone is about to write. */
+export function* getEntry(
+  bs: BlockDriverState,
+  cluster: number,
+  writeAt: number | null = null,
+): Co<ClusterEntry | number> {
   ioCode(bs.aioContext, SITE_GET);
   const state = stateOf(bs);
   const table = yield* l2TableOf(bs, cluster);
@@ -74,8 +80,9 @@ export function* getEntry(bs: BlockDriverState, cluster: number): Co<ClusterEntr
   const slice = yield* cacheGet(bs, state.l2Cache, table.offset + place.slice);
   if (typeof slice === "number") return slice;
   const entry = decodeEntry(state, slice, place.at);
-  const wrong = problemOf(state, entry, slice.view.getUint32(place.at + 4));
-  return wrong === null ? entry : yield* signalCorruption(bs, wrong);
+  if (isSound(state, cluster, entry)) return entry;
+  const wrong = misplacedInPlace(state, entry, writeAt);
+  return yield* signalCorruption(bs, wrong ?? problemOf(state, cluster, entry, table.offset));
 }
 
 /** Change the entry of guest cluster `cluster`, whose table is there (`ensureTable`) and unshared. 0 or a negated errno. */
@@ -106,6 +113,10 @@ export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> 
   const fresh = yield* allocClusters(bs, 1);
   if (fresh < 0) return fresh;
   const offset = fresh * state.clusterBytes;
+  if (offset === 0)
+    return yield* signalCorruption(bs, "Preventing invalid allocation of L2 table at offset 0");
+  const checked = yield* preWriteOverlapCheck(bs, offset, state.clusterBytes);
+  if (checked < 0) return checked;
   state.l2Cache.forget(offset, state.clusterBytes);
   if (old.offset === 0) yield* blkdbgFileEvent(bs, "l2_alloc_write");
   let ret =
@@ -113,7 +124,7 @@ export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> 
       ? yield* zeroMetadata(bs, offset, state.clusterBytes)
       : yield* copyTable(bs, old.offset, offset);
   if (ret < 0) {
-    yield* freeClusters(bs, fresh, 1);
+    yield* freeClusters(bs, fresh, 1, "other");
     return ret;
   }
   const index = Math.floor(cluster / state.l2Entries);
@@ -122,7 +133,7 @@ export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> 
     low: offset % 2 ** 32,
   });
   if (ret < 0 || old.offset === 0) return ret;
-  return yield* freePending(bs, old.offset / state.clusterBytes, 1);
+  return yield* freePending(bs, old.offset / state.clusterBytes, 1, "other");
 }
 
 function* copyTable(bs: BlockDriverState, from: number, to: number): Co<number> {
@@ -146,8 +157,10 @@ function* l2TableOf(
   const entry = yield* tableGet(bs, state.l1, index);
   if (typeof entry === "number") return entry;
   const offset = join64(entry.high & OFFSET_HIGH_MASK, entry.low & OFFSET_LOW_MASK);
-  if (offset % state.clusterBytes !== 0 || offset >= HOST_OFFSET_MAX)
-    return yield* signalCorruption(bs, "an L2 table is not aligned to a cluster");
+  if (offset % state.clusterBytes !== 0 || offset >= HOST_OFFSET_MAX) {
+    const where = `L2 table offset ${hex(offset)} unaligned (L1 index: ${hex(index)})`;
+    return yield* signalCorruption(bs, where);
+  }
   return { offset, copied: offset !== 0 && (entry.high & OFLAG_COPIED) !== 0 };
 }
 
@@ -177,7 +190,7 @@ export function decodeEntry(
   if (state.subclusters > 1) {
     return { ...rest, zero: view.getUint32(at + 8), allocated: view.getUint32(at + 12) };
   }
-  const zero = state.header.version >= 3 ? low & OFLAG_ZERO : 0;
+  const zero = low & OFLAG_ZERO;
   return { ...rest, zero, allocated: isThere && zero === 0 ? 1 : 0 };
 }
 
@@ -210,16 +223,46 @@ function encodeEntry(state: Qcow2State, { view }: Slice, at: number, entry: Clus
   view.setUint32(at + 12, compressed ? 0 : entry.allocated);
 }
 
-/** Why an entry cannot be true, or null. */
-function problemOf(state: Qcow2State, entry: ClusterEntry, low: number): string | null {
+/** Whether the entry of guest cluster `cluster` can be true. */
+function isSound(state: Qcow2State, cluster: number, entry: ClusterEntry): boolean {
   const { host, compressed, allocated, zero } = entry;
-  if (host !== null && host >= HOST_OFFSET_MAX) return "a data cluster is behind the end of all";
-  if (compressed)
-    return state.header.hasDataFile ? "a compressed cluster in an image with a data file" : null;
-  if (host !== null && host % state.clusterBytes !== 0)
-    return "a data cluster is not aligned to a cluster";
-  if (state.header.version < 3 && (low & OFLAG_ZERO) !== 0)
-    return "a zero cluster in an image of version 2";
-  if ((allocated & zero) !== 0) return "a subcluster is allocated and reads as zeroes";
-  return host === null && allocated !== 0 ? "a subcluster is allocated nowhere" : null;
+  if (state.header.version < 3 && zero !== 0) return false;
+  if (compressed) return !state.header.hasDataFile && (host ?? 0) < HOST_OFFSET_MAX;
+  if ((allocated & zero) !== 0 || (host === null && allocated !== 0)) return false;
+  if (host === null) return true;
+  if (host % state.clusterBytes !== 0 || host >= HOST_OFFSET_MAX) return false;
+  return !state.header.hasDataFile || host === cluster * state.clusterBytes;
+}
+
+/** What a writer says of a cluster that it would write in place, if that is not where a cluster can be; else null. */
+function misplacedInPlace(
+  { clusterBytes }: Qcow2State,
+  { host, copied, zero }: ClusterEntry,
+  writeAt: number | null,
+): string | null {
+  if (writeAt === null || !copied || host === null || host % clusterBytes === 0) return null;
+  const what = zero === 0 ? "Data" : "Preallocated zero";
+  return `${what} cluster offset ${hex(host)} unaligned (guest offset: ${hex(writeAt)})`;
+}
+
+/** What is wrong with an entry that is not sound, in QEMU's words. */
+function problemOf(
+  state: Qcow2State,
+  cluster: number,
+  { host, compressed, allocated, zero }: ClusterEntry,
+  table: number,
+): string {
+  const at = `L2 index: ${hex(cluster % state.l2Entries)})`;
+  const where = `(L2 offset: ${hex(table)}, ${at}`;
+  if (state.header.version < 3 && zero !== 0)
+    return `Zero cluster entry found in pre-v3 image ${where}`;
+  if (compressed && state.header.hasDataFile)
+    return `Compressed cluster entry found in image with external data file ${where}`;
+  const offset = hex(host ?? 0);
+  const isInvalid = (allocated & zero) !== 0 || (host === null && allocated !== 0);
+  if (isInvalid) return `Invalid cluster entry found  ${where}`;
+  if (compressed || (host ?? 0) % state.clusterBytes !== 0 || (host ?? 0) >= HOST_OFFSET_MAX)
+    return `Cluster allocation offset ${offset} unaligned ${where}`;
+  const guest = hex(cluster * state.clusterBytes);
+  return `External data file host cluster offset ${offset} does not match guest cluster offset: ${guest}, ${at}`;
 }

@@ -1,6 +1,6 @@
 // Where guest data is: a range of the guest's disk to a run of bytes of one kind.
 
-import { assert } from "../../base/index.ts";
+import { assert, must } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
@@ -16,9 +16,17 @@ export type ExtentKind = "unallocated" | "zero" | "data" | "compressed";
 export interface Extent {
   readonly kind: ExtentKind;
   readonly bytes: number;
-  /** Of data: where its first byte is. Of a compressed run, which is within one cluster: where the cluster's data is. */
-  readonly host: number;
+  /**
+   * Where its first byte is; null where nothing has a place. What has one and is no data may get it there. Of a compressed run, which
+   * is within one cluster: where the cluster's data is.
+   */
+  readonly host: number | null;
   readonly compressedBytes: number;
+}
+
+/** Where data, plain or compressed, is. Common. */
+export function placeOf({ host }: Extent): number {
+  return must(host, "data has a place");
 }
 
 /** The kind of subcluster `index` of a cluster. Common. */
@@ -57,7 +65,7 @@ export function* mapRange(
     if (typeof next === "number") return next;
     const more = runIn(state, next, 0, bytes - run.bytes);
     if (more.kind !== run.kind) break;
-    if (run.kind === "data" && more.host !== run.host + run.bytes) break;
+    if (more.host !== (run.host === null ? null : run.host + run.bytes)) break;
     run = { ...run, bytes: run.bytes + more.bytes };
   }
   return run;
@@ -74,7 +82,7 @@ function runIn(state: Qcow2State, entry: ClusterEntry, start: number, bytes: num
   return {
     kind,
     bytes: Math.min(bytes, end - start),
-    host: (entry.host ?? 0) + (kind === "data" ? start : 0),
+    host: entry.host === null || kind === "compressed" ? entry.host : entry.host + start,
     compressedBytes: entry.compressedBytes,
   };
 }

@@ -22,14 +22,16 @@ import {
   runInCoroutine,
 } from "../../sched/index.ts";
 import { loadDirtyBitmaps } from "./bitmap-load.ts";
+import { cacheCleanTimerInit } from "./cache-clean.ts";
 import { hasCodec } from "./compressed.ts";
 import { qcow2Driver } from "./driver.ts";
 import * as format from "./format.ts";
 import { headerNeeds, parseHeader, type Qcow2Header } from "./header.ts";
 import { readMetadata } from "./metadata-io.ts";
+import type { Qcow2Options } from "./options.ts";
 import { prepareToWrite } from "./prepare.ts";
 import { readSnapshots } from "./snapshots.ts";
-import { type Qcow2Options, Qcow2State } from "./state.ts";
+import { Qcow2State } from "./state.ts";
 
 const SITE_OPEN = site("qcow2_open");
 
@@ -73,11 +75,7 @@ function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void
   checkHeader(header);
   if (!bs.readOnly && (header.incompatible & format.INCOMPAT_CORRUPT) !== 0)
     throw new BlockError(EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
-  const state = new Qcow2State(header, {
-    l2CacheBytes: format.L2_CACHE_BYTES,
-    refcountCacheBytes: format.REFCOUNT_CACHE_BYTES,
-    ...options,
-  });
+  const state = new Qcow2State(header, options);
   bs.opaque = state;
   bs.backingFile = header.backingFile;
   bs.backingFormat = header.backingFormat;
@@ -88,6 +86,7 @@ function* openImage(bs: BlockDriverState, options: Qcow2OpenOptions): Polls<void
   const ret = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
   if (ret < 0) throw new BlockError(-ret, `Could not open the qcow2 image '${bs.nodeName}'`);
   yield* loadDirtyBitmaps(bs);
+  cacheCleanTimerInit(bs, bs.aioContext);
 }
 
 /** As a QEMU that was built without it refuses: not one cluster of many would be an error of the disk. Polls. */

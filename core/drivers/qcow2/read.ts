@@ -10,7 +10,7 @@ import { site } from "../../probe/index.ts";
 import { type Co, ioCode, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
 import { readCompressed } from "./compressed.ts";
 import { dataRequestBegin, dataRequestEnd } from "./data-request.ts";
-import { type Extent, mapRange } from "./mapping.ts";
+import { type Extent, mapRange, placeOf } from "./mapping.ts";
 import { imageFile } from "./metadata-io.ts";
 import { stateOf } from "./state.ts";
 
@@ -50,7 +50,7 @@ function* readExtent(bs: BlockDriverState, extent: Extent, offset: number, qiov:
   switch (extent.kind) {
     case "data":
       yield* blkdbgFileEvent(bs, "read_aio");
-      return yield* bdrvCoPreadv(dataChild(bs), extent.host, extent.bytes, qiov);
+      return yield* bdrvCoPreadv(dataChild(bs), placeOf(extent), extent.bytes, qiov);
     case "compressed":
       return yield* readCompressed(bs, extent, offset, qiov);
     case "zero":

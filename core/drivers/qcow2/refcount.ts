@@ -6,10 +6,10 @@
 import { assert, EINVAL } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
-import { site } from "../../probe/index.ts";
-import { type Co, ioCode } from "../../sched/index.ts";
+import { Ev, site } from "../../probe/index.ts";
+import { type Co, ioCode, machine } from "../../sched/index.ts";
 import { signalCorruption } from "./corrupt.ts";
-import { join64 } from "./format.ts";
+import { hex, join64 } from "./format.ts";
 import type { Slice } from "./slice-cache.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { tableGet } from "./table-io.ts";
@@ -17,6 +17,7 @@ import { cacheGet } from "./write-back.ts";
 
 const SITE_GET = site("qcow2_get_refcount");
 const SITE_UPDATE = site("update_refcount");
+const SITE_DOWN = site("qcow2_count_down");
 const SITE_SET = site("qcow2_set_refcount");
 const SITE_BLOCK = site("qcow2_refcount_block");
 
@@ -29,8 +30,10 @@ export function* refcountBlockOf(bs: BlockDriverState, cluster: number): Co<numb
   const entry = yield* tableGet(bs, state.refcountTable, index);
   if (typeof entry === "number") return entry;
   const offset = join64(entry.high, entry.low & ~511);
-  if (offset % state.clusterBytes !== 0 || !Number.isSafeInteger(offset))
-    return yield* signalCorruption(bs, "a refcount block is not aligned to a cluster");
+  if (offset % state.clusterBytes !== 0 || !Number.isSafeInteger(offset)) {
+    const where = `Refblock offset ${hex(offset)} unaligned (reftable index: ${hex(index)})`;
+    return yield* signalCorruption(bs, where);
+  }
   return offset;
 }
 
@@ -46,13 +49,28 @@ export function* getRefcount(bs: BlockDriverState, cluster: number): Co<number> 
   return typeof slice === "number" ? slice : readCount(state, slice, place.index);
 }
 
-/** update_refcount for one cluster, whose block is there: 0 or a negated errno. */
+/** update_refcount for one cluster, whose block is there: its count now, or a negated errno; -EINVAL when it has no such count. */
 export function* updateRefcount(bs: BlockDriverState, cluster: number, addend: 1 | -1): Co<number> {
   ioCode(bs.aioContext, SITE_UPDATE);
   return yield* changeCount(bs, cluster, (count) => count + addend);
 }
 
-/** Count `cluster`, whose block is there, `count` times: 0 or a negated errno. */
+/**
+ * update_refcount of qcow2_free_clusters: `cluster` is used once less: its count now, or a negated errno. One that is not counted at all
+ * stays so, as in QEMU: its image is wrong, and nothing gets worse.
+ */
+export function* countDown(bs: BlockDriverState, cluster: number): Co<number> {
+  ioCode(bs.aioContext, SITE_DOWN);
+  const ret = yield* updateRefcount(bs, cluster, -1);
+  if (ret !== -EINVAL) return ret;
+  machine.probe.emit(Ev.note, machine.probe.intern("qcow2_free_clusters failed: Invalid argument"));
+  return UNCOUNTED;
+}
+
+/** More than any count. */
+const UNCOUNTED = Number.MAX_SAFE_INTEGER;
+
+/** Count `cluster`, whose block is there, `count` times: its count now, or a negated errno. */
 export function* setRefcount(bs: BlockDriverState, cluster: number, count: number): Co<number> {
   ioCode(bs.aioContext, SITE_SET);
   return yield* changeCount(bs, cluster, () => count);
@@ -65,19 +83,17 @@ function* changeCount(
 ): Co<number> {
   const state = stateOf(bs);
   const block = yield* refcountBlockOf(bs, cluster);
-  if (block < 0) return block;
-  if (block === 0) return yield* signalCorruption(bs, "a cluster in use is not counted");
+  if (block <= 0) return block < 0 ? block : -EINVAL;
   yield* blkdbgFileEvent(bs, "refblock_load");
   const place = placeOf(state, cluster);
   const slice = yield* cacheGet(bs, state.refcountCache, block + place.slice);
   if (typeof slice === "number") return slice;
   const count = change(readCount(state, slice, place.index));
-  if (count < 0) return yield* signalCorruption(bs, "a cluster in use is counted as free");
-  if (count > state.refcountMax) return -EINVAL;
+  if (count < 0 || count > state.refcountMax) return -EINVAL;
   writeCount(state, slice, place.index, count);
   state.refcountCache.markDirty(slice);
   if (count === 0) clusterIsFree(state, cluster);
-  return 0;
+  return count;
 }
 
 function clusterIsFree(state: Qcow2State, cluster: number): void {

@@ -10,6 +10,8 @@ export interface Slice {
   readonly offset: number;
   readonly view: DataView<ArrayBuffer>;
   dirty: boolean;
+  /** Since the last time that the cache was cleaned. */
+  used: boolean;
 }
 
 /** Slices that a cache holds at least, however small it was asked to be. */
@@ -34,6 +36,7 @@ export class SliceCache {
     if (slice === undefined) return undefined;
     this.slices.delete(offset);
     this.slices.set(offset, slice);
+    slice.used = true;
     return slice;
   }
 
@@ -41,7 +44,7 @@ export class SliceCache {
   put(offset: number, view: DataView<ArrayBuffer>): Slice {
     assert(this.slices.size < this.capacity, "the cache has room");
     assert(view.byteLength === this.sliceBytes, "slices of a cache have one size");
-    const slice: Slice = { offset, view, dirty: false };
+    const slice: Slice = { offset, view, dirty: false, used: true };
     this.slices.set(offset, slice);
     return slice;
   }
@@ -54,6 +57,14 @@ export class SliceCache {
       return true;
     }
     return false;
+  }
+
+  /** qcow2_cache_clean_unused: let go of what nobody has asked for since the last time, and has not changed. */
+  cleanUnused(): void {
+    for (const slice of this.slices.values()) {
+      if (!slice.used && !slice.dirty) this.slices.delete(slice.offset);
+      slice.used = false;
+    }
   }
 
   markDirty(slice: Slice): void {

@@ -4,9 +4,10 @@
 
 import { assert } from "../../base/index.ts";
 import type { BdrvChild, BlockDriverState } from "../../graph/state.ts";
-import { CoMutex, CoQueue } from "../../sched/index.ts";
+import { CoMutex, CoQueue, type Timer } from "../../sched/index.ts";
 import { OFFSET_LOW_MASK, SLICE_BYTES_MAX, SUBCLUSTERS } from "./format.ts";
 import type { Qcow2Header } from "./header.ts";
+import { cacheSizes, checkOptions, overlapBits, type Qcow2Options } from "./options.ts";
 import { SliceCache } from "./slice-cache.ts";
 import type { Qcow2Snapshot } from "./snapshots.ts";
 import { PagedTable } from "./table.ts";
@@ -30,14 +31,11 @@ export interface PendingFree {
   readonly cluster: number;
   /** Requests for guest data with a lower number may still be at work in it. */
   readonly before: number;
+  readonly reason: FreeReason;
 }
 
-/** What the user may choose when the image is opened. */
-export interface Qcow2Options {
-  readonly l2CacheBytes?: number;
-  readonly refcountCacheBytes?: number;
-  readonly lazyRefcounts?: boolean;
-}
+/** Why a cluster is freed, which decides whether the file hears of it (C: enum qcow2_discard_type, without what is always or never). */
+export type FreeReason = "request" | "other" | "overwritten";
 
 export class Qcow2State {
   header: Qcow2Header;
@@ -74,13 +72,29 @@ export class Qcow2State {
   /** Where the next compressed cluster goes when it fits behind the last one; 0 for nowhere. */
   compressedEnd = 0;
   readonly lazyRefcounts: boolean;
+  readonly options: Qcow2Options;
+  /** OVERLAP_BITS of what no write may hit. */
+  readonly overlapCheck: number;
+  /** Clusters that active L2 tables and refcount blocks are in, as far as the tables that name them are in memory. */
+  readonly l2Clusters = new Set<number>();
+  readonly refcountClusters = new Set<number>();
+  /** Nothing of the table that names the latter is left to be looked at. */
+  refcountBlocksKnown = false;
+  /** The same of the L2 tables of snapshots; null before somebody had to know. */
+  inactiveL2Clusters: ReadonlySet<number> | null = null;
+  cleanTimer: Timer | null = null;
   /** What must be done before anyone writes was done (prepare.ts). */
   preparedToWrite = false;
   /** The tables contradict themselves: nothing is read or written any more. */
   corrupt = false;
+  /** Somebody was told that they do. */
+  signaledCorruption = false;
 
+  /** BlockError when the options do not fit the image. */
   constructor(header: Qcow2Header, options: Qcow2Options) {
     const { clusterBits } = header;
+    const caches = cacheSizes(header, options);
+    checkOptions(header, options);
     this.header = header;
     this.clusterBits = clusterBits;
     this.clusterBytes = 2 ** clusterBits;
@@ -92,8 +106,10 @@ export class Qcow2State {
     this.refcountMax = Math.min(2 ** this.refcountBits - 1, Number.MAX_SAFE_INTEGER);
     this.refcountBlockEntries = (this.clusterBytes * 8) / this.refcountBits;
     const sliceBytes = Math.min(this.clusterBytes, SLICE_BYTES_MAX);
-    this.l2Cache = new SliceCache(sliceBytes, options.l2CacheBytes);
-    this.refcountCache = new SliceCache(sliceBytes, options.refcountCacheBytes);
+    this.l2Cache = new SliceCache(caches.l2EntryBytes, caches.l2Bytes);
+    this.refcountCache = new SliceCache(sliceBytes, caches.refcountBytes);
+    this.options = options;
+    this.overlapCheck = overlapBits(options.overlapCheck);
     this.l1 = new PagedTable(header.l1Offset, header.l1Size);
     const tableEntries = (header.refcountTableClusters * this.clusterBytes) / 8;
     this.refcountTable = new PagedTable(header.refcountTableOffset, tableEntries);

@@ -5,8 +5,9 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
+import { join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK } from "./format.ts";
 import { readMetadata } from "./metadata-io.ts";
-import { stateOf } from "./state.ts";
+import { type Qcow2State, stateOf } from "./state.ts";
 import {
   ENTRY_BYTES,
   type Entry64,
@@ -43,8 +44,11 @@ export function* tableSet(
   const page = yield* pageOf(bs, table, index);
   if (typeof page === "number") return page;
   const at = (index % PAGE_ENTRIES) * ENTRY_BYTES;
+  const state = stateOf(bs);
+  clustersNamedBy(state, table)?.delete(clusterOf(state, page, at));
   page.setUint32(at, entry.high);
   page.setUint32(at + 4, entry.low);
+  noteCluster(state, table, page, at);
   table.dirty.add(Math.floor(index / PAGE_ENTRIES));
   return 0;
 }
@@ -65,5 +69,23 @@ function* pageOf(
   const page = new DataView(new ArrayBuffer(PAGE_BYTES));
   new Uint8Array(page.buffer).set(read);
   table.pages.set(number, page);
+  const state = stateOf(bs);
+  for (let at = 0; at < bytes; at += ENTRY_BYTES) noteCluster(state, table, page, at);
   return page;
+}
+
+/** Where what the entries of a table name is remembered (overlap.ts). */
+function clustersNamedBy(state: Qcow2State, table: PagedTable): Set<number> | null {
+  if (table === state.l1) return state.l2Clusters;
+  return table === state.refcountTable ? state.refcountClusters : null;
+}
+
+function noteCluster(state: Qcow2State, table: PagedTable, page: DataView, at: number): void {
+  const cluster = clusterOf(state, page, at);
+  if (cluster > 0) clustersNamedBy(state, table)?.add(cluster);
+}
+
+function clusterOf({ clusterBytes }: Qcow2State, page: DataView, at: number): number {
+  const high = page.getUint32(at) & OFFSET_HIGH_MASK;
+  return Math.floor(join64(high, page.getUint32(at + 4) & OFFSET_LOW_MASK) / clusterBytes);
 }

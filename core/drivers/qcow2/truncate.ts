@@ -20,7 +20,8 @@ import {
 import { allocClusters, freeClusters } from "./allocate.ts";
 import { L1_BYTES_MAX } from "./format.ts";
 import { updateHeader } from "./header-update.ts";
-import { barrier, writeMetadata } from "./metadata-io.ts";
+import { barrier } from "./metadata-io.ts";
+import { writeChecked } from "./overlap.ts";
 import { dataChild } from "./read.ts";
 import { stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
@@ -125,12 +126,13 @@ function* growL1(bs: BlockDriverState, entries: number): Co<number> {
   if (ret >= 0) ret = yield* barrier(bs);
   const l1Offset = first * clusterBytes;
   yield* blkdbgFileEvent(bs, "l1_grow_write_table");
-  if (ret >= 0) ret = yield* writeMetadata(bs, l1Offset, new Uint8Array(bytes.buffer));
+  if (ret >= 0) ret = yield* writeChecked(bs, l1Offset, new Uint8Array(bytes.buffer));
   yield* blkdbgFileEvent(bs, "l1_grow_activate_table");
   if (ret >= 0) ret = yield* updateHeader(bs, { l1Offset, l1Size: entries });
   // After a failure the header may name either: then the new clusters are leaked.
   if (ret < 0) return ret;
   state.l1 = new PagedTable(l1Offset, entries);
   const oldClusters = Math.ceil((old.entries * ENTRY_BYTES) / clusterBytes);
-  return oldClusters === 0 ? 0 : yield* freeClusters(bs, old.offset / clusterBytes, oldClusters);
+  if (oldClusters === 0) return 0;
+  return yield* freeClusters(bs, old.offset / clusterBytes, oldClusters, "other");
 }

@@ -16,11 +16,13 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
+import { discardClusters, passesDiscard } from "./discard.ts";
 import { PENDING_FREES_MAX } from "./format.ts";
-import { barrier, readMetadata, writeMetadata } from "./metadata-io.ts";
-import { updateRefcount } from "./refcount.ts";
+import { barrier, readMetadata } from "./metadata-io.ts";
+import { writeChecked } from "./overlap.ts";
+import { countDown } from "./refcount.ts";
 import type { Slice, SliceCache } from "./slice-cache.ts";
-import { stateOf } from "./state.ts";
+import { type FreeReason, stateOf } from "./state.ts";
 import { PAGE_BYTES, type PagedTable, pageLength } from "./table.ts";
 
 const SITE_GET = site("qcow2_cache_get");
@@ -95,12 +97,17 @@ export function* writeCaches(bs: BlockDriverState): Co<number> {
 }
 
 /** `count` clusters from `cluster` on are named by no table any more: count them down when that is on the disk. */
-export function* freePending(bs: BlockDriverState, cluster: number, count: number): Co<number> {
+export function* freePending(
+  bs: BlockDriverState,
+  cluster: number,
+  count: number,
+  reason: FreeReason,
+): Co<number> {
   ioCode(bs.aioContext, SITE_PENDING);
   assert(count > 0, "clusters are freed");
   const { pendingFrees, dataRequestsBegun } = stateOf(bs);
   for (let i = 0; i < count; i++)
-    pendingFrees.push({ cluster: cluster + i, before: dataRequestsBegun });
+    pendingFrees.push({ cluster: cluster + i, before: dataRequestsBegun, reason });
   if (pendingFrees.length < PENDING_FREES_MAX) return 0;
   const ret = yield* writeMappings(bs);
   return ret < 0 ? ret : yield* applyFrees(bs);
@@ -114,22 +121,29 @@ function* applyFrees(bs: BlockDriverState): Co<number> {
   const ret = yield* barrier(bs);
   if (ret < 0) return ret;
   const oldest = dataRequests.values().next().value ?? Number.POSITIVE_INFINITY;
-  while (pendingFrees[0] !== undefined && pendingFrees[0].before <= oldest) {
-    const ret = yield* updateRefcount(bs, pendingFrees[0].cluster, -1);
-    if (ret < 0) return ret;
-    pendingFrees.shift();
+  const freed: number[] = [];
+  let failed = 0;
+  while (failed === 0 && pendingFrees[0] !== undefined && pendingFrees[0].before <= oldest) {
+    const { cluster, reason } = pendingFrees[0];
+    const left = yield* countDown(bs, cluster);
+    if (left < 0) failed = left;
+    else pendingFrees.shift();
+    if (left === 0 && passesDiscard(bs, reason)) freed.push(cluster);
   }
-  return 0;
+  yield* discardClusters(bs, freed);
+  return failed;
 }
 
 function* writeSlices(bs: BlockDriverState, cache: SliceCache): Co<number> {
   if (cache.dirty === 0) return 0;
   const dirty = [...cache.slices.values()].filter((slice) => slice.dirty);
   dirty.sort((a, b) => a.offset - b.offset);
-  const event = cache === stateOf(bs).l2Cache ? "l2_update" : "refblock_update_part";
+  const isL2 = cache === stateOf(bs).l2Cache;
+  const event = isL2 ? "l2_update" : "refblock_update_part";
+  const own = isL2 ? "active-l2" : "refcount-block";
   for (const slice of dirty) {
     yield* blkdbgFileEvent(bs, event);
-    const ret = yield* writeMetadata(bs, slice.offset, new Uint8Array(slice.view.buffer));
+    const ret = yield* writeChecked(bs, slice.offset, new Uint8Array(slice.view.buffer), own);
     if (ret < 0) return ret;
     cache.markClean(slice);
   }
@@ -141,8 +155,10 @@ function* writePages(bs: BlockDriverState, table: PagedTable): Co<number> {
     const page = table.pages.get(number);
     assert(page !== undefined, "a page that has changed is here");
     const data = new Uint8Array(page.buffer, 0, pageLength(table, number));
-    yield* blkdbgFileEvent(bs, table === stateOf(bs).l1 ? "l1_update" : "refblock_alloc_hookup");
-    const ret = yield* writeMetadata(bs, table.offset + number * PAGE_BYTES, data);
+    const isL1 = table === stateOf(bs).l1;
+    yield* blkdbgFileEvent(bs, isL1 ? "l1_update" : "refblock_alloc_hookup");
+    const own = isL1 ? "active-l1" : "refcount-table";
+    const ret = yield* writeChecked(bs, table.offset + number * PAGE_BYTES, data, own);
     if (ret < 0) return ret;
     table.dirty.delete(number);
   }

@@ -21,10 +21,12 @@ import {
 } from "../../sched/index.ts";
 import { allocClusters, freeClusters } from "./allocate.ts";
 import { codecOf } from "./compressed.ts";
+import { signalCorruption } from "./corrupt.ts";
 import { dataRequestBegin, dataRequestEnd } from "./data-request.ts";
 import { allocationBegin, allocationEnd, waitForAllocations } from "./dependencies.ts";
 import { ensureTable, getEntry, setEntry, UNALLOCATED } from "./l2.ts";
 import { imageFile } from "./metadata-io.ts";
+import { preWriteOverlapCheck } from "./overlap.ts";
 import { updateRefcount } from "./refcount.ts";
 import { type InFlightAllocation, stateOf } from "./state.ts";
 import { freeOld, writePlain } from "./write.ts";
@@ -93,9 +95,10 @@ function* writePacked(
   yield* waitForAllocations(bs, cluster, 1);
   let ret = yield* ensureTable(bs, cluster);
   const host = ret < 0 ? ret : yield* allocBytes(bs, length);
-  if (host < 0) {
+  if (host >= 0) ret = yield* preWriteOverlapCheck(bs, host, length);
+  if (host < 0 || ret < 0) {
     qemuCoMutexUnlock(state.lock);
-    return host;
+    return Math.min(host, ret);
   }
   const inFlight = allocationBegin(state, cluster, 1);
   const request = dataRequestBegin(state);
@@ -123,7 +126,7 @@ function* link(
   const entry = { ...UNALLOCATED, compressed: true, host, compressedBytes };
   yield* blkdbgFileEvent(bs, "l2_update_compressed");
   const ret = yield* setEntry(bs, cluster, entry);
-  return ret < 0 ? ret : yield* freeOld(bs, old);
+  return ret < 0 ? ret : yield* freeOld(bs, old, "overwritten");
 }
 
 /** Count down what `allocBytes` counted; returns `ret`. */
@@ -131,7 +134,7 @@ function* giveBack(bs: BlockDriverState, host: number, length: number, ret: numb
   const { clusterBytes } = stateOf(bs);
   const first = Math.floor(host / clusterBytes);
   const last = Math.floor((host + length - 1) / clusterBytes);
-  yield* freeClusters(bs, first, last - first + 1);
+  yield* freeClusters(bs, first, last - first + 1, "overwritten");
   return ret;
 }
 
@@ -151,6 +154,11 @@ function* allocBytes(bs: BlockDriverState, length: number): Co<number> {
   }
   const fresh = yield* allocClusters(bs, 1);
   if (fresh < 0) return fresh;
+  if (fresh === 0)
+    return yield* signalCorruption(
+      bs,
+      "Preventing invalid allocation of compressed cluster at offset 0",
+    );
   if (room > 0 && length > room && fresh === current + 1) {
     const ret = yield* updateRefcount(bs, current, 1);
     if (ret >= 0) return place(bs, at, length);

@@ -63,7 +63,7 @@ export function* planWrite(
   const end = Math.min(offset + bytes, (first + free) * clusterBytes);
   const ret = yield* ensureTable(bs, first);
   if (ret < 0) return ret;
-  const entry = yield* getEntry(bs, first);
+  const entry = yield* getEntry(bs, first, offset);
   if (typeof entry === "number") return entry;
   if (isInPlace(state, entry, first, offset, end))
     return yield* planInPlace(bs, entry, offset, end);

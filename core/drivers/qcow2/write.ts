@@ -17,8 +17,9 @@ import { freeClusters } from "./allocate.ts";
 import { dataRequestBegin, dataRequestEnd } from "./data-request.ts";
 import { allocationEnd } from "./dependencies.ts";
 import { type ClusterEntry, setEntry } from "./l2.ts";
+import { preWriteOverlapCheck } from "./overlap.ts";
 import { dataChild, qcow2CoPreadv } from "./read.ts";
-import { stateOf } from "./state.ts";
+import { type FreeReason, stateOf } from "./state.ts";
 import { freePending } from "./write-back.ts";
 import { type Allocation, entryAfter, planWrite, type WritePlan } from "./write-plan.ts";
 
@@ -39,12 +40,11 @@ export function* writePlain(
     if (state.corrupt) return -EIO;
     yield* qemuCoMutexLock(state.lock);
     const plan = yield* planWrite(bs, offset + done, bytes - done);
+    let ret = typeof plan === "number" ? plan : yield* checkPlan(bs, plan);
     const request = dataRequestBegin(state);
     qemuCoMutexUnlock(state.lock);
-    let ret =
-      typeof plan === "number"
-        ? plan
-        : yield* writePlanned(bs, plan, offset + done, qiovAfter(qiov, done));
+    if (ret >= 0 && typeof plan !== "number")
+      ret = yield* writePlanned(bs, plan, offset + done, qiovAfter(qiov, done));
     dataRequestEnd(state, request);
     if (typeof plan === "number") return ret;
     if (plan.allocation !== null) ret = yield* finish(bs, plan.allocation, ret);
@@ -52,6 +52,11 @@ export function* writePlain(
     done += plan.bytes;
   }
   return 0;
+}
+
+/** Where guest data goes there must be no metadata. 0 or a negated errno. */
+function* checkPlan(bs: BlockDriverState, { host, bytes }: WritePlan): Co<number> {
+  return stateOf(bs).dataFile === null ? yield* preWriteOverlapCheck(bs, host, bytes) : 0;
 }
 
 /** Write one piece, with what is copied around it. */
@@ -93,7 +98,7 @@ function* finish(bs: BlockDriverState, allocation: Allocation, ret: number): Co<
   if (ret < 0 && allocation.isNew && state.dataFile === null && !state.corrupt) {
     const { host, old } = allocation;
     // Counted, and named by nothing. If they cannot be counted down, they are leaked.
-    yield* freeClusters(bs, host / state.clusterBytes, old.length);
+    yield* freeClusters(bs, host / state.clusterBytes, old.length, "overwritten");
   }
   allocationEnd(state, allocation.inFlight);
   qemuCoMutexUnlock(state.lock);
@@ -106,14 +111,14 @@ function* link(bs: BlockDriverState, allocation: Allocation): Co<number> {
   for (const [index, old] of allocation.old.entries()) {
     const entry = entryAfter(stateOf(bs), allocation, index);
     let ret = yield* setEntry(bs, firstCluster + index, entry);
-    if (ret >= 0 && allocation.isNew) ret = yield* freeOld(bs, old);
+    if (ret >= 0 && allocation.isNew) ret = yield* freeOld(bs, old, "overwritten");
     if (ret < 0) return ret;
   }
   return 0;
 }
 
 /** qcow2_free_any_cluster: the tables in memory do not name the clusters of `old` any more. 0 or a negated errno. */
-export function* freeOld(bs: BlockDriverState, old: ClusterEntry): Co<number> {
+export function* freeOld(bs: BlockDriverState, old: ClusterEntry, reason: FreeReason): Co<number> {
   ioCode(bs.aioContext, SITE_FREE_OLD);
   const state = stateOf(bs);
   if (old.host === null || state.dataFile !== null) return 0;
@@ -121,5 +126,5 @@ export function* freeOld(bs: BlockDriverState, old: ClusterEntry): Co<number> {
   const first = Math.floor(old.host / state.clusterBytes);
   const bytes = old.compressed ? old.compressedBytes : state.clusterBytes;
   const last = Math.floor((old.host + bytes - 1) / state.clusterBytes);
-  return yield* freePending(bs, first, last - first + 1);
+  return yield* freePending(bs, first, last - first + 1, reason);
 }

@@ -4,7 +4,6 @@ import { assert, EIO, ENOTSUP } from "../../base/index.ts";
 import { backingOf } from "../../graph/access.ts";
 import { BDRV_REQ_MAY_UNMAP, type BlockDriverState } from "../../graph/state.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
-import { bdrvCoPwriteZeroes } from "../../io/write-zeroes.ts";
 import { site } from "../../probe/index.ts";
 import {
   type Co,
@@ -14,6 +13,7 @@ import {
   qemuCoMutexUnlock,
 } from "../../sched/index.ts";
 import { waitForAllocations } from "./dependencies.ts";
+import { zeroDataFile } from "./discard.ts";
 import {
   allSubclusters,
   type ClusterEntry,
@@ -23,7 +23,6 @@ import {
   UNALLOCATED,
 } from "./l2.ts";
 import { mapRange } from "./mapping.ts";
-import { dataChild } from "./read.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 import { freeOld, writePlain } from "./write.ts";
 import { bitsBetween } from "./write-plan.ts";
@@ -91,12 +90,9 @@ function* zeroSubclusters(
   flags: number,
 ): Co<number> {
   const state = stateOf(bs);
-  if (state.dataFile !== null && state.header.dataFileRaw) {
-    const end = Math.min(to, state.size);
-    const ret = yield* bdrvCoPwriteZeroes(dataChild(bs), from, end - from, flags);
-    if (ret < 0) return ret;
-  }
   const unmap = (flags & BDRV_REQ_MAY_UNMAP) !== 0;
+  const ret = yield* zeroDataFile(bs, from, to - from, flags);
+  if (ret < 0) return ret;
   return yield* eachCluster(bs, from, to, (entry, touched) => zeroed(state, entry, touched, unmap));
 }
 
@@ -138,6 +134,8 @@ export function* qcow2CoPdiscard(bs: BlockDriverState, offset: number, bytes: nu
   const isEnd = end >= state.size;
   const last = (isEnd ? Math.ceil : Math.floor)(end / clusterBytes) * clusterBytes;
   if (first >= last) return 0;
+  const ret = yield* zeroDataFile(bs, first, last - first, BDRV_REQ_MAY_UNMAP);
+  if (ret < 0) return ret;
   const all = allSubclusters(state);
   return yield* eachCluster(bs, first, last, (entry) => {
     const isNothing = entry.host === null && entry.allocated === 0;
@@ -203,7 +201,7 @@ function* changeEntry(
   let ret = yield* ensureTable(bs, cluster);
   if (ret >= 0) ret = yield* setEntry(bs, cluster, entry);
   if (ret < 0 || entry.host === old.host) return ret;
-  return yield* freeOld(bs, old);
+  return yield* freeOld(bs, old, "request");
 }
 
 function sameEntry(a: ClusterEntry, b: ClusterEntry): boolean {
