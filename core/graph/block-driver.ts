@@ -66,6 +66,8 @@ export interface BlockDriver {
   readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
   readonly coFlushToDisk?: (bs: BlockDriverState) => Co<number>;
   readonly coTruncate?: (bs: BlockDriverState, offset: number) => Co<number>;
+  /** Why it would refuse that length, in words (C: errp of bdrv_co_truncate); null when it would not, or has none. */
+  readonly resizeRefusal?: (bs: BlockDriverState, offset: number) => BlockError | null;
   /**
    * Where the bytes of an aligned range come from, for an aligned and non-empty start of it; with `wantZero` it is worth some
    * effort to find zeroes. Missing: filters ask the node below, all others have data.

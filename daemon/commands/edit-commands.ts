@@ -116,7 +116,9 @@ function* resize(bs: BlockDriverState, bytes: number): Polls<void> {
   const ret = yield* runInCoroutine(bs.aioContext, () => blkCoTruncate(blk, bytes), SITE_RESIZE);
   yield* bdrvDrainedEnd(bs, SITE_RESIZE);
   yield* blkUnref(blk);
-  if (ret < 0) throw new BlockError(-ret, `Failed to resize: ${strerror(-ret)}`);
+  if (ret >= 0) return;
+  const refused = bs.drv.resizeRefusal?.(bs, bytes) ?? null;
+  throw refused ?? new BlockError(-ret, `Failed to resize: ${strerror(-ret)}`);
 }
 
 const setWriteThreshold = command(

@@ -2,7 +2,7 @@
 // event, serves the same afterwards, and is marked in the same way.
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
@@ -146,6 +146,30 @@ describe.skipIf(!PEER)("options of qcow2, as qemu-storage-daemon takes or refuse
     );
     expect(ours).toEqual(theirs);
     expect(String(ours)).toContain("Lazy refcounts require a qcow2 image");
+  });
+});
+
+describe.skipIf(!PEER)("a resize, as qemu-storage-daemon does or refuses it", () => {
+  it.each<[string, readonly string[], readonly string[], number]>([
+    ["to a part of a sector", ["1M"], [], 1_000_000],
+    ["of version 2 with snapshots", ["-o", "compat=0.10", "1M"], ["snapshot -c a"], 2 << 20],
+    ["of version 3 with snapshots", ["1M"], ["snapshot -c a"], 2 << 20],
+    ["to more than an L1 table can hold", ["-o", "cluster_size=512", "1M"], [], 2 ** 40],
+    ["to less", ["2M"], ["write 0 2M"], 1 << 20],
+    ["to nothing", ["2M"], ["write 0 2M"], 0],
+  ])("%s", async (_, create, commands, size) => {
+    putImage(makeImage(create, ...commands));
+    const [ours, theirs] = await both(async (side) => {
+      await answer(side, "blockdev-add", node());
+      const resized = await answer(side, "block_resize", { "node-name": "d", size });
+      await answer(side, "blockdev-del", { "node-name": "d" });
+      return resized;
+    });
+    expect(ours).toEqual(theirs);
+    const [ourBytes, theirBytes] = folders.map((folder) => statSync(join(folder, IMAGE)).size);
+    // There a shorter L1 table is cut off, too.
+    const more = Math.abs((ourBytes ?? 0) - (theirBytes ?? 0));
+    expect(more).toBeLessThanOrEqual(CLUSTER);
   });
 });
 

@@ -20,6 +20,14 @@ export const CRASH_PLANS: readonly [string, Plan][] = [
     { image: { clusterBytes: 2048, lazyRefcounts: true }, cacheBytes: 1 << 20, stripe: 9000 },
   ],
   [
+    "lazy refcounts in many blocks",
+    {
+      image: { clusterBytes: 512, lazyRefcounts: true, refcountBits: 64 },
+      cacheBytes: 1 << 20,
+      stripe: 9000,
+    },
+  ],
+  [
     "subclusters",
     { image: { clusterBytes: 16_384, extendedL2: true }, cacheBytes: 1 << 20, stripe: 20_000 },
   ],

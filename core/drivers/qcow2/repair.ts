@@ -10,10 +10,17 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { Ev, site } from "../../probe/index.ts";
 import { type Co, ioCode, machine, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
 import { ensureBlocks } from "./allocate.ts";
-import { checkRefcounts, countUses, differencesOf, type UseCounts } from "./check.ts";
+import {
+  checkRefcounts,
+  countUses,
+  differencesOf,
+  type Qcow2CheckResult,
+  type UseCounts,
+} from "./check.ts";
 import { INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible } from "./header-update.ts";
 import { setRefcount } from "./refcount.ts";
+import { mendCopiedFlags } from "./repair-flags.ts";
 import { stateOf } from "./state.ts";
 import { writeCaches, writeRefcounts } from "./write-back.ts";
 
@@ -48,16 +55,43 @@ export function* qcow2CoCheck(
 }
 
 function* checkLocked(bs: BlockDriverState, result: BdrvCheckResult, fix: number): Co<number> {
-  const state = stateOf(bs);
   if (!bs.readOnly) {
     const written = yield* writeCaches(bs);
     if (written < 0) return written;
   }
   const found = yield* checkRefcounts(bs);
   if (typeof found === "number") return found;
-  result.corruptions += found.corruptions.length;
-  result.leaks += found.leaks.length;
-  if (fix === 0 || found.corruptions.length + found.leaks.length === 0) return 0;
+  if (fix === 0 || found.corruptions.length + found.leaks.length === 0)
+    return report(result, found);
+  const ret = yield* mendCounts(bs, fix);
+  if (ret < 0) return ret;
+  const counted = yield* checkRefcounts(bs);
+  if (typeof counted === "number") return counted;
+  const left = yield* mendFlags(bs, counted, fix);
+  if (typeof left === "number") return left;
+  // A flag may be right because the count is.
+  result.corruptionsFixed += Math.max(0, countErrors(found) - countErrors(counted));
+  result.corruptionsFixed += counted.corruptions.length - left.corruptions.length;
+  result.leaksFixed += Math.max(0, found.leaks.length - counted.leaks.length);
+  return report(result, left);
+}
+
+function report(result: BdrvCheckResult, { corruptions, leaks }: Qcow2CheckResult): number {
+  result.corruptions += corruptions.length;
+  result.leaks += leaks.length;
+  return 0;
+}
+
+const isOfFlag = (text: string): boolean => text.includes("OFLAG_COPIED");
+
+/** Corruptions that are no flags. */
+function countErrors({ corruptions }: Qcow2CheckResult): number {
+  return corruptions.filter((text) => !isOfFlag(text)).length;
+}
+
+/** Counts become uses, as far as `fix` says. 0 or a negated errno. */
+function* mendCounts(bs: BlockDriverState, fix: number): Co<number> {
+  const state = stateOf(bs);
   const uses = yield* countUses(bs);
   if (typeof uses === "number") return uses;
   let ret = 0;
@@ -66,14 +100,21 @@ function* checkLocked(bs: BlockDriverState, result: BdrvCheckResult, fix: number
     ret = yield* moveCounts(bs, uses.counts, 1);
     state.freeCluster = 0;
   }
-  if (ret >= 0 && (fix & BDRV_FIX_LEAKS) !== 0) ret = yield* moveCounts(bs, uses.counts, -1);
-  if (ret >= 0) ret = yield* writeRefcounts(bs);
-  if (ret < 0) return ret;
-  const left = yield* checkRefcounts(bs);
-  if (typeof left === "number") return left;
-  result.corruptionsFixed += found.corruptions.length - left.corruptions.length;
-  result.leaksFixed += found.leaks.length - left.leaks.length;
-  return 0;
+  if (ret >= 0 && (fix & BDRV_FIX_LEAKS) !== 0) ret = yield* lowerCounts(bs);
+  return ret < 0 ? ret : yield* writeRefcounts(bs);
+}
+
+/** Flags follow the counts; who mends leaks alone may do that when nothing else is wrong. What is left, or a negated errno. */
+function* mendFlags(
+  bs: BlockDriverState,
+  found: Qcow2CheckResult,
+  fix: number,
+): Co<Qcow2CheckResult | number> {
+  const isAllowed = (fix & BDRV_FIX_ERRORS) !== 0 || countErrors(found) + found.leaks.length === 0;
+  if (!isAllowed || !found.corruptions.some(isOfFlag)) return found;
+  let ret = yield* mendCopiedFlags(bs);
+  if (ret >= 0) ret = yield* writeCaches(bs);
+  return ret < 0 ? ret : yield* checkRefcounts(bs);
 }
 
 function* recount(bs: BlockDriverState): Co<number> {
@@ -81,7 +122,7 @@ function* recount(bs: BlockDriverState): Co<number> {
   const uses = yield* countUses(bs);
   if (typeof uses === "number") return uses;
   // Counts that are too low make flags look wrong: only what no count can repair matters.
-  const wrong = uses.corruptions.filter((text) => !text.includes("OFLAG_COPIED"));
+  const wrong = uses.corruptions.filter((text) => !isOfFlag(text));
   if (wrong.length > 0) {
     const text = `qcow2: the image cannot be repaired: ${wrong[0]}`;
     machine.probe.emit(Ev.note, machine.probe.intern(text));
@@ -92,7 +133,13 @@ function* recount(bs: BlockDriverState): Co<number> {
   state.freeCluster = counts.end;
   const raised = yield* moveCounts(bs, counts, 1);
   state.freeCluster = 0;
-  return raised < 0 ? raised : yield* moveCounts(bs, counts, -1);
+  return raised < 0 ? raised : yield* lowerCounts(bs);
+}
+
+/** What is counted too often is counted down. New blocks are in use by now, too. 0 or a negated errno. */
+function* lowerCounts(bs: BlockDriverState): Co<number> {
+  const uses = yield* countUses(bs);
+  return typeof uses === "number" ? uses : yield* moveCounts(bs, uses.counts, -1);
 }
 
 /** Bring every count that differs in the direction of `step` to its uses. */

@@ -1,8 +1,10 @@
 // Making the guest's disk longer or shorter.
 
-import { assert, EIO, ENOTSUP } from "../../base/index.ts";
-import type { BdrvDirtyBitmap } from "../../bitmaps/state.ts";
+import { assert, EFBIG, EINVAL, EIO, ENOTSUP } from "../../base/index.ts";
+import { bdrvDirtyBitmapCheck } from "../../bitmaps/flags.ts";
+import { BDRV_BITMAP_DEFAULT } from "../../bitmaps/state.ts";
 import { backingOf } from "../../graph/access.ts";
+import { BlockError } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
@@ -14,15 +16,17 @@ import {
   type Co,
   hostAllocate,
   ioCode,
+  ioOrGsCode,
   qemuCoMutexLock,
   qemuCoMutexUnlock,
 } from "../../sched/index.ts";
 import { allocClusters, freeClusters } from "./allocate.ts";
 import { L1_BYTES_MAX } from "./format.ts";
 import { updateHeader } from "./header-update.ts";
-import { barrier } from "./metadata-io.ts";
+import { barrier, imageFile } from "./metadata-io.ts";
 import { writeChecked } from "./overlap.ts";
 import { dataChild } from "./read.ts";
+import { getRefcount } from "./refcount.ts";
 import { stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
 import { tableGet } from "./table-io.ts";
@@ -34,6 +38,7 @@ import { qcow2CoPwriteZeroes, qcow2Forget } from "./zero.ts";
 const ZEROES_BYTES = 1 << 20;
 
 const SITE_TRUNCATE = site("qcow2_co_truncate");
+const SITE_REFUSAL = site("qcow2_truncate_bitmaps_check");
 
 /**
  * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno. Where it grows it reads as zeroes, also above a
@@ -44,24 +49,65 @@ export function* qcow2CoTruncate(bs: BlockDriverState, offset: number): Co<numbe
   assert(offset >= 0, "a disk has no negative length");
   const state = stateOf(bs);
   if (state.corrupt) return -EIO;
-  if (offset % 512 !== 0) return -ENOTSUP;
-  if (state.header.version < 3 && state.snapshots.length > 0) return -ENOTSUP;
-  if (bs.dirtyBitmaps.some(keepsLength)) return -ENOTSUP;
+  const refused = qcow2ResizeRefusal(bs, offset);
+  if (refused !== null) return -refused.errno;
   const ret = offset < state.size ? yield* shrink(bs, offset) : yield* grow(bs, offset);
   if (ret < 0 || !state.header.dataFileRaw) return ret;
   return yield* bdrvCoTruncate(dataChild(bs), offset);
 }
 
-/** qcow2_truncate_bitmaps_check: a stored bitmap that cannot follow the disk. */
-function keepsLength({ persistent, busy, readonly, inconsistent }: BdrvDirtyBitmap): boolean {
-  return persistent && (busy || readonly || inconsistent);
+/** Why qcow2_co_truncate would not let the disk be `offset` bytes long, before it does anything; null when it may. */
+export function qcow2ResizeRefusal(bs: BlockDriverState, offset: number): BlockError | null {
+  ioOrGsCode(bs.aioContext, SITE_REFUSAL);
+  assert(offset >= 0, "a disk has no negative length");
+  const { header, snapshots, clusterBytes, l2Entries } = stateOf(bs);
+  if (offset % 512 !== 0) return new BlockError(EINVAL, "The new size must be a multiple of 512");
+  if (header.version < 3 && snapshots.length > 0)
+    return new BlockError(ENOTSUP, "Can't resize a v2 image which has snapshots");
+  const entries = Math.ceil(offset / (clusterBytes * l2Entries));
+  if (entries * ENTRY_BYTES > L1_BYTES_MAX)
+    return new BlockError(EFBIG, "Failed to grow the L1 table: File too large");
+  return bitmapRefusal(bs);
+}
+
+/** qcow2_truncate_bitmaps_check: of a stored bitmap that cannot follow the disk. */
+function bitmapRefusal(bs: BlockDriverState): BlockError | null {
+  for (const bitmap of bs.dirtyBitmaps) {
+    if (!bitmap.persistent) continue;
+    try {
+      bdrvDirtyBitmapCheck(bitmap, BDRV_BITMAP_DEFAULT);
+    } catch (error) {
+      if (error instanceof BlockError) return new BlockError(ENOTSUP, error.message);
+      throw error;
+    }
+  }
+  return null;
 }
 
 /** The clusters behind the new end are free again. What is left in the last one goes when the disk grows. */
 function* shrink(bs: BlockDriverState, offset: number): Co<number> {
   const { size } = stateOf(bs);
-  const ret = yield* qcow2Forget(bs, offset, size);
-  return ret < 0 ? ret : yield* setSize(bs, offset);
+  let ret = yield* qcow2Forget(bs, offset, size);
+  if (ret >= 0) ret = yield* setSize(bs, offset);
+  if (ret >= 0) yield* cutFile(bs);
+  return ret;
+}
+
+/** The file ends with the last cluster that is in use. That it cannot be cut is no error. */
+function* cutFile(bs: BlockDriverState): Co<void> {
+  const state = stateOf(bs);
+  const { clusterBytes } = state;
+  yield* qemuCoMutexLock(state.lock);
+  const length = bdrvGetlength(nodeBehind(imageFile(bs), SITE_TRUNCATE));
+  let end = Math.ceil(Math.max(0, length) / clusterBytes);
+  let count = 0;
+  while (end > 0 && count === 0) {
+    count = yield* getRefcount(bs, end - 1);
+    if (count === 0) end--;
+  }
+  if (count > 0 && end * clusterBytes < length)
+    yield* bdrvCoTruncate(imageFile(bs), end * clusterBytes);
+  qemuCoMutexUnlock(state.lock);
 }
 
 function* grow(bs: BlockDriverState, offset: number): Co<number> {
@@ -110,7 +156,6 @@ function* setSize(bs: BlockDriverState, size: number): Co<number> {
 function* growL1(bs: BlockDriverState, entries: number): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes, l1: old } = state;
-  if (entries * ENTRY_BYTES > L1_BYTES_MAX) return -ENOTSUP;
   const clusters = Math.ceil((entries * ENTRY_BYTES) / clusterBytes);
   const bytes = new DataView(new ArrayBuffer(clusters * clusterBytes));
   for (let i = 0; i < old.entries; i++) {
