@@ -19,6 +19,8 @@ import {
   BLK_PERM_CONSISTENT_READ,
   type BlockDriverState,
   BlockError,
+  bdrvActivateAll,
+  bdrvInactivateAll,
   bdrvReopenSetReadOnly,
   bdrvUnref,
   settle,
@@ -181,6 +183,34 @@ describe.skipIf(NO_QEMU !== "")(`persistent bitmaps${NO_QEMU}`, () => {
       yield* bdrvUnref(bs);
     });
     expect(dirtyAreas(path, "b0")).toEqual([[3 * MIB, 2 * MIB]]);
+  });
+
+  it("are stored when the image is handed over, and loaded when it comes back", async () => {
+    create();
+    bitmap("--add", "-g", "1048576", path, "b0");
+    await runOnFiles(function* (): Polls<void> {
+      yield* withImage(path, function* (blk, bs): Polls<void> {
+        yield* writeAt(blk, 3);
+        // A guest that is to go elsewhere has stopped to write.
+        yield* blkSetPerm(blk, { perm: BLK_PERM_CONSISTENT_READ, sharedPerm: BLK_PERM_ALL });
+        yield* bdrvInactivateAll();
+        expect(bitmapInfo(path)).toEqual(["b0 1048576 auto"]);
+        expect(bitmapsOf(bs)).toEqual([]);
+        // The other machine.
+        qemu("qemu-io", "-f", "qcow2", "-c", "write -P 9 6M 4k", path);
+        yield* bdrvActivateAll();
+        yield* blkSetPerm(blk, { perm: BLK_PERM_ALL, sharedPerm: BLK_PERM_ALL });
+        expect(bitmapInfo(path)).toEqual(["b0 1048576 in-use+auto"]);
+        expect(yield* writeAt(blk, 5)).toBe(0);
+        expect(bitmapsOf(bs)).toEqual(["b0 3 recording+persistent"]);
+      });
+    });
+    expect(dirtyAreas(path, "b0")).toEqual([
+      [3 * MIB, MIB],
+      [5 * MIB, 2 * MIB],
+    ]);
+    const read = qemu("qemu-io", "-r", "-c", "read -P 9 6M 4k", "-c", "read -P 7 5M 512", path);
+    expect(read).not.toContain("failed");
   });
 
   it("grow with the disk", async () => {

@@ -25,6 +25,7 @@ import { cacheCleanTimerDel, cacheCleanTimerInit } from "./cache-clean.ts";
 import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
 import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
+import { qcow2CoInvalidateCache } from "./invalidate.ts";
 import { prepareToWrite } from "./prepare.ts";
 import { qcow2CoPreadv } from "./read.ts";
 import { qcow2CoCheck } from "./repair.ts";
@@ -57,6 +58,7 @@ export const qcow2Driver: BlockDriver = {
   coBlockStatus: qcow2CoBlockStatus,
   coCheck: qcow2CoCheck,
   inactivate: qcow2Inactivate,
+  coInvalidateCache: qcow2CoInvalidateCache,
   detachAioContext: cacheCleanTimerDel,
   attachAioContext: cacheCleanTimerInit,
   getlength: (bs) => stateOf(bs).size,
