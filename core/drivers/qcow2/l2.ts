@@ -183,8 +183,9 @@ export function decodeEntry(
   if ((high & OFLAG_COMPRESSED) !== 0) return decodeCompressed(state, high, low);
   const copied = (high & OFLAG_COPIED) !== 0;
   const offset = join64(high & OFFSET_HIGH_MASK, low & OFFSET_LOW_MASK);
-  // Offset 0 is a cluster only in an external data file.
-  const isThere = offset !== 0 || (copied && state.header.hasDataFile);
+  // Offset 0 is a cluster only in an external data file, and not one of zeroes.
+  const isZero = state.subclusters === 1 && (low & OFLAG_ZERO) !== 0;
+  const isThere = offset !== 0 || (copied && !isZero && state.header.hasDataFile);
   const host = isThere ? offset : null;
   const rest = { compressed: false, copied, host, compressedBytes: 0 };
   if (state.subclusters > 1) {
