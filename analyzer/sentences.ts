@@ -1,7 +1,7 @@
 // The sentences of a finding: what, why, and what to do.
 
 import type { AdviceDraft, FindingDraft, Starter, StuckFrame, Why } from "./drafts.ts";
-import type { Advice } from "./findings.ts";
+import type { Advice, LuckKind } from "./findings.ts";
 import { luckText, type Names } from "./names.ts";
 
 /** What happened, in one sentence. */
@@ -50,11 +50,25 @@ function titleWithoutList(draft: FindingDraft, names: Names): string {
   return `A counter${what} is out of balance.`;
 }
 
-/** Why no drain covers it, or which accident orders it. */
+/** What takes an accident away, and leaves a race. */
+const GONE_WHEN: Readonly<Record<LuckKind, string>> = {
+  "same thread": "when one of the two runs in another iothread, or in a second queue of its device",
+  lock: "when the one that came second takes that lock first, or one of them goes without it",
+  bh: "when somebody else schedules that bottom half, or schedules it earlier",
+  coroutine: "when somebody else resumes that coroutine",
+  wake: "when somebody else wakes that coroutine",
+  timer: "when somebody else arms that timer, or it was armed before",
+  wait: "when somebody else kicks, or the wait need not sleep",
+  counter: "when the next request comes between the look at the counter and the edit",
+  "read-from": "when the read comes before the edit",
+};
+
+/** Why no drain covers it, or which accident orders it and what would take that away. */
 export function whyOf(draft: FindingDraft, names: Names): string {
   const uncovered = reasonOf(draft.why, draft, names);
   if (draft.luck === null) return uncovered;
-  return `What orders the two accesses is only ${luckText(names.luck(draft.luck))}; ${uncovered.charAt(0).toLowerCase()}${uncovered.slice(1)}`;
+  const edge = names.luck(draft.luck);
+  return `What orders the two accesses is only ${luckText(edge)}; ${uncovered.charAt(0).toLowerCase()}${uncovered.slice(1)} The accident is gone ${GONE_WHEN[edge.kind]}.`;
 }
 
 function reasonOf(why: Why, draft: FindingDraft, names: Names): string {

@@ -60,7 +60,6 @@ export async function racesForeign(
   terminal: Terminal,
 ): Promise<number> {
   const path = onlyPath(paths, options);
-  const started = process.hrtime.bigint();
   const result = withSource(path, options, terminal, (source, onProgress) =>
     analyzeFlat(source, { order: options.order ?? "shb", onProgress }),
   );
@@ -82,7 +81,6 @@ export async function racesForeign(
     trace: path,
     from: options.from,
     tool: { name: "quiesce", version: quiesceVersion() },
-    seconds: Number(process.hrtime.bigint() - started) / 1e9,
   };
   const report = { result, prediction, lockSet, atomicity, facts };
   await writeAll(terminal.stdout, options.json === true ? asJson(report) : asText(report));

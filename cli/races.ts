@@ -60,7 +60,6 @@ export async function races(
   refuseNonsense(paths, options);
   const triage = readTriage(options);
   for (const problem of triage.problems) terminal.stderr.write(`quiesce: ${problem}\n`);
-  const started = process.hrtime.bigint();
   const { judged, code: failed } =
     options.online === true
       ? await judgeOnline(paths, options, triage, terminal)
@@ -71,15 +70,11 @@ export async function races(
     ruleHelp: rulePages(),
   });
   const code = Math.max(failed, triage.code, verdict(report, judged, options.failOn));
-  const seconds = Number(process.hrtime.bigint() - started) / 1e9;
   // Before anything is on stdout: a reader that goes away (`| head`) ends the process.
   const facts = { exitCode: code, failOn: options.failOn };
   const written = writeOutputs(report, facts, options, terminal);
   if (options.json === true)
-    await writeAll(
-      terminal.stdout,
-      `${JSON.stringify(jsonReport(report, { seconds }), null, 2)}\n`,
-    );
+    await writeAll(terminal.stdout, `${JSON.stringify(jsonReport(report), null, 2)}\n`);
   else if (judged.length > 0) await writeAll(terminal.stdout, asText(report, options, terminal));
   for (const { incomplete } of judged)
     if (incomplete !== null) terminal.stderr.write(`quiesce: ${incomplete}\n`);

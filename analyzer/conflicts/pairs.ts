@@ -207,8 +207,15 @@ function siteOf(earlier: ReadRef | EditRecord): number {
   return "cell" in earlier ? earlier.cell.site : earlier.site;
 }
 
+const NONE: readonly SectionDraft[] = [];
+
+/** Sections that hold `guard` at event `index`, which happens now. */
+export function sectionsNow(guard: Holdable | null, index: number): readonly SectionDraft[] {
+  return guard === null || guard.holds.length === 0 ? NONE : sectionsAt(guard, index);
+}
+
 /** Sections that held `guard` at event `index`, as far back as is remembered. */
-function sectionsAt(guard: Holdable | null, index: number): SectionDraft[] {
+export function sectionsAt(guard: Holdable | null, index: number): SectionDraft[] {
   if (guard === null) return [];
   const isOpen = (section: Section): boolean => section.end > index;
   const held = guard.holds.filter((hold) => hold.since < index && isOpen(hold.section));

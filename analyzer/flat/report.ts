@@ -19,12 +19,11 @@ const ORDER_WORDS: Readonly<Record<FlatOrder, string>> = {
   shb: "schedulable happens-before",
 };
 
-/** What comes from the caller: the file as the user named it, its form, and how long it took. */
+/** What comes from the caller: the file as the user named it, and its form. */
 export interface FlatFacts {
   readonly trace: string;
   readonly from: string;
   readonly tool: { readonly name: string; readonly version: string };
-  readonly seconds: number;
 }
 
 /** The result as plain data. */

@@ -16,7 +16,7 @@ export function ledger(events: readonly Event[]): Violation[] {
       .map(({ args }) => args[0]),
   );
   return [...ids].flatMap((id) => [
-    ...tooManyEnds(events, levels, id),
+    ...tooManyEnds(events, id),
     ...(endedWell ? debts(events, levels, id) : []),
   ]);
 }
@@ -36,18 +36,14 @@ function debts(events: readonly Event[], levels: readonly Levels[], id: number):
 }
 
 /** Ends of section `id` that have no begin, in a trace that begins with the run. */
-function tooManyEnds(events: readonly Event[], levels: readonly Levels[], id: number): Violation[] {
+function tooManyEnds(events: readonly Event[], id: number): Violation[] {
   if (events[0]?.kind !== Ev.ctx_new) return [];
   return events.flatMap((event, at) => {
     if (!is(Ev.drain_end, id)(event)) return [];
     const begin = lastBefore(events, at, is(Ev.drain_begin, id));
     const isFirst = lastBefore(events, at, is(Ev.drain_end, id)) < Math.max(begin, 0);
     if (begin >= 0 && isFirst) return [];
-    // A section that is over and holds nothing is forgotten, and its site with it.
-    const over = lastBefore(events, at, is(Ev.drain_ended, id));
-    const isForgotten = over >= 0 && heldBy(levels[over] as Levels, id) === 0;
-    const site = begin < 0 || isForgotten ? 0 : events[begin]?.args[3];
-    return [{ rule: "end-without-begin", key: `${site}`, at, said: "" }];
+    return [{ rule: "end-without-begin", key: `${event.args[1]}`, at, said: "" }];
   });
 }
 

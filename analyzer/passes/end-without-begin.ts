@@ -2,6 +2,7 @@
 // ring's tail did not see begin may have begun all the same.
 
 import { Ev } from "#core/probe";
+import type { Names } from "../names.ts";
 import { noteSection } from "./ledger.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
@@ -24,10 +25,11 @@ export class EndWithoutBegin implements Pass {
     const section = sections.get(id);
     if (section.begin >= 0 || !this.#fromStart) return;
     const { ctx, index } = now;
-    noteSection(this.#context, "end-without-begin", section, (names) => {
+    const why = (names: Names): string => {
       const by = names.site(site).name || "a place unknown";
       return `It was ended without having begun, or twice. The end too many is that of ${by}, in ${names.ctx(ctx)} at event ${index}.`;
-    });
+    };
+    noteSection(this.#context, "end-without-begin", section, why, site);
   }
 
   finish(): void {}

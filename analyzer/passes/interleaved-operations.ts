@@ -17,7 +17,7 @@ import { Ev, LIST_KINDS, TRAN_PHASES } from "#core/probe";
 import type { AccessDraft } from "../drafts.ts";
 import type { Holdable } from "../model/graph.ts";
 import type { Names } from "../names.ts";
-import { accessNow } from "./access-note.ts";
+import { type AccessEvent, accessNow } from "./access-note.ts";
 import type { DrainPhases } from "./drain-phases.ts";
 import type { Pass, PassContext } from "./pass.ts";
 import { subjectOf } from "./subject.ts";
@@ -96,7 +96,8 @@ export class InterleavedOperations implements Pass {
     const activity = this.#context.operations.activity(0);
     switch (kind) {
       case Ev.list_read:
-        if (this.#open.size > 0) this.#touch("read", a, b, { kind, site: c, value: 0 });
+        if (this.#open.size > 0)
+          this.#touch("read", { kind, list: a, owner: b, site: c, value: 0 });
         break;
       case Ev.graph_op_begin:
         this.#begin(activity, { ref: a, phase: GRAPH_OPERATION, job: null });
@@ -119,7 +120,7 @@ export class InterleavedOperations implements Pass {
         this.#runs(activity, a);
         break;
       default:
-        this.#touch("edit", a, b, { kind, site: d, value: c });
+        this.#touch("edit", { kind, list: a, owner: b, site: d, value: c });
     }
   }
 
@@ -172,12 +173,8 @@ export class InterleavedOperations implements Pass {
     if (run !== undefined) this.#posters.set(activity, run);
   }
 
-  #touch(
-    what: "read" | "edit",
-    list: number,
-    owner: number,
-    about: { readonly kind: number; readonly site: number; readonly value: number },
-  ): void {
+  #touch(what: "read" | "edit", about: AccessEvent): void {
+    const { list, owner } = about;
     const activity = this.#context.operations.activity(0);
     const run = this.#open.get(activity);
     if (run === undefined || this.#drains.isInside(activity)) return;

@@ -3,7 +3,7 @@
 // its own business (it iterates over a copy, or stops): only edits by another activity count.
 
 import { Ev } from "#core/probe";
-import { editAccess, subject } from "../conflicts/pairs.ts";
+import { editAccess, sectionsAt, subject } from "../conflicts/pairs.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
 interface Iteration {
@@ -92,7 +92,7 @@ export class IterationRule implements Pass {
               kind: Ev.iter_begin,
               value: 0,
               edge: null,
-              sections: [],
+              sections: sectionsAt(variable.guard, iteration.begin),
             },
             editAccess(edit),
           ],

@@ -42,12 +42,16 @@ export function entriesText(entries: readonly Entry[], names: Names): string {
   return more > 0 ? `${words.join(", ")} and ${more} more` : words.join(", ");
 }
 
-/** Note a finding about the balance of `section`; `why` is one or two sentences. */
+/**
+ * Note a finding about the balance of `section`; `why` is one or two sentences, `site` the function to look at: the one that
+ * began it, unless it is said.
+ */
 export function noteSection(
   { drafts, now }: PassContext,
   rule: RuleId,
   section: Section,
   why: (names: Names) => string,
+  site = section.site,
 ): void {
   const told: Told = {
     title: (names) => {
@@ -55,12 +59,12 @@ export function noteSection(
       return `${capital(what)} is out of balance.`;
     },
     why,
-    identity: (names) => [names.site(section.site).name],
+    identity: (names) => [names.site(site).name],
   };
   const index = section.begin >= 0 ? section.begin : now.index;
-  drafts.tell(rule, `${section.site}`, index, {
+  drafts.tell(rule, `${site}`, index, {
     why: { code: "told", told },
     node: section.node,
-    site: section.site,
+    site,
   });
 }

@@ -10,6 +10,7 @@
 // lowered there is seen anyway.
 
 import { Ev } from "#core/probe";
+import type { Holdable } from "../model/graph.ts";
 import type { Names } from "../names.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
@@ -183,18 +184,27 @@ export class LostWakeup implements Pass {
   }
 
   #noteStore({ wait, counter, index, ctx }: Store): void {
-    const [kind = ""] = counter.split(" ");
-    this.#note(`${wait.site} ${kind}`, index, new Story(wait.site, 0, { counter, ctx }));
+    const [kind = "", id] = counter.split(" ");
+    const { graph } = this.#context;
+    const node =
+      kind === "job"
+        ? graph.job(Number(id))
+        : kind === "blk"
+          ? graph.blk(Number(id))
+          : graph.node(Number(id));
+    const story = new Story(wait.site, 0, { counter, ctx });
+    this.#note(`${wait.site} ${kind}`, index, story, node);
   }
 
   #noteLost(ctx: number, site: number): void {
-    this.#note(`${site} lost`, this.#context.now.index, new Story(site, ctx, null));
+    this.#note(`${site} lost`, this.#context.now.index, new Story(site, ctx, null), null);
   }
 
-  #note(key: string, index: number, told: Story): void {
+  /** `node` is whose counter went to zero. */
+  #note(key: string, index: number, told: Story, node: Holdable | null): void {
     this.#context.drafts.tell("lost-wakeup", key, index, {
       why: { code: "told", told },
-      node: null,
+      node,
       site: told.site,
     });
   }

@@ -93,7 +93,8 @@ export class StalePointer implements Pass {
   #read(list: number, owner: number, site: number): void {
     const doing = this.#doing();
     if (doing === null) return;
-    const access = accessNow(this.#context, "read", { kind: Ev.list_read, site, value: 0 });
+    const about = { kind: Ev.list_read, list, owner, site, value: 0 };
+    const access = accessNow(this.#context, "read", about);
     const key = `${list} ${owner}`;
     if (doing.stale.size > 0) {
       this.#use(doing, `${ownerKind(list)} ${owner}`, access);
@@ -119,7 +120,7 @@ export class StalePointer implements Pass {
 
   #edit(kind: number, list: number, owner: number, value: number, site: number): void {
     const { now, operations } = this.#context;
-    const edit = accessNow(this.#context, "edit", { kind, site, value });
+    const edit = accessNow(this.#context, "edit", { kind, list, owner, site, value });
     const pointee = list === List.edge_bs ? `node ${value}` : `edge ${value}`;
     const doing = now.ctx === 0 ? this.#doing() : null;
     if (doing !== null && doing.stale.size > 0) {

@@ -3,6 +3,7 @@
 // drain that comes to it. It does not matter who is ordered before whom: after the free, nobody may.
 
 import { Ev, LIST_KINDS, List } from "#core/probe";
+import { sectionsNow } from "../conflicts/pairs.ts";
 import type { AccessDraft } from "../drafts.ts";
 import type { GoneObject } from "../model/gone.ts";
 import { EdgeInfo } from "../model/graph.ts";
@@ -64,7 +65,7 @@ export class UseAfterFree implements Pass {
       kind,
       value: 0,
       edge,
-      sections: [],
+      sections: sectionsNow(object instanceof EdgeInfo ? object.parent : object, index),
     };
     drafts.note(`use-after-free ${gone.kind} ${list} ${kind} ${site} ${chain}`, index, 1, () => ({
       rule: "use-after-free",

@@ -2,9 +2,10 @@
 // looked up by number.
 
 import { Ev, List } from "#core/probe";
-import { editAccess, subject } from "../conflicts/pairs.ts";
+import { editAccess, sectionsNow, subject } from "../conflicts/pairs.ts";
 import { cellKey, type EditRecord, LISTS_MAX, type Variable } from "../conflicts/variable.ts";
 import { Drafts, type FindingDraft, type NewDraft, type Told } from "../drafts.ts";
+import type { Holdable } from "../model/graph.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
 
@@ -35,11 +36,12 @@ export class Offences {
 
   #readDraft(rule: RuleId, list: number, owner: number, site: number, told: Told): NewDraft {
     const { now, graph, operations } = this.#context;
+    const guard = graph.guard(list, owner);
     return {
       rule,
       list,
       owner,
-      node: graph.guard(list, owner),
+      node: guard,
       edge: list === List.edge_bs ? graph.edge(owner) : null,
       accesses: [
         {
@@ -53,7 +55,7 @@ export class Offences {
           kind: Ev.list_read,
           value: 0,
           edge: null,
-          sections: [],
+          sections: sectionsNow(guard, now.index),
         },
       ],
       why: { code: "told", told },
@@ -82,9 +84,9 @@ export class Offences {
     }));
   }
 
-  /** Something else than an access broke the policy, at `site`. */
-  other(rule: RuleId, site: number, told: Told): void {
+  /** Something else than an access broke the policy, at `site`; `node` is what it was done to. */
+  other(rule: RuleId, site: number, told: Told, node: Holdable | null = null): void {
     const why = { code: "told", told } as const;
-    this.drafts.tell(rule, `${site}`, this.#context.now.index, { why, node: null, site });
+    this.drafts.tell(rule, `${site}`, this.#context.now.index, { why, node, site });
   }
 }

@@ -7,6 +7,7 @@
 // Not judged: as P4.
 
 import { Ev } from "#core/probe";
+import type { Told } from "../drafts.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
 import { GraphLockJudge } from "./p4-graph-lock.ts";
@@ -46,11 +47,12 @@ export class NoDrainUnderLockJudge implements PolicyJudge {
   #drain(id: number): void {
     const section = this.#context.sections.get(id);
     const how = this.#base.lock.writes() ? "writing" : "reading";
-    this.#base.offences.other("drain-under-graph-lock", section.site, {
+    const told: Told = {
       title: (names) => `${names.site(section.site).name} begins a drain under the graph lock.`,
       why: (names) =>
         `What began ${names.sectionText(section)} held the graph lock for ${how}: a request that it waits for may wait for the lock.`,
       identity: (names) => [names.site(section.site).name, how],
-    });
+    };
+    this.#base.offences.other("drain-under-graph-lock", section.site, told, section.node);
   }
 }

@@ -18,7 +18,7 @@ export function predictedFinding(lucky: Finding, how: string): Finding {
     rule: "predicted-race",
     severity: RULES["predicted-race"].severity,
     title: `In another schedule, the ${other?.what} of ${list}${owner} in ${other?.site.name} overlaps its edit in ${edit?.site.name}.`,
-    why: how,
+    why: `${how} As recorded: ${lucky.why.charAt(0).toLowerCase()}${lucky.why.slice(1)}`,
     fingerprint: fingerprintOf("predicted-race", list, sides),
   };
 }

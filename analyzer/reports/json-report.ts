@@ -1,24 +1,21 @@
 // The JSON of `quiesce races --json`: one object, versioned by `schemaVersion`, which grows by additions only.
 //
 // With one trace, `findings` and `coverage` are that trace's. With several, findings and rows carry the `trace` that they
-// belong to, and `traces` has what differs between them. `seconds` is how long the analysis took: the one value that is not
-// the same for the same traces, and it comes from the caller.
+// belong to, and `traces` has what differs between them. The same traces give the same bytes.
 
-import type { Access, CoverageRow, PolicyJudgement } from "../findings.ts";
+import { must } from "#core/base";
+import type { CoverageRow, Finding, PolicyJudgement } from "../findings.ts";
 import { POLICIES } from "../policies/policy.ts";
 import { RULES } from "../rules.ts";
 import { pathTo } from "./graph-path.ts";
+import { sectionsBeside } from "./open-sections.ts";
 import { REPORT_SCHEMA_VERSION, type Report, type TraceReport } from "./report.ts";
+import { momentOf } from "./stacks.ts";
 import { type Stood, stood } from "./standing.ts";
 import { againText } from "./words.ts";
 
-/** How long it took, and what the exit code will be. */
-export interface JsonExtras {
-  readonly seconds: number;
-}
-
 /** The report as plain data. */
-export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
+export function jsonReport(report: Report): unknown {
   return {
     schemaVersion: REPORT_SCHEMA_VERSION,
     tool: report.tool,
@@ -27,7 +24,6 @@ export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
       trace.result.coverage.map((row) => jsonRow(trace, row)),
     ),
     events: report.traces.reduce((sum, { result }) => sum + result.events, 0),
-    seconds,
     traces: report.traces.map(jsonTrace),
     triage: report.triage ?? null,
   };
@@ -35,15 +31,17 @@ export function jsonReport(report: Report, { seconds }: JsonExtras): unknown {
 
 function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
   const { rule, severity, list, node, accesses, fingerprint, ...rest } = finding;
+  const moment = momentOf(finding);
   return {
     rule,
     ruleTitle: RULES[rule].title,
     severity,
     list,
     node,
-    accesses: accesses.map((access, side) => jsonAccess(trace, access, index, side)),
+    accesses: accesses.map((_, side) => jsonAccess(trace, finding, index, side)),
     fingerprint,
     ...rest,
+    stack: moment === null ? null : (trace.stacks?.get(moment) ?? null),
     baselineState: standing.baseline,
     suppression: standing.suppression,
     trace: trace.facts.trace,
@@ -51,16 +49,22 @@ function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
   };
 }
 
-/** With the way in the graph to the finding's node at that moment, and the call stack where there is one. */
+/**
+ * With the way in the graph to the finding's node at that moment, the sections that were open and did not hold it, and the call
+ * stack where there is one.
+ */
 function jsonAccess(
   { material, stacks }: TraceReport,
-  access: Access,
+  finding: Finding,
   index: number,
   side: number,
 ) {
-  const graph = material[index]?.graphs[side] ?? null;
+  const access = must(finding.accesses[side], "a side is an access");
+  const own = material[index] ?? null;
+  const graph = own?.graphs[side] ?? null;
   const path = graph === null ? [] : pathTo(graph);
-  return { ...access, path, stack: stacks?.get(access.event) ?? null };
+  const beside = sectionsBeside(finding, own, side);
+  return { ...access, sectionsBeside: beside, path, stack: stacks?.get(access.event) ?? null };
 }
 
 function jsonRow({ facts }: TraceReport, row: CoverageRow) {

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { Log } from "sarif";
+import type { Log, Result } from "sarif";
 import { afterAll, describe, expect, it } from "vitest";
 import { must } from "#core/base";
 import { analyze } from "../analyze.ts";
@@ -137,6 +137,29 @@ describe("the SARIF report", () => {
   it("shows a finding without an access or a function at its trace", () => {
     expect(deadlock?.locations?.[0]?.physicalLocation?.artifactLocation?.uri).toBe("demo.trace");
     expect(deadlock?.codeFlows).toBeUndefined();
+  });
+
+  it("has the stack of each access, and that of where the finding shows when that is none of them", () => {
+    const frames = [{ function: "bdrvCoFlush", file: "core/io/flush.ts", line: 61 }];
+    const bare = { rule: "unfinished-drain", accesses: [], first: 9, last: 9 } as const;
+    const late = { rule: "stale-pointer", first: 140, last: 140 } as const;
+    const [trace] = drawnReport((drawn) => [
+      drawnFinding(drawn),
+      drawnFinding(drawn, { ...bare, fingerprint: "00000000000000aa" }),
+      drawnFinding(drawn, { ...late, fingerprint: "00000000000000bb" }),
+    ]).traces;
+    const stacks = new Map([9, 97, 123, 140].map((event) => [event, frames]));
+    const traces = trace === undefined ? [] : [{ ...trace, stacks }];
+    const results = sarifReport({ ...report, traces }, { exitCode: 1 }).runs[0]?.results ?? [];
+    const whose = (result: Result | undefined) =>
+      result?.stacks?.map(({ message }) => message?.text);
+    const sides = ["read, iothread0, request 40: flush on blk drive0", "edit, main, main context"];
+    expect(whose(results[0])).toEqual(sides);
+    expect(whose(results[1])).toEqual(["event 9"]);
+    expect(whose(results[2])).toEqual([...sides, "event 140"]);
+    expect(results[1]?.stacks?.[0]?.frames[0]?.location).toMatchObject({
+      physicalLocation: { artifactLocation: { uri: "core/io/flush.ts" } },
+    });
   });
 
   it("has each fingerprint once, with the occurrences of all traces", () => {

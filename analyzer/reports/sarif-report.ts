@@ -33,7 +33,7 @@ import { type Occurrence, occurrences } from "./occurrences.ts";
 import { primaryAccess } from "./primary.ts";
 import type { Report, RunFacts } from "./report.ts";
 import { sarifRules } from "./sarif-rules.ts";
-import type { Stacks } from "./stacks.ts";
+import { momentOf, type Stacks } from "./stacks.ts";
 import { isNew } from "./standing.ts";
 import {
   againText,
@@ -239,8 +239,7 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
       id: id + 1,
       ...accessLocation(access),
     }));
-  const calls =
-    stacks === undefined ? [] : finding.accesses.flatMap((access) => stackOf(access, stacks));
+  const calls = stacks === undefined ? [] : stacksOf(finding, stacks);
   if (calls.length > 0) result.stacks = calls;
   const steps = flowOf(finding, trace.material[index] ?? null);
   if (steps.length > 1) result.codeFlows = codeFlows(steps);
@@ -261,12 +260,21 @@ function partialFingerprints(finding: Finding): Record<string, string> {
   return { ...prints, "racePairHash/v1": fingerprintOf("race", finding.list, sides) };
 }
 
-function stackOf(access: Access, stacks: Stacks): Stack[] {
-  const frames = stacks.get(access.event) ?? [];
+/** The stack at each access, and at the event where the finding shows when that is none of them. */
+function stacksOf(finding: Finding, stacks: Stacks): Stack[] {
+  const own = finding.accesses.flatMap((access) =>
+    stackOf(access.event, `${access.what}, ${whoText(access)}`, stacks),
+  );
+  const moment = momentOf(finding);
+  return moment === null ? own : [...own, ...stackOf(moment, `event ${grouped(moment)}`, stacks)];
+}
+
+function stackOf(event: number, text: string, stacks: Stacks): Stack[] {
+  const frames = stacks.get(event) ?? [];
   if (frames.length === 0) return [];
   return [
     {
-      message: { text: `${access.what}, ${whoText(access)}` },
+      message: { text },
       frames: frames.map(({ function: name, file, line }) => {
         return { location: siteLocation({ name, file, line }) };
       }),

@@ -19,10 +19,20 @@ const FINDINGS_MAX = 60;
 
 /** The events at which stacks are wanted, ascending. */
 export function stackEvents(findings: readonly Finding[]): number[] {
-  const events = findings
-    .slice(0, FINDINGS_MAX)
-    .flatMap(({ accesses }) => accesses.map(({ event }) => event));
+  const events = findings.slice(0, FINDINGS_MAX).flatMap((finding) => {
+    const moment = momentOf(finding);
+    const accesses = finding.accesses.map(({ event }) => event);
+    return moment === null ? accesses : [...accesses, moment];
+  });
   return [...new Set(events)].sort((a, b) => a - b);
+}
+
+/**
+ * The event at which a finding shows that is none of its accesses: the counter that goes below zero, the lock that closes a
+ * circle, the use of a pointer that had gone stale before. Null where an access is the last of it.
+ */
+export function momentOf({ accesses, first }: Pick<Finding, "accesses" | "first">): number | null {
+  return accesses.some(({ event }) => event >= first) ? null : first;
 }
 
 /** `bdrvCoFlush (core/io/flush.ts:61)`. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { must } from "#core/base";
+import type { Finding } from "../findings.ts";
 import { coverageText } from "./coverage-report.ts";
 import { drawnFinding, drawnReport } from "./test-support.ts";
 import { findingsText, type TextOptions } from "./text-report.ts";
@@ -22,6 +23,8 @@ describe("the text report", () => {
           why   The drained section of bdrv_drop_filter holds file0, which is below throttle0: requests of
                 throttle0 go on
           read  iothread0, request 40: flush on blk drive0
+                beside single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                       waiting
           edit  main, main context: removes edge 2 (file)
                 within commit of bdrv_replace_child < bdrv_drop_filter (core/graph/drop-filter.ts:30)
                 under single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
@@ -102,9 +105,13 @@ describe("the text report", () => {
                       drained
           read  bdrv_co_flush  core/io/flush.ts:61
                 iothread0, request 40: flush on blk drive0
+                beside single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                       waiting
                 0123456789abcdef, 132 times, event 97
           read  bdrv_co_preadv  core/io/flush.ts:61
                 iothread0, request 40: flush on blk drive0
+                beside single drain of file0, begun in bdrv_drop_filter (core/graph/drop-filter.ts:34),
+                       waiting
                 00000000000000bb, 7 times, event 97
           path  drive0 > throttle0
           again quiesce replay demo.trace --to 123
@@ -139,4 +146,38 @@ it("coverage as text has a line for each pair of functions, and how its pairs ar
     "
   `);
   expect(coverageText([], PLAIN)).toBe("No list was both read and edited.\n");
+});
+
+describe("a finding that shows at no access of its own", () => {
+  const stack = [
+    { function: "bdrvDecInFlight", file: "core/io/in-flight.ts", line: 7 },
+    { function: "bdrvCoFlush", file: "core/io/flush.ts", line: 61 },
+  ];
+  const textOf = (changes: Partial<Finding>): string => {
+    const [trace] = drawnReport((drawn) => [
+      drawnFinding(drawn, { advice: null, ...changes }),
+    ]).traces;
+    return findingsText({ ...must(trace, "a trace"), stacks: new Map([[130, stack]]) }, PLAIN);
+  };
+
+  it("says which function to look at, at which event it shows, and what was running there", () => {
+    const site = { name: "bdrv_co_flush/dec", file: "core/io/flush.ts", line: 61 };
+    const bare = { rule: "unfinished-drain", accesses: [], first: 130, last: 130 } as const;
+    expect(textOf({ ...bare, site })).toMatch(
+      /^ {4}look {2}bdrv_co_flush {2}core\/io\/flush\.ts:61 +event 130$/m,
+    );
+    expect(textOf({ ...bare, rule: "unbalanced-counter", site: null })).toMatch(
+      /^ {4}at {4}event 130$/m,
+    );
+    expect(textOf({ ...bare, site: null })).toMatch(
+      /^ {10}stack bdrvDecInFlight \(core\/io\/in-flight\.ts:7\)\n {16}bdrvCoFlush \(core\/io\/flush\.ts:61\)\n {4}again quiesce replay demo\.trace --to 130$/m,
+    );
+  });
+
+  it("says so after the accesses that led to it: a use of what had gone stale", () => {
+    expect(textOf({ rule: "stale-pointer", first: 130, last: 130 })).toMatch(
+      /^ {4}then {2}event 130\n {10}stack bdrvDecInFlight [\s\S]*--to 130$/m,
+    );
+    expect(textOf({})).not.toContain("then  ");
+  });
 });

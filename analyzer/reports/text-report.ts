@@ -19,11 +19,12 @@
 // Where there are many paragraphs, the later ones are heads alone; findings that the baseline has, and suppressed ones, are a
 // line each.
 
-import type { Access, Finding } from "../findings.ts";
+import type { Access, Finding, Site } from "../findings.ts";
 import { pathTo } from "./graph-path.ts";
 import { type FindingGroup, groupFindings, readOf } from "./groups.ts";
+import { besideText, sectionsBeside } from "./open-sections.ts";
 import type { Report, TraceReport } from "./report.ts";
-import { frameText } from "./stacks.ts";
+import { frameText, momentOf } from "./stacks.ts";
 import { excuseOf, isNew, standingOf, standingWord, stood } from "./standing.ts";
 import {
   againText,
@@ -60,6 +61,8 @@ const DETAILED_MAX = 12;
 const READERS_MAX = 12;
 /** Innermost functions of a stack that are printed unless all are asked for. */
 const FRAMES_MAX = 6;
+/** Sections beside an access that are printed; the HTML report has all of them. */
+const BESIDE_MAX = 4;
 /** Known and suppressed findings that get a line. */
 const KNOWN_MAX = 20;
 
@@ -156,7 +159,9 @@ export function groupText(group: FindingGroup, trace: TraceReport, options: Text
   const lines = [...headLines(group, trace, options), ""];
   if (first.why !== "") lines.push(wrap("    why   ", first.why, columns));
   if (findings.length > 1) lines.push(...groupLines(group, trace, options));
-  else for (const access of first.accesses) lines.push(...accessLines(access, trace, options));
+  else
+    for (const access of first.accesses) lines.push(...accessLines(first, access, trace, options));
+  lines.push(...momentLines(first, trace, options));
   for (const path of pathsOf(first, trace)) lines.push(wrap("    path  ", path, columns));
   lines.push(`    again ${againText(trace.facts, first)}`);
   return `${lines.join("\n")}\n`;
@@ -180,6 +185,7 @@ function headLines(group: FindingGroup, trace: TraceReport, options: TextOptions
     `${paint(style, label)}${paint("title", title)}`,
     paint("dim", wrap("    ", aboutOf(group, trace).join(" · "), columns)),
   ];
+  if (first.accesses.length === 0) lines.push(...placeLines(first, options));
   for (const access of first.accesses) {
     const more =
       findings.length > 1 && access.what === "read" ? ` and ${findings.length - 1} more` : "";
@@ -211,12 +217,30 @@ function titleOf({ findings, first, edit }: FindingGroup): string {
 }
 
 /** A side in the head: what, in which function and place, in which context, at which event. */
-function sideLines(access: Access, more: string, { paint, columns }: TextOptions): string[] {
+function sideLines(access: Access, more: string, options: TextOptions): string[] {
   const when = `${access.ctxName}, event ${grouped(access.event)}`;
-  const name = functionOf(access.site);
-  const rest = `  ${placeOf(access.site)}${more}`;
-  const room = columns - `    ${access.what}  ${name}${rest}`.length - when.length;
-  const head = `    ${access.what}  ${paint("name", name)}${rest}`;
+  return headLine(access.what, access.site, more, when, options);
+}
+
+/** In the head of a finding without an access: the function to look at first, and the event at which it shows. */
+function placeLines({ site, first }: Finding, options: TextOptions): string[] {
+  const when = `event ${grouped(first)}`;
+  return site === null
+    ? [`    at    ${options.paint("dim", when)}`]
+    : headLine("look", site, "", when, options);
+}
+
+function headLine(
+  what: string,
+  site: Site,
+  more: string,
+  when: string,
+  { paint, columns }: TextOptions,
+): string[] {
+  const name = functionOf(site);
+  const rest = `  ${placeOf(site)}${more}`;
+  const room = columns - `    ${what}  ${name}${rest}`.length - when.length;
+  const head = `    ${what}  ${paint("name", name)}${rest}`;
   return room >= 2
     ? [`${head}${" ".repeat(room)}${paint("dim", when)}`]
     : [head, `${INDENT}${paint("dim", when)}`];
@@ -228,7 +252,8 @@ function groupLines(
   options: TextOptions,
 ): string[] {
   const { paint, columns } = options;
-  const lines = edit === null ? [] : accessLines(edit, trace, options);
+  const [one] = findings;
+  const lines = edit === null || one === undefined ? [] : accessLines(one, edit, trace, options);
   for (const finding of findings.slice(0, READERS_MAX)) {
     const read = readOf(finding);
     if (read === null) continue;
@@ -236,7 +261,7 @@ function groupLines(
     const name = functionOf(read.site);
     lines.push(
       `    read  ${paint("name", name)}  ${placeOf(read.site)}`,
-      ...accessLines(read, trace, options).map((line, index) =>
+      ...accessLines(finding, read, trace, options).map((line, index) =>
         index === 0 ? line.replace("    read  ", INDENT) : line,
       ),
       paint(
@@ -260,7 +285,12 @@ function pathsOf(finding: Finding, trace: TraceReport): string[] {
 }
 
 /** A side in the details: who, within what, under which drains, and the functions that were running. */
-function accessLines(access: Access, trace: TraceReport, options: TextOptions): string[] {
+function accessLines(
+  finding: Finding,
+  access: Access,
+  trace: TraceReport,
+  options: TextOptions,
+): string[] {
   const { columns } = options;
   const detail = access.detail === "" ? "" : `: ${access.detail}`;
   const lines = [wrap(`    ${access.what}  `, `${whoText(access)}${detail}`, columns)];
@@ -273,7 +303,42 @@ function accessLines(access: Access, trace: TraceReport, options: TextOptions): 
   for (const section of access.sectionsOpen) {
     lines.push(wrap(`${INDENT}under `, sectionText(section), columns));
   }
-  const stack = trace.stacks?.get(access.event) ?? [];
+  lines.push(...besideLines(finding, access, trace, options));
+  lines.push(...stackLines(access.event, trace, options));
+  return lines;
+}
+
+/** Sections that a reader would take for the missing drain: they were open, and did not hold the node. */
+function besideLines(
+  finding: Finding,
+  access: Access,
+  { material, result }: TraceReport,
+  { columns, paint }: TextOptions,
+): string[] {
+  const own = material[result.findings.indexOf(finding)] ?? null;
+  const beside = sectionsBeside(finding, own, finding.accesses.indexOf(access));
+  const lines = beside
+    .slice(0, BESIDE_MAX)
+    .map((section) => wrap(`${INDENT}beside `, besideText(section), columns));
+  const more = beside.length - lines.length;
+  if (more > 0) lines.push(paint("dim", `${INDENT}beside ${counted(more, "drain")} more`));
+  return lines;
+}
+
+/** What was running where the finding shows, when no access tells that. */
+function momentLines(finding: Finding, trace: TraceReport, options: TextOptions): string[] {
+  const moment = momentOf(finding);
+  if (moment === null) return [];
+  const stack = stackLines(moment, trace, options);
+  // Without an access its head has said which event that is.
+  const head = finding.accesses.length === 0 ? [] : [`    then  event ${grouped(moment)}`];
+  return [...head, ...stack];
+}
+
+/** The functions that were running at `event`; none where it was not replayed. */
+function stackLines(event: number, trace: TraceReport, options: TextOptions): string[] {
+  const lines: string[] = [];
+  const stack = trace.stacks?.get(event) ?? [];
   const shown = options.details === true ? stack : stack.slice(0, FRAMES_MAX);
   shown.forEach((frame, index) => {
     lines.push(`${INDENT}${index === 0 ? "stack" : "     "} ${frameText(frame)}`);

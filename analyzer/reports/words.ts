@@ -13,6 +13,7 @@ import type {
 } from "../findings.ts";
 import { RULES, type RuleId, type Severity } from "../rules.ts";
 import type { RunFacts } from "./report.ts";
+import { momentOf } from "./stacks.ts";
 
 /** `core/graph/drain.ts:120`, or "" for no site. */
 export function placeOf(site: Site): string {
@@ -75,9 +76,10 @@ export function adviceText({ text, around }: Advice): string {
   return place === "" ? text : `${text} (${functionOf(around)}: ${place})`;
 }
 
-/** The command that replays to a finding: to its later access, or to where it was noted first. */
-export function againText({ replayCommand }: RunFacts, { accesses, first }: Finding): string {
-  return `${replayCommand} --to ${Math.max(...accesses.map(({ event }) => event), accesses.length === 0 ? first : 0)}`;
+/** The command that replays to a finding: to where it shows, or to its later access. */
+export function againText({ replayCommand }: RunFacts, finding: Finding): string {
+  const event = momentOf(finding) ?? Math.max(...finding.accesses.map(({ event }) => event));
+  return `${replayCommand} --to ${event}`;
 }
 
 /** 12345 as 12,345; the same in every locale. */

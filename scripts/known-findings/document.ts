@@ -143,7 +143,7 @@ export function withoutNumbers(text: string): string {
   return text
     .replace(/\.ts:\d+/g, ".ts")
     .replace(/^( +[0-9a-f]{16}\b.*), event [\d,]+$/gm, "$1")
-    .replace(/\n? {2,}(?:\S+|context \d+), event [\d,]+$/gm, "")
+    .replace(/\n? {2,}(?:(?:\S+|context \d+), )?event [\d,]+$/gm, "")
     .replace(/ --to \d+$/gm, "")
     .replace(/, events [\d,]+ to [\d,]+/g, "")
     .replace(/ in [\d,]+ events$/gm, "");

@@ -5,7 +5,7 @@ import { type FlowStep, flowOf } from "../flow.ts";
 import { pathTo } from "../graph-path.ts";
 import type { FindingMaterial, GraphPicture } from "../material.ts";
 import type { TraceReport } from "../report.ts";
-import type { StackFrame, Stacks } from "../stacks.ts";
+import { momentOf, type StackFrame, type Stacks } from "../stacks.ts";
 import { excuseOf, isNew, type Stood, standingWord } from "../standing.ts";
 import {
   adviceText,
@@ -79,6 +79,7 @@ export function findingView(
 <p class="meta">${listText(finding)}${listText(finding) !== "" && " · "}${seen} · <code>${finding.fingerprint}</code></p>
 ${finding.accesses.length > 0 && html`<div class="accesses">${finding.accesses.map((access, side) => accessCard(access, side, material?.graphs[side] ?? null, stacks))}</div>`}
 <dl class="verdict">
+${placeView(finding, stacks)}
 ${excuse !== "" && html`<div><dt>Not new</dt><dd>${excuse}</dd></div>`}
 ${rootId !== null && html`<div><dt>Comes with</dt><dd><a href="#${rootId}">another race</a>: order the two accesses of that one, and this one is gone.</dd></div>`}
 ${finding.why !== "" && html`<div><dt>Why</dt><dd>${finding.why}</dd></div>`}
@@ -112,6 +113,19 @@ ${operations.length > 0 && html`<dt>within</dt><dd>${operations.map((operation, 
 ${path.length > 1 && html`<dt>path</dt><dd>${path.join(" › ")}</dd>`}
 <dt>event</dt><dd>${grouped(access.event)}</dd></dl>
 ${stackView(stacks?.get(access.event) ?? [])}</section>`;
+}
+
+/** Where the finding shows, when no access tells that. */
+function placeView(finding: Finding, stacks: Stacks | undefined): Markup | null {
+  const moment = momentOf(finding);
+  if (moment === null) return null;
+  const { site } = finding;
+  const place =
+    site === null
+      ? "It shows"
+      : html`<code>${functionOf(site)}</code> <span class="small-note">${placeOf(site)}</span>; it shows`;
+  const head = site === null ? "Where" : "Look at";
+  return html`<div class="shows"><dt>${head}</dt><dd>${place} at event ${grouped(moment)}.${stackView(stacks?.get(moment) ?? [])}</dd></div>`;
 }
 
 /** The functions that were running, folded. */

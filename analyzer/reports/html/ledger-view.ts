@@ -3,6 +3,7 @@
 
 import type { Finding } from "../../findings.ts";
 import type { LaneBar, LaneWindow } from "../material.ts";
+import { isOpenAt, stateOf } from "../open-sections.ts";
 import { grouped, placeOf } from "../words.ts";
 import { breakable, html, type Markup } from "./markup.ts";
 
@@ -13,13 +14,13 @@ const ROWS_MAX = 30;
 export function ledgerView(finding: Finding, { bars, contexts }: LaneWindow): Markup | null {
   const sections = bars.filter(({ kind }) => kind === "section");
   const near = sections.filter(
-    (bar) => bar.holdsNode || finding.accesses.some(({ event }) => isOpen(bar, event)),
+    (bar) => bar.holdsNode || finding.accesses.some(({ event }) => isOpenAt(bar, event)),
   );
   if (near.length === 0) return null;
   // Those that were open at an access come first: they are what a reader asks about.
   const ranked = near.map((bar) => ({
     bar,
-    open: finding.accesses.filter(({ event }) => isOpen(bar, event)).length,
+    open: finding.accesses.filter(({ event }) => isOpenAt(bar, event)).length,
   }));
   ranked.sort((a, b) => b.open - a.open || a.bar.from - b.bar.from);
   const shown = ranked.slice(0, ROWS_MAX).map(({ bar }) => bar);
@@ -51,12 +52,8 @@ function eventText(event: number | null): string {
   return event === null ? "not yet" : grouped(event);
 }
 
-function isOpen({ from, to }: LaneBar, event: number): boolean {
-  return from <= event && (to === null || event <= to);
-}
-
 function stateAt(bar: LaneBar, event: number): "not begun" | "waiting" | "drained" | "ended" {
   if (event < bar.from) return "not begun";
   if (bar.to !== null && event > bar.to) return "ended";
-  return bar.pollEnd !== null && event > bar.pollEnd ? "drained" : "waiting";
+  return stateOf(bar, event);
 }

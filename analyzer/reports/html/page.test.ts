@@ -110,6 +110,24 @@ describe("the HTML report", () => {
     }
   });
 
+  it("says where a finding without an access shows, and what was running there", () => {
+    const site = { name: "bdrv_co_flush/dec", file: "core/io/flush.ts", line: 61 };
+    const bare = { rule: "unfinished-drain", accesses: [], first: 9, last: 9 } as const;
+    const [trace] = drawnReport((drawn) => [
+      drawnFinding(drawn, { ...bare, site }),
+      drawnFinding(drawn, { ...bare, rule: "unbalanced-counter", site: null }),
+    ]).traces;
+    const stack = [{ function: "bdrvDecInFlight", file: "core/io/in-flight.ts", line: 7 }];
+    const stacks = new Map([[9, stack]]);
+    const text = htmlReport({ ...drawnReport(), traces: [{ ...must(trace, "one"), stacks }] });
+    expect(text).toMatch(
+      /<dt>Look at<\/dt><dd><code>bdrv_co_flush<\/code> .*flush\.ts:61.* at event 9\./,
+    );
+    expect(text).toContain("<dt>Where</dt><dd>It shows at event 9.");
+    expect(text.match(/<code>bdrvDecInFlight<\/code>/g)).toHaveLength(2);
+    expect(page).not.toContain("<dt>Where</dt>");
+  });
+
   it("stays small however long the trace: no finding brings more than its window", () => {
     const near = htmlReport(drawnReport()).length;
     const far = htmlReport(drawnReport(undefined, { far: true })).length;
