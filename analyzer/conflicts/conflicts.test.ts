@@ -63,6 +63,40 @@ describe("pairs", () => {
   });
 });
 
+/** Each list: a read of it, and an edit. */
+const LISTS = [
+  ["children", "read children n1", "remove children n1 e1"],
+  ["parents", "read parents n1", "insert parents n1 e1"],
+  ["file", "read file n1", "set file n1 e1"],
+  ["backing", "read backing n1", "set backing n1 e0"],
+  ["edge_bs", "read edge_bs e1", "set edge_bs e1 n2"],
+  ["blk_root", "read blk_root b1", "set blk_root b1 e0"],
+] as const;
+
+describe.each(LISTS)("a race on %s", (list, read, edit) => {
+  const drawing = (around: string) => `
+      main                          | io1
+      edge e1 n1 file; set blk_root b1 e9 @setup; insert parents n1 e9 @setup |
+                                    | r1: begin; inc b1; inc n1; ${read} @reader; dec n1; dec b1; end
+      ${around.replace("EDIT", `${edit} @editor`)} |`;
+
+  it("is a read that nothing orders with an edit", () => {
+    const { findings } = analyze(traceFromText(drawing("EDIT")));
+    const races = findings.filter(
+      ({ rule, accesses }) => rule === "race" && accesses[1]?.site.name === "editor",
+    );
+    expect(races).toMatchObject([
+      { list, accesses: [{ what: "read", site: { name: "reader" } }, { what: "edit" }] },
+    ]);
+  });
+
+  it("and none with a drained section of what the reader holds around the edit", () => {
+    expect(verdictOf(drawing("drained s1 n1 b1 @drainer; EDIT; release s1 n1 b1"))).toBe(
+      "covered by drainer",
+    );
+  });
+});
+
 describe("covered", () => {
   it("by the section that held the node at the edit, when it has waited", () => {
     const text = (section: string): string => `

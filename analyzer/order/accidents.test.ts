@@ -22,6 +22,30 @@ const TABLE: readonly {
   },
   {
     kind: "lock",
+    what: "the big lock is released and taken",
+    drawing: `
+      main                         | io1
+                                   | lock l1 bql; r1: begin; read children n1 @reader; unlock l1 bql
+      ~lock l1 bql; remove children n1 e1 @editor; unlock l1 bql |`,
+  },
+  {
+    kind: "lock",
+    what: "a mutex is released and taken: job_mutex, reqs_lock, dirty_bitmap_mutex",
+    drawing: `
+      main                         | io1
+                                   | lock l1 mutex; r1: begin; read children n1 @reader; unlock l1 mutex
+      ~lock l1 mutex; remove children n1 e1 @editor; unlock l1 mutex |`,
+  },
+  {
+    kind: "lock",
+    what: "a CoMutex is released and taken",
+    drawing: `
+      main                         | io1
+                                   | mutex l1; r1: begin; read children n1 @reader; unmutex l1
+      ~mutex l1; remove children n1 e1 @editor; unmutex l1 |`,
+  },
+  {
+    kind: "lock",
     what: "a reader releases the graph lock and a writer takes it",
     drawing: `
       main                         | io1
@@ -69,6 +93,22 @@ const TABLE: readonly {
                                    | enter c1; r1: begin; read children n1 @reader; end`,
   },
   {
+    kind: "wake",
+    what: "a coroutine is scheduled and entered",
+    drawing: `
+      main                         | io1
+      remove children n1 e1 @editor; ~co-schedule c1 |
+                                   | enter c1; r1: begin; read children n1 @reader; end`,
+  },
+  {
+    kind: "coroutine",
+    what: "a coroutine is made in one context and entered in another",
+    drawing: `
+      main                         | io1
+      remove children n1 e1 @editor; ~co-create c1 |
+                                   | enter c1; r1: begin; read children n1 @reader; end`,
+  },
+  {
     kind: "timer",
     what: "a timer is armed and fires",
     drawing: `
@@ -97,6 +137,12 @@ const TABLE: readonly {
 describe.each(TABLE)("$kind: $what", ({ kind, drawing }) => {
   it("orders by luck, and is named", () => {
     expect(verdictOf(drawing)).toBe(`luck: ${kind}`);
+  });
+
+  it("and says what would take it away", () => {
+    const { findings } = analyze(traceFromText(drawing));
+    const [lucky] = findings.filter(({ rule }) => rule === "covered-by-luck");
+    expect(lucky?.why).toMatch(/ The accident is gone when .*\w\.$/);
   });
 
   it("races without the edge", () => {

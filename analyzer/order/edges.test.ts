@@ -37,6 +37,18 @@ const TABLE: readonly Row[] = [
       release s1 n1                |`,
   },
   {
+    what: "every decrement, not only the last: the one that another request makes after it",
+    kind: "node-counter",
+    verdict: "covered by drainer",
+    drawing: `
+      main                         | io1 | io2
+                                   | r1: begin; inc n1; read children n1 @reader | r2: begin; inc n1
+                                   | r1: dec n1; end | r2: dec n1; end
+      drain s1 n1 @drainer; up n1 s1; ~zero n1 s1; waited s1 | |
+      remove children n1 e1 @editor | |
+      release s1 n1                | |`,
+  },
+  {
     what: "a BlockBackend's counter",
     kind: "blk-counter",
     verdict: "covered by drainer",
@@ -57,6 +69,28 @@ const TABLE: readonly Row[] = [
       remove children n1 e1 @editor |
       undrain s1; down b1 s1; down n1 s1; undrained s1 |
                                    | r1: begin; inc b1; ~gate b1; read children n1 @reader; dec b1; end`,
+  },
+  {
+    what: "a gate that is opened at every level, not only the last: the other one is somebody else's",
+    kind: "gate",
+    verdict: "covered by drainer",
+    drawing: `
+      main                         | io1 | io2
+      drained s1 n1 b1 @drainer    |     | up b1 s2
+      remove children n1 e1 @editor | |
+      undrain s1; down b1 s1; down n1 s1; undrained s1 | | down b1 s2
+                                   | r1: begin; inc b1; ~gate b1; read children n1 @reader; dec b1; end |`,
+  },
+  {
+    what: "a gate that a request reads which never queues",
+    kind: "gate",
+    verdict: "covered by drainer",
+    drawing: `
+      main                         | io1
+      drained s1 n1 b1 @drainer    |
+      remove children n1 e1 @editor |
+      undrain s1; down b1 s1; down n1 s1; undrained s1 |
+                                   | r1: begin; inc b1; ~gate b1 unqueued; read children n1 @reader; dec b1; end`,
   },
   {
     what: "the wake of a queued request",
@@ -267,6 +301,30 @@ const NO_EDGE: readonly { readonly what: string; readonly drawing: string }[] = 
       main                         | io1
       drained s1 n1 @drainer; remove children n1 e1 @editor; undrain s1; enable io1; undrained s1 |
                                    | ~fd h1 disabled; read children n1 @reader`,
+  },
+  {
+    what: "external events disabled, and a handler that was dispatched before",
+    drawing: `
+      main                         | io1
+                                   | fd h1; read children n1 @reader
+      ~disable io1; drain s1 n1 @drainer; up n1 s1; waited s1; remove children n1 e1 @editor |`,
+  },
+  {
+    what: "external events enabled again, and a handler that was dispatched before",
+    drawing: `
+      main                         | io1
+      drained s1 n1 @drainer; remove children n1 e1 @editor; undrain s1; down n1 s1 |
+                                   | fd h1 disabled
+      ~enable io1; undrained s1    |
+                                   | read children n1 @reader`,
+  },
+  {
+    what: "the drain of another client that has waited, around one's own that has not",
+    drawing: `
+      main                         | io1 | io2
+                                   | r1: begin; inc n1; read children n1 @reader; dec n1; end |
+                                   |     | ~drained s1 n1 @other
+      drain s2 n1 @drainer; up n1 s2; remove children n1 e1 @editor | |`,
   },
   {
     what: "a job's pause count read as non-zero",

@@ -43,6 +43,17 @@ describe("unfinished drains", () => {
     expect(linesOf(text.replace("context main; ", ""))).toEqual([]);
   });
 
+  it("two ends too many are two findings, each with its function", () => {
+    const { findings } = resultOf(`
+      main
+      context main; undrain s1 @f; undrained s1; undrain s2 @g; undrained s2; undrain s3 @g; undrained s3; run-end ok`);
+    expect(findings.map(({ rule, site, count }) => [rule, site?.name, count])).toEqual([
+      ["end-without-begin", "f", 1],
+      ["end-without-begin", "g", 2],
+    ]);
+    expect(findings[0]?.fingerprint).not.toBe(findings[1]?.fingerprint);
+  });
+
   it("a level that was left behind", () => {
     const text = `
       main

@@ -189,6 +189,11 @@ class Statement {
     );
   }
 
+  /** The kind of lock that the word at `index` names; an AioContext lock when there is none. */
+  lockKind(index: number): number {
+    return LockKindOf[this.word(index) as keyof typeof LockKindOf] ?? LockKindOf.aio_context;
+  }
+
   string(index: number): number {
     return this.#drawing.string(this.word(index));
   }
@@ -321,8 +326,9 @@ const VERBS = {
   stop: (s) => s.emit(Ev.ctx_stop, s.ctx),
   join: (s) => s.emit(Ev.ctx_join, s.context(0)),
   "lock-new": (s) => s.emit(Ev.lock_new, s.id(0), 1, s.string(1)),
-  lock: (s) => s.emit(Ev.lock_acquire, s.id(0), 1, 1),
-  unlock: (s) => s.emit(Ev.lock_release, s.id(0), 1, 0),
+  /** `lock l1`: an AioContext lock; `lock l1 bql`, `lock l1 mutex`: another kind. */
+  lock: (s) => s.emit(Ev.lock_acquire, s.id(0), s.lockKind(1), 1),
+  unlock: (s) => s.emit(Ev.lock_release, s.id(0), s.lockKind(1), 0),
   mutex: (s) => s.emit(Ev.lock_acquire, s.id(0), LockKindOf.co_mutex, 1),
   unmutex: (s) => s.emit(Ev.lock_release, s.id(0), LockKindOf.co_mutex, 0),
   rdlock: (s) => s.emit(Ev.graph_rdlock, s.site),
@@ -333,6 +339,7 @@ const VERBS = {
   bh: plain(Ev.bh_run),
   "bh-done": plain(Ev.bh_done),
   enable: (s) => s.emit(Ev.external_enable, s.context(0), 0),
+  disable: (s) => s.emit(Ev.external_disable, s.context(0), 1),
   fd: (s) => s.emit(Ev.fd_run, s.id(0), s.has("internal") ? 0 : 1, s.has("disabled") ? 1 : 0),
   arm: plain(Ev.timer_arm),
   fire: plain(Ev.timer_run),
@@ -350,6 +357,7 @@ const VERBS = {
   yield: plain(Ev.co_yield),
   terminate: plain(Ev.co_terminate),
   "co-wake": plain(Ev.co_wake),
+  "co-schedule": plain(Ev.co_schedule),
   submit: plain(Ev.io_submit),
   complete: plain(Ev.io_done),
   wrap: plain(Ev.wrapper_begin),
