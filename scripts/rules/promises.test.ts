@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { POLICIES, POLICY_IDS, RULE_IDS, type RuleId } from "#analyzer";
-import { ORACLE_RULES } from "../../analyzer/oracle-rules/index.ts";
+import { ORACLE_RULES } from "../../analyzer/test-support.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 

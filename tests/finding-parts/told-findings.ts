@@ -11,11 +11,11 @@ import {
   type Stacks,
   stackEvents,
 } from "#analyzer/reports";
+import { stacksAt } from "#cli";
 import { Ev, type EventBatch, Klass, OWNER_KINDS } from "#core/probe";
 import { predictedRaces, recordScenario, SCENARIOS, type Scenario } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
-import { traceFromText } from "../../analyzer/test-support/trace-from-text.ts";
-import { stacksAt } from "../../cli/stacks.ts";
+import { traceFromText } from "../../analyzer/test-support.ts";
 
 const RULES_FOLDER = join(import.meta.dirname, "..", "..", "docs", "rules");
 
