@@ -46,6 +46,23 @@ describe.each([["1>2 2>3"], ["1>2 1>3 2>4 3>4 1>4"], ["1>2 3>2 4>2 2>5 2>6 6>7"]
   },
 );
 
+it("an edge that skips layers passes beside the boxes of each", () => {
+  for (const text of ["1>2 2>3 1>3", "1>2 2>3 3>4 1>4 5>4 2>4", "1>3 2>3 1>4 3>5 4>5 2>5"]) {
+    const { vertices, edges, width } = layOutGraph(picture(text));
+    const depthOf = (y: number) => Math.round(y / 98);
+    for (const { from, to, via } of edges) {
+      expect(via).toHaveLength(depthOf(to.y) - depthOf(from.y) - 1);
+      for (const { x, y } of via) {
+        const behind = vertices.filter(
+          (box) => box.y === y && x > box.x - 40 && x < box.x + BOX_WIDTH + 40,
+        );
+        expect(behind).toEqual([]);
+        expect(x > 0 && x < width).toBe(true);
+      }
+    }
+  }
+});
+
 it("a cycle, which only a broken run can have, is drawn all the same", () => {
   const layout = layOutGraph(picture("1>2 2>3 3>1"));
   expect(layout.vertices).toHaveLength(3);

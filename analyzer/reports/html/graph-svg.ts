@@ -4,8 +4,16 @@ import type { Finding } from "../../findings.ts";
 import type { GraphEdge, GraphPicture } from "../material.ts";
 import { grouped, listText } from "../words.ts";
 import { cut } from "../wrap.ts";
-import { BOX_HEIGHT, BOX_WIDTH, layOutGraph, type PlacedVertex } from "./graph-layout.ts";
+import {
+  BOX_HEIGHT,
+  BOX_WIDTH,
+  type GraphLayout,
+  layOutGraph,
+  type PlacedVertex,
+} from "./graph-layout.ts";
 import { html, type Markup } from "./markup.ts";
+
+type PlacedEdge = GraphLayout["edges"][number];
 
 /** The graph as one SVG; `id` makes the names inside unique on the page. */
 export function graphSvg(finding: Finding, picture: GraphPicture, id: string): Markup {
@@ -14,9 +22,9 @@ export function graphSvg(finding: Finding, picture: GraphPicture, id: string): M
   const title = `The graph at event ${grouped(picture.event)}, around the ${listText(finding)}`;
   return html`<svg class="graph" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-labelledby="${id}-title">
 <title id="${id}-title">${title}</title>
-${layout.edges.map(({ edge, from, to }) => edgeMark(edge, from, to, isInList(finding, picture, edge)))}
+${layout.edges.map((placed) => edgeMark(placed, isInList(finding, picture, placed.edge)))}
 ${layout.vertices.map((placed) => vertexMark(placed, picture))}
-${layout.edges.map(({ edge, from, to }) => edgeLabel(edge, from, to))}
+${layout.edges.map(edgeLabel)}
 </svg>`;
 }
 
@@ -36,25 +44,37 @@ function ends(from: PlacedVertex, to: PlacedVertex) {
   return { x1, y1, x2, y2: to.y };
 }
 
-function edgeMark(edge: GraphEdge, from: PlacedVertex, to: PlacedVertex, inList: boolean): Markup {
+function edgeMark({ edge, from, to, via }: PlacedEdge, inList: boolean): Markup {
   const { x1, y1, x2, y2 } = ends(from, to);
-  const bend = Math.max(18, (y2 - y1) / 2);
   const classes = ["edge", edge.change, inList && "in-list", edge.half && "half"]
     .filter((name) => name !== false)
     .join(" ");
   const tip = `M${x2 - 4} ${y2 - 8}L${x2} ${y2}L${x2 + 4} ${y2 - 8}`;
   const title = `edge ${edge.id} (${edge.name})${edge.half ? ", half linked" : ""}${edge.change === "none" ? "" : `, ${edge.change} by this access`}`;
+  let path = `M${x1} ${y1}`;
+  let [x, y] = [x1, y1];
+  // Through each layer that it passes straight, beside the boxes.
+  for (const passage of via) {
+    path += `${curve(x, y, passage.x, passage.y)}L${passage.x} ${passage.y + BOX_HEIGHT}`;
+    [x, y] = [passage.x, passage.y + BOX_HEIGHT];
+  }
   return html`<g class="${classes}"><title>${title}</title>
-<path d="M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2 - 2}"/><path class="tip" d="${tip}"/></g>`;
+<path d="${path}${curve(x, y, x2, y2 - 2)}"/><path class="tip" d="${tip}"/></g>`;
 }
 
-function edgeLabel(edge: GraphEdge, from: PlacedVertex, to: PlacedVertex): Markup {
+function curve(x1: number, y1: number, x2: number, y2: number): string {
+  const bend = Math.max(18, (y2 - y1) / 2);
+  return `C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
+}
+
+/** In the gap between two layers; of an edge that passes layers, where it passes the first of them. */
+function edgeLabel({ edge, from, to, via: [passage] }: PlacedEdge): Markup {
   const { x1, y1, x2, y2 } = ends(from, to);
   const change = edge.change === "none" ? "" : ` · ${edge.change}`;
   const text = `${cut(edge.name, 14)}${change}`;
   const width = text.length * (edge.change === "none" ? 6.1 : 6.9) + 10;
-  const x = (x1 + x2) / 2;
-  const y = (y1 + y2) / 2;
+  const x = passage?.x ?? (x1 + x2) / 2;
+  const y = passage === undefined ? (y1 + y2) / 2 : passage.y + BOX_HEIGHT / 2;
   return html`<g class="edge-label ${edge.change}"><rect x="${x - width / 2}" y="${y - 8}" width="${width}" height="16" rx="8"/>
 <text x="${x}" y="${y + 4}">${text}</text></g>`;
 }

@@ -16,6 +16,8 @@ import {
 import { html, type Markup } from "./markup.ts";
 
 const CHARACTER = 6.3;
+/** The same in the bold text of a flag. */
+const FLAG_CHARACTER = 7;
 
 /** Width of the names, which stay in view when the picture is scrolled. */
 const NAMES = 88;
@@ -147,7 +149,7 @@ function accessMark(
   if (access === undefined) return html``;
   const { x, y, width, height } = at;
   const label = `${index + 1} ${access.what} · ${functionOf(access.site)}`;
-  const wide = label.length * CHARACTER + 14;
+  const wide = label.length * FLAG_CHARACTER + 14;
   const left = Math.min(Math.max(LEFT, x - wide / 2), width - wide - 4);
   const top = index === 0 ? 3 : 24;
   return html`<g class="access ${access.what}">

@@ -32,7 +32,7 @@ export function ledgerView(finding: Finding, { bars, contexts }: LaneWindow): Ma
     ({ what }, index) =>
       html`<th scope="col">at <span class="badge-number">${index + 1}</span> ${what}</th>`,
   );
-  return html`<figure class="ledger-figure"><figcaption>Drained sections around the accesses.${left > 0 && ` ${left} more are in the lanes.`}</figcaption>
+  return html`<figure class="ledger-figure"><figcaption>Drained sections around ${finding.accesses.length === 0 ? "it" : "the accesses"}.${left > 0 && ` ${left} more are in the lanes.`}</figcaption>
 <div class="scroll" tabindex="0" role="region" aria-label="Drained sections"><table class="ledger"><thead><tr><th scope="col">section</th><th scope="col">by</th><th scope="col">holds the node</th><th scope="col" class="number">began</th><th scope="col" class="number">had waited</th><th scope="col" class="number">ended</th>${heads}</tr></thead>
 <tbody>${shown.map((bar) => row(bar, finding, nameOf(bar.ctx)))}</tbody></table></div></figure>`;
 }
