@@ -168,6 +168,15 @@ export interface PolicyJudgement {
   readonly findings: readonly Finding[];
 }
 
+/** Races that another schedule was predicted to show, and whether it did when it was executed. */
+export interface PredictionOutcome {
+  readonly method: "syncp" | "osr";
+  readonly confirmed: number;
+  /** Fingerprints of the findings covered-by-luck whose race did not happen: each is a defect. */
+  readonly unconfirmed: readonly string[];
+  readonly notExecuted: number;
+}
+
 /** What `analyze` returns. */
 export interface AnalysisResult {
   /** Events that were analysed. */
@@ -186,6 +195,8 @@ export interface AnalysisResult {
   readonly policies?: readonly PolicyJudgement[];
   /** What the drains cost, dearest site first, when that was asked for (AnalyzeOptions). */
   readonly drains?: readonly DrainRow[];
+  /** What became of the races that were predicted, when that was asked for; `analyze` itself predicts none. */
+  readonly prediction?: PredictionOutcome;
 }
 
 /** Site used where there is none. */

@@ -3,7 +3,7 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type AnalysisResult, byContract } from "#analyzer";
+import { type AnalysisResult, byContract, type Finding } from "#analyzer";
 import type { Prediction } from "#analyzer/predict";
 import { counted } from "#analyzer/reports";
 import { QuiesceError } from "#core/base";
@@ -36,10 +36,7 @@ export async function withPredictions(
     ...(onProgress === undefined ? {} : { onProgress }),
   });
   const { races, unconfirmed, notExecuted } = predicted;
-  if (unconfirmed > 0)
-    onRemark?.(
-      `${path}: ${counted(unconfirmed, "predicted race")} did not happen when executed, and is not reported.`,
-    );
+  if (unconfirmed.length > 0) onRemark?.(`${path}: ${unconfirmedText(unconfirmed)}`);
   if (notExecuted > 0)
     onRemark?.(`${path}: ${counted(notExecuted, "candidate")} for predicted races not executed.`);
   if (schedules !== undefined && races.length > 0) mkdirSync(schedules, { recursive: true });
@@ -52,7 +49,30 @@ export async function withPredictions(
     const command = `quiesce replay ${shellWord(path)} --schedule ${shellWord(file)}`;
     return { ...finding, why: `${finding.why} Again: ${command}` };
   });
-  return { ...result, findings: [...result.findings, ...findings].sort(byContract) };
+  return {
+    ...result,
+    findings: [...result.findings, ...findings].sort(byContract),
+    prediction: {
+      method,
+      confirmed: races.length,
+      unconfirmed: unconfirmed.map(({ fingerprint }) => fingerprint),
+      notExecuted,
+    },
+  };
+}
+
+/** Predictions named at most; --json has all of them. */
+const NAMED_MAX = 3;
+
+/** What was predicted and did not happen: never passed over in silence, as it should not be. */
+export function unconfirmedText(unconfirmed: readonly Finding[]): string {
+  const named = unconfirmed.slice(0, NAMED_MAX).map(({ list, accesses, fingerprint }) => {
+    const sites = accesses.map(({ site }) => site.name).join(" and ");
+    return `${list} in ${sites} (${fingerprint})`;
+  });
+  const more = unconfirmed.length - named.length;
+  const which = `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+  return `${counted(unconfirmed.length, "predicted race")} did not happen when executed: ${which}; that is a defect of the prediction, unless the run goes by something that its trace does not tell, and only covered by luck is reported.`;
 }
 
 /** Another schedule can only be executed where the seed gives disk, clients and latencies again. */

@@ -1,8 +1,8 @@
 // The predicted races of a recording, each confirmed by executing the schedule that shows it.
 //
 // Candidates are pairs that only luck covers and that a reordering of the trace lets race. Each is executed, and told only when the
-// ordinary analysis of that run has the race, with the same list and sites. What is left may need another schedule than one
-// of whole steps, or is none, because what a context does depends on more than the trace tells.
+// ordinary analysis of that run has the race, with the same list and sites. One that is left is a defect: of the prediction, of
+// schedules of whole steps, or of a run in which a context goes by something that its trace does not tell. It is named.
 
 import { type AnalysisResult, analyze, type Finding } from "#analyzer";
 import {
@@ -27,8 +27,9 @@ export interface PredictedRace {
 
 export interface PredictedRaces {
   readonly races: readonly PredictedRace[];
-  /** Candidates that no execution confirmed, and those that were not executed, as there were too many. */
-  readonly unconfirmed: number;
+  /** What luck covers, was predicted to race, and did not when it was executed. */
+  readonly unconfirmed: readonly Finding[];
+  /** Candidates that were not executed, as there were too many. */
   readonly notExecuted: number;
 }
 
@@ -64,17 +65,15 @@ export function predictedRaces(
           worldBuilder(() => scenario),
           candidates,
         );
-  const races = tried.flatMap(({ finding }, i): PredictedRace[] => {
+  const races: PredictedRace[] = [];
+  const unconfirmed: Finding[] = [];
+  for (const [i, { finding }] of tried.entries()) {
     onProgress?.(`Executing predicted race ${i + 1} of ${tried.length}`);
     const schedule = schedules[i]?.find((one) => shows(scenario, trace, one, pairOf(finding)));
-    if (schedule === undefined) return [];
-    return [{ finding: predictedFinding(finding, howText(finding, schedule)), schedule }];
-  });
-  return {
-    races,
-    unconfirmed: tried.length - races.length,
-    notExecuted: pairs.length - tried.length,
-  };
+    if (schedule === undefined) unconfirmed.push(finding);
+    else races.push({ finding: predictedFinding(finding, howText(finding, schedule)), schedule });
+  }
+  return { races, unconfirmed, notExecuted: pairs.length - tried.length };
 }
 
 /** Whether the run under `schedule` has the race of these list and sites (`pairOf`). */

@@ -72,7 +72,8 @@ function jsonRow({ facts }: TraceReport, row: CoverageRow) {
 }
 
 function jsonTrace({ facts, result }: TraceReport) {
-  const { events, complete, runStatus, reading, notes, findings, policies = [], drains } = result;
+  const { events, complete, runStatus, reading, notes, findings, policies = [] } = result;
+  const { drains, prediction } = result;
   const judgements = policies.length === 0 ? {} : { policies: policies.map(jsonJudgement) };
   return {
     ...facts,
@@ -84,6 +85,7 @@ function jsonTrace({ facts, result }: TraceReport) {
     findings: findings.length,
     ...judgements,
     ...(drains === undefined ? {} : { drains }),
+    ...(prediction === undefined ? {} : { prediction }),
   };
 }
 

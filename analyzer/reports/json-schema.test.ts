@@ -75,8 +75,16 @@ describe("the schema of the JSON report", () => {
       ).toEqual([]);
   });
 
-  it("describes what the analyzer says of a trace, by every policy", () => {
-    const result = analyze(inputOf(drawnTrace()), { policies: POLICY_IDS });
+  it("describes what the analyzer says of a trace, by every policy, and what was asked for beside findings", () => {
+    const prediction = {
+      method: "osr",
+      confirmed: 1,
+      unconfirmed: ["00000000000000aa"],
+      notExecuted: 0,
+    } as const;
+    const judged = analyze(inputOf(drawnTrace()), { policies: POLICY_IDS, drains: true });
+    expect(judged.drains?.length).toBeGreaterThan(0);
+    const result = { ...judged, prediction };
     const [trace] = full.traces;
     if (trace === undefined) throw new Error("there is a trace");
     expect(result.findings.length).toBeGreaterThan(0);
