@@ -1,14 +1,12 @@
 // docs/schemas/races.schema.json is what readers of --json go by. The published schema lets unknown members pass, so that it
 // stays true when the report grows; here it does not, so that nothing is reported that it does not describe.
 
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { describe, expect, it } from "vitest";
 import { parseText } from "#traces";
 import { analyze } from "../analyze.ts";
 import { POLICY_IDS } from "../policies/policy.ts";
+import { complaintsBy, publishedSchema } from "../test-support/closed-schema.ts";
 import { parseBaseline } from "./baseline.ts";
 import { jsonReport } from "./json-report.ts";
 import type { Report } from "./report.ts";
@@ -16,27 +14,16 @@ import { parseSuppressions } from "./suppressions.ts";
 import { drawnFinding, drawnReport, drawnTrace, inputOf } from "./test-support.ts";
 import { triaged } from "./triage.ts";
 
-const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-const schema: unknown = JSON.parse(
-  readFileSync(join(ROOT, "docs/schemas/races.schema.json"), "utf8"),
-);
-
-/** The schema with no member allowed that it does not name. */
-function closed(part: unknown): unknown {
-  if (Array.isArray(part)) return part.map(closed);
-  if (typeof part !== "object" || part === null) return part;
-  const entries = Object.entries(part).map(([key, value]) => [key, closed(value)]);
-  const isOpen = "properties" in part && !("additionalProperties" in part);
-  return { ...Object.fromEntries(entries), ...(isOpen ? { additionalProperties: false } : {}) };
-}
-
-const options = { allErrors: true, strict: false, formats: { date: /^\d{4}-\d\d-\d\d$/ } };
-const isStrictlyValid = new Ajv2020(options).compile(closed(schema) as object);
-const isValid = new Ajv2020(options).compile(schema as object);
+const schema = publishedSchema("races.schema.json");
+const strictly = complaintsBy(schema);
+const isValid = new Ajv2020({
+  allErrors: true,
+  strict: false,
+  formats: { date: /^\d{4}-\d\d-\d\d$/ },
+}).compile(schema);
 
 function complaints(report: Report): unknown {
-  const json: unknown = JSON.parse(JSON.stringify(jsonReport(report)));
-  return isStrictlyValid(json) ? [] : isStrictlyValid.errors;
+  return strictly(JSON.parse(JSON.stringify(jsonReport(report))));
 }
 
 /** A finding with everything in it, and one with as little as there can be. */
