@@ -115,6 +115,18 @@ describe("Markdown", () => {
     expect(markdown(mixed, "https://ci.example/1")).toContain("(<https://ci.example/1>)");
   });
 
+  it("names the function to look at for a finding without an access", () => {
+    const site = { name: "blk_drain/wait", file: "core/backend/drain.ts", line: 12 };
+    const bare = {
+      rule: "unfinished-drain",
+      accesses: [],
+      title: "Out of balance.",
+      site,
+    } as const;
+    const text = markdown(drawnReport((trace) => [drawnFinding(trace, bare)]));
+    expect(text).toContain("| Out of balance.<br>`blk_drain` `core/backend/drain.ts:12` |");
+  });
+
   it("shows what is new, and counts what is known", () => {
     const text = markdown(known(mixed, "0123456789abcdef"));
     expect(text).toMatch(/^## quiesce: 2 new findings/);

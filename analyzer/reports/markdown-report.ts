@@ -3,6 +3,7 @@
 // GitHub drops a summary of more than 1 MiB altogether, so this one stops before and says so; it is only the front page, the
 // whole report is the HTML page, which is an artifact of the run.
 
+import type { Finding } from "../findings.ts";
 import { RULES } from "../rules.ts";
 import { groupFindings } from "./groups.ts";
 import { newOccurrences, type Occurrence } from "./occurrences.ts";
@@ -85,7 +86,7 @@ function findingsTable(all: readonly Occurrence[]): string {
     return row([
       `${finding.severity}: ${ruleWord(finding.rule)}`,
       escaped(listText(finding)),
-      sides.length === 0 ? escaped(finding.title) : sides.join("<br>"),
+      sides.length === 0 ? withPlace(finding) : sides.join("<br>"),
       grouped(count),
       code(finding.fingerprint),
     ]);
@@ -96,6 +97,12 @@ function findingsTable(all: readonly Occurrence[]): string {
       ? `\n${counted(left, "finding")} more ${left === 1 ? "is" : "are"} in the reports.\n`
       : "";
   return `### What to look at\n\n${table(["Rule", "List", "Where", "Seen", "Fingerprint"], rows)}${more}`;
+}
+
+/** A finding without an access: what it is, and the function to look at. */
+function withPlace({ title, site }: Finding): string {
+  if (site === null) return escaped(title);
+  return `${escaped(title)}<br>${code(functionOf(site))} ${code(placeOf(site))}`;
 }
 
 function remarksOf({ triage, traces }: Report): string[] {

@@ -58,6 +58,19 @@ describe.each([
   });
 });
 
+it("where a finding shows at no access of its own is marked, when it is in the picture", () => {
+  const trace = drawnTrace();
+  const layoutAt = (first: number) => {
+    const finding = drawnFinding(trace, { accesses: [], first, last: first });
+    const [material] = collectMaterial(inputOf(trace), [finding]);
+    return layOutLanes(finding, must(material?.lanes, "there are lanes"));
+  };
+  const at = layoutAt(110);
+  expect(at.moment).toBeGreaterThan(90);
+  expect(at.moment).toBeLessThan(at.width);
+  expect(layoutOf().moment).toBeNull();
+});
+
 it("a gap says how many events it leaves out; ticks grow and keep their distance", () => {
   const far = layoutOf({ far: true });
   expect(must(far.gap, "there is a gap").events).toBeGreaterThan(1000);

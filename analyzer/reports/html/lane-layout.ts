@@ -7,6 +7,7 @@
 
 import type { Access, Finding } from "../../findings.ts";
 import type { LaneBar, LaneMark, LaneWindow } from "../material.ts";
+import { momentOf } from "../stacks.ts";
 
 /** Height of a row of bars, of a lane's head, and the room on the left for names. */
 export const ROW = 20;
@@ -63,6 +64,8 @@ export interface LaneLayout {
   readonly lanes: readonly PlacedLane[];
   readonly bars: readonly PlacedBar[];
   readonly accesses: readonly PlacedAccess[];
+  /** Where the finding shows when that is at none of its accesses; null where that is not in the picture. */
+  readonly moment: number | null;
   readonly marks: readonly { readonly x: number; readonly y: number; readonly mark: LaneMark }[];
   readonly gap: { readonly x: number; readonly events: number } | null;
   readonly ticks: readonly { readonly x: number; readonly event: number }[];
@@ -104,12 +107,14 @@ export function layOutLanes(finding: Finding, window: LaneWindow): LaneLayout {
     y: yOf(mark.ctx, mark.task, mark.event) + 7,
   }));
   const { gap, ticks } = axis;
+  const event = momentOf(finding);
   return {
     width: axis.width,
     height: y + BOTTOM,
     lanes,
     bars: placed,
     accesses,
+    moment: event !== null && axis.has(event) ? axis.x(event) : null,
     marks,
     gap,
     ticks,
@@ -194,7 +199,8 @@ function axisOf(
     ...bars.flatMap(eventsOf),
     ...centresOf(finding),
     ...marks.map(({ event }) => event),
-  ];
+    momentOf(finding) ?? [],
+  ].flat();
   const moments = [...new Set(events)].filter(inside).sort((a, b) => a - b);
   const plot = WIDTH_MAX - LEFT - RIGHT - (window.ranges.length > 1 ? GAP : 0);
   const step = Math.min(STEP_MAX, plot / (moments.length + 1));

@@ -40,6 +40,7 @@ ${laneGrounds(layout)}
 ${layout.bars.map((bar) => barMark(bar, finding, layout))}
 ${layout.marks.map(({ x, y, mark }) => otherMark(mark, x, y))}
 ${layout.gap !== null && gapMark(layout.gap, height)}
+${layout.moment !== null && momentMark(layout.moment, layout, finding)}
 ${orderMark(finding, layout)}
 ${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, width, height }))}
 ${layout.ticks.map(({ x, event }) => html`<text class="tick" x="${x}" y="${height - 8}">${grouped(event)}</text>`)}
@@ -139,6 +140,17 @@ function orderMark(finding: Finding, layout: LaneLayout): Markup | null {
 <line x1="${a.x}" y1="${a.y}" x2="${b.x}" y2="${b.y}"/>
 <rect x="${middleX - width / 2}" y="${middleY - 9}" width="${width}" height="18" rx="9"/>
 <text x="${middleX}" y="${middleY + 4}">${text}</text></g>`;
+}
+
+/** Where the finding shows: a line through all lanes, with its event above. */
+function momentMark(x: number, { width, height }: LaneLayout, { first }: Finding): Markup {
+  const label = `event ${grouped(first)}`;
+  const wide = label.length * FLAG_CHARACTER + 14;
+  const left = Math.min(Math.max(LEFT, x - wide / 2), width - wide - 4);
+  return html`<g class="moment"><line x1="${x}" y1="21" x2="${x}" y2="${height - 24}"/>
+<rect class="flag" x="${left}" y="3" width="${wide}" height="18" rx="4"/>
+<text class="flag-text" x="${left + 7}" y="16">${label}</text>
+<title>${`It shows at event ${grouped(first)}`}</title></g>`;
 }
 
 function accessMark(

@@ -93,6 +93,7 @@ svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "De
 .bar.wait rect { fill: none; stroke: var(--soft); stroke-dasharray: 1 3; } .key.wait { border: 1px dotted var(--soft); }
 .mark.read, .key.dot.read { fill: var(--read); background: var(--read); opacity: .75; } .mark.edit, .key.dot.edit { fill: var(--edit); background: var(--edit); opacity: .75; } .key.dot { width: 8px; height: 8px; border-radius: 4px; }
 .access line { stroke: var(--read); stroke-width: 1.5; stroke-dasharray: 2 2; } .access.edit line { stroke: var(--edit); }
+.moment line { stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 2 2; } .moment .flag { fill: var(--soft); } svg .moment text { fill: var(--paper); font-weight: 600; }
 .access .flag, .access circle { fill: var(--read); } .access.edit .flag, .access.edit circle { fill: var(--edit); }
 svg .access text { fill: var(--paper); font-weight: 600; } svg .number { text-anchor: middle; font-size: 10px; }
 .order line { stroke: var(--bad); stroke-width: 1.5; } .order rect { fill: var(--paper); stroke: var(--bad); } svg .order text { fill: var(--bad); text-anchor: middle; font-weight: 600; }
