@@ -170,7 +170,7 @@ describe("a finding that shows at no access of its own", () => {
       /^ {4}at {4}event 130$/m,
     );
     expect(textOf({ ...bare, site: null })).toMatch(
-      /^ {10}stack bdrvDecInFlight \(core\/io\/in-flight\.ts:7\)\n {16}bdrvCoFlush \(core\/io\/flush\.ts:61\)\n {4}again quiesce replay demo\.trace --to 130$/m,
+      /^ {10}stack bdrvDecInFlight \(core\/io\/in-flight\.ts:7\)\n {16}bdrvCoFlush \(core\/io\/flush\.ts:61\)\n {4}path {2}drive0 > throttle0\n {4}again quiesce replay demo\.trace --to 130$/m,
     );
   });
 
