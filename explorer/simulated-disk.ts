@@ -5,7 +5,7 @@
 // place when an operation completes, hence overlapping writes land in the order of their completions.
 
 import { assert, EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, type Prng } from "#core/base";
-import type { FileOpType } from "#core/sched";
+import { type FileOpType, hostStatusAnswer } from "#core/sched";
 
 const PAGE_BYTES = 4096;
 
@@ -35,6 +35,8 @@ export interface DiskOptions {
   readonly discards?: boolean;
   /** Whether a range can be made zeroes without writing them; else that answers ENOTSUP. */
   readonly zeroes?: boolean;
+  /** Whether the disk says where its files have holes; else that answers ENOTSUP. */
+  readonly holes?: boolean;
   /** Paths that are directories. */
   readonly directories?: readonly string[];
 }
@@ -47,6 +49,11 @@ export class SimulatedFile {
 
   constructor(path: string) {
     this.path = path;
+  }
+
+  /** Bytes of the pages that were written. */
+  get allocated(): number {
+    return this.#pages.size * PAGE_BYTES;
   }
 
   /** Copy what is at `offset` to `into`; what lies beyond the end, and holes, read as zero. */
@@ -70,6 +77,21 @@ export class SimulatedFile {
   zero(offset: number, bytes: number): void {
     this.#clear(offset, bytes);
     this.size = Math.max(this.size, offset + bytes);
+  }
+
+  /** How many bytes of a range are alike from its start on, and whether they are data: in pages that were written, up to the end. */
+  status(offset: number, bytes: number): { readonly bytes: number; readonly isData: boolean } {
+    const isData = this.#isData(offset);
+    let end = offset;
+    while (end < offset + bytes && this.#isData(end) === isData) {
+      if (end >= this.size) return { bytes, isData };
+      end = Math.min((Math.floor(end / PAGE_BYTES) + 1) * PAGE_BYTES, this.size);
+    }
+    return { bytes: Math.min(end - offset, bytes), isData };
+  }
+
+  #isData(offset: number): boolean {
+    return offset < this.size && this.#pages.has(Math.floor(offset / PAGE_BYTES));
   }
 
   /** Cut the file off, or let it grow by zeroes. */
@@ -163,7 +185,7 @@ export class SimulatedDisk {
     return 0;
   }
 
-  /** Carry `operation` out: 0 or a negated errno. */
+  /** Carry `operation` out: 0 or a negated errno, of a `block_status` its answer. */
   perform(file: SimulatedFile, operation: DiskOperation): number {
     const { type, offset, bytes, data } = operation;
     if (type === "write_zeroes" && this.#options.zeroes === false) return -ENOTSUP;
@@ -173,6 +195,7 @@ export class SimulatedDisk {
     else if (type === "write") file.write(offset, dataOf(data));
     else if (type === "write_zeroes") file.zero(offset, bytes);
     else if (type === "discard") return this.#discard(file, offset, bytes);
+    else if (type === "block_status") return this.#status(file, offset, bytes);
     return 0;
   }
 
@@ -181,6 +204,12 @@ export class SimulatedDisk {
     const end = Math.min(offset + bytes, file.size);
     if (end > offset) file.zero(offset, end - offset);
     return 0;
+  }
+
+  #status(file: SimulatedFile, offset: number, bytes: number): number {
+    if (this.#options.holes === false) return -ENOTSUP;
+    const { bytes: alike, isData } = file.status(offset, bytes);
+    return hostStatusAnswer(alike, isData);
   }
 
   get #space(): number {

@@ -43,6 +43,7 @@ const LATENCIES: Readonly<Record<FileOpType | "transform", readonly [number, num
   flush: [40_000, 160_000],
   write_zeroes: [10_000, 40_000],
   discard: [10_000, 40_000],
+  block_status: [2_000, 8_000],
   transform: [100_000, 400_000],
 };
 /** One operation in so many takes SLOW_FACTOR times as long: without them, nothing is ever late. */
@@ -165,7 +166,7 @@ export class SimulatedHost implements Host, ExternalClients {
 
   #submitToFile(op: FileOp): number | null {
     const open = must(this.#open.get(op.handle), "operations go to open files");
-    const changes = op.type !== "read" && op.type !== "flush";
+    const changes = !["read", "flush", "block_status"].includes(op.type);
     let fault = this.disk.faultOf(open.file, { ...op, data: null });
     if (fault === 0 && changes && !open.writable) fault = -EACCES;
     if ((op.type === "read" || op.type === "write") && this.#isCached())
@@ -214,6 +215,8 @@ export class SimulatedHost implements Host, ExternalClients {
         return { ret: 0, value: 0 };
       case "size":
         return { ret: 0, value: open.file.size };
+      case "allocated":
+        return { ret: 0, value: open.file.allocated };
       case "alignment":
         return { ret: 0, value: this.disk.alignment };
       case "truncate": {

@@ -15,6 +15,7 @@ import {
 } from "../base/index.ts";
 import { BlockError } from "../graph/block-error.ts";
 import type { ReopenState } from "../graph/block-options.ts";
+import type { BlockStatus } from "../graph/driver-results.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import type { Permissions } from "../graph/permission-bits.ts";
@@ -44,6 +45,7 @@ import {
   fileLocksFinish,
   fileLocksPrepare,
 } from "./file-locks.ts";
+import { fileBlockStatus } from "./file-status.ts";
 
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
@@ -62,6 +64,8 @@ class FileState {
   /** Whether the host can free a range, and make one zeroes without writing them; until it says that it cannot. */
   hasDiscard = true;
   hasWriteZeroes = true;
+  /** Whether it knows where a file has holes; as above. */
+  hasStatus = true;
   /** The second handle of a reopen that is not over. */
   staged: HostHandle | null = null;
 
@@ -85,8 +89,10 @@ export const fileDriver: BlockDriver = {
   coPwriteZeroes: fileCoPwriteZeroes,
   coPdiscard: fileCoPdiscard,
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
+  coBlockStatus: fileCoBlockStatus,
   coTruncate: fileCoTruncate,
-  getlength: (bs) => sizeOf(stateOf(bs).handle),
+  getlength: (bs) => askHost("size", stateOf(bs).handle),
+  getAllocatedFileSize: (bs) => askHost("allocated", stateOf(bs).handle),
   getInfo: () => ({ isDirty: false }),
   checkPerm: fileCheckPerm,
   setPerm: fileSetPerm,
@@ -161,6 +167,23 @@ function* fileCoPwriteZeroes(
   const ret = yield* submit(bs, "write_zeroes", offset, bytes, null);
   if (ret === -ENOTSUP) file.hasWriteZeroes = false;
   return ret;
+}
+
+/** As fileBlockStatus. Who does not want to know of zeroes is told of data, as in QEMU. */
+function fileCoBlockStatus(
+  bs: BlockDriverState,
+  wantZero: boolean,
+  offset: number,
+  bytes: number,
+): Co<BlockStatus> {
+  const file = stateOf(bs);
+  const ask = function* (most: number): Co<number> {
+    const at = offset as ByteOffset;
+    const ret = yield* hostSubmit("block_status", file.handle, at, most as ByteCount, null, 0);
+    if (ret === -ENOTSUP) file.hasStatus = false;
+    return ret;
+  };
+  return fileBlockStatus(bs, wantZero && file.hasStatus ? ask : null, offset, bytes);
 }
 
 interface HowToOpen {
@@ -259,9 +282,9 @@ function* fileCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
   return Math.min(hostCall({ call: "truncate", handle, size: offset as ByteOffset }).ret, 0);
 }
 
-function sizeOf(handle: HostHandle): number {
-  const size = hostCall({ call: "size", handle });
-  return size.ret < 0 ? size.ret : size.value;
+function askHost(call: "size" | "allocated", handle: HostHandle): number {
+  const { ret, value } = hostCall({ call, handle });
+  return ret < 0 ? ret : value;
 }
 
 function fileClose(bs: BlockDriverState): undefined {

@@ -118,6 +118,8 @@ export interface BlockDriver {
   readonly getSpecificInfo?: (bs: BlockDriverState) => ImageInfoSpecific;
   /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
   readonly getlength?: (bs: BlockDriverState) => number;
+  /** Bytes that the image takes where it is, or a negated errno (C: bdrv_get_allocated_file_size). Missing: those of its children. */
+  readonly getAllocatedFileSize?: (bs: BlockDriverState) => number;
   /** The length is asked for each time (C: has_variable_length); else the one of open, write and truncate counts. */
   readonly hasVariableLength?: boolean;
   /** Whether the medium is there; missing: all children decide. */

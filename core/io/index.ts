@@ -47,7 +47,7 @@ export { guestCopy, guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
 export { bdrvDecInFlight, bdrvIncInFlight, bdrvWakeup, taskShare } from "./in-flight.ts";
 export { bdrvGetInfo } from "./info.ts";
 export { bdrvIsInserted } from "./inserted.ts";
-export { bdrvGetlength, refreshTotalSectors } from "./length.ts";
+export { bdrvGetAllocatedFileSize, bdrvGetlength, refreshTotalSectors } from "./length.ts";
 export * from "./limits.ts";
 export {
   bdrvCoParentDrainedBeginSingle,

@@ -71,6 +71,7 @@ export const REQUEST_TYPES = [
   "recv",
   "send",
   "handshake",
+  "block_status",
 ] as const;
 export const TRAN_PHASES = ["prepare", "commit", "abort", "clean"] as const;
 export const LOCK_KINDS = [
@@ -93,6 +94,7 @@ export const HOST_CALLS = [
   "secret",
   "tls_creds",
   "lock",
+  "allocated",
 ] as const;
 export const JOB_STATUSES = [
   "undefined",

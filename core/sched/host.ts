@@ -55,6 +55,8 @@ export type HostCallRequest =
     }
   | { readonly call: "close"; readonly handle: HostHandle }
   | { readonly call: "size"; readonly handle: HostHandle }
+  /** Bytes that the file takes on the disk. */
+  | { readonly call: "allocated"; readonly handle: HostHandle }
   | { readonly call: "alignment"; readonly handle: HostHandle }
   | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset }
   | HostLockCall
@@ -69,8 +71,20 @@ export type SocketAddress =
   | { readonly type: "fd"; readonly fd: number }
   | { readonly type: "stdio" };
 
-/** Kinds of operation on a file; the words are those of the catalogue's RequestType. */
-export type FileOpType = "read" | "write" | "flush" | "write_zeroes" | "discard";
+/**
+ * Kinds of operation on a file; the words are those of the catalogue's RequestType. A `block_status` asks where the data of a range is:
+ * see `hostStatusAnswer`.
+ */
+export type FileOpType = "read" | "write" | "flush" | "write_zeroes" | "discard" | "block_status";
+
+/** Bytes that one `block_status` asks about at most, whole blocks of any size that disks have: its answer fits an event's integer. */
+export const HOST_STATUS_BYTES_MAX = 2 ** 30 - 65_536;
+
+/** What a `block_status` is completed with: how many bytes from its offset on are alike, and whether they are data. Common. */
+export function hostStatusAnswer(bytes: number, isData: boolean): number {
+  assert(bytes > 0 && bytes <= HOST_STATUS_BYTES_MAX, "a status is that of some of the bytes");
+  return 2 * bytes + (isData ? 1 : 0);
+}
 
 /** Kinds of operation on a socket; see host-socket.ts. */
 export type SocketOpType = "accept" | "connect" | "recv" | "send" | "handshake";

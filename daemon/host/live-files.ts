@@ -1,7 +1,8 @@
 // The files of the live host.
 //
-// Reads beyond the end of a file are filled with zeroes. Discards and zeroes are the file system's business (file-holes.ts): where
-// it has no way to do them, they answer ENOTSUP, and the block layer forgets a discard, and writes the zeroes.
+// Reads beyond the end of a file are filled with zeroes. Discards, zeroes and where the data is are the file system's business
+// (file-holes.ts): where it has no way to do or know them, they answer ENOTSUP, and the block layer forgets a discard, writes the zeroes,
+// and takes everything for data.
 
 import fs from "node:fs";
 import { performance } from "node:perf_hooks";
@@ -13,6 +14,9 @@ import { readAll, readNow, writeAll, writeNow } from "./file-io.ts";
 import { lockBytes } from "./file-locks.ts";
 import type { Complete } from "./live-connection.ts";
 import { contentsOf, dataOf } from "./op-memory.ts";
+
+/** What `st_blocks` counts. */
+const STAT_BLOCK_BYTES = 512;
 
 /** Calls on files. */
 type FileCall = Exclude<HostCallRequest, { call: "socket" | "secret" | "tls_creds" }>;
@@ -55,6 +59,8 @@ export class LiveFiles {
         return lockBytes(fd, request);
       case "size":
         return { ret: 0, value: fs.fstatSync(fd).size };
+      case "allocated":
+        return { ret: 0, value: fs.fstatSync(fd).blocks * STAT_BLOCK_BYTES };
       case "alignment":
         return { ret: 0, value: 1 };
       case "truncate":
@@ -120,6 +126,9 @@ export class LiveFiles {
         return;
       case "discard":
         holes.punch(op.offset, op.bytes, (ret) => complete(op, ret));
+        return;
+      case "block_status":
+        holes.status(op.offset, op.bytes, (ret) => complete(op, ret));
         return;
     }
   }

@@ -156,6 +156,19 @@ describe("a file of the live host", () => {
   });
 });
 
+/** Of a file with a page of data at 128 KiB and a last one, in which it ends. */
+const RANGES = [
+  [0, 1 << 20],
+  [0, 100],
+  [131_072, 1 << 20],
+  [135_167, 1 << 20],
+  [131_072, 100],
+  [135_168, 1 << 20],
+  [299_008, 1 << 20],
+  [300_000, 512],
+  [1 << 20, 1 << 20],
+] as const;
+
 describe("the live host", () => {
   it("frees what is discarded, in whatever order that is asked for, and the file keeps its size", async () => {
     const path = join(folder, "holes.img");
@@ -179,6 +192,47 @@ describe("the live host", () => {
     expect([size, blocks - left]).toEqual([1 << 20, (3 * 65_536) / 512]);
     const bytes = fs.readFileSync(path);
     expect([bytes[0], bytes[65_536], bytes[262_144], bytes[983_040]]).toEqual([0, 7, 0, 0]);
+  });
+
+  it("says where the data of a file is, to its end and behind it, of a file to be read only as well", async () => {
+    const path = join(folder, "sparse.img");
+    const file = fs.openSync(path, "w");
+    fs.writeSync(file, "x", 131_072);
+    fs.ftruncateSync(file, 300_000);
+    fs.writeSync(file, "x", 299_999);
+    fs.closeSync(file);
+    const answers: number[] = [];
+    await run(function* (): Polls<void> {
+      const handle = open(path, false).value as HostHandle;
+      yield* inCoroutine(function* (): Co<void> {
+        for (const [at, bytes] of RANGES)
+          answers.push(yield* submit("block_status", handle, at, bytes));
+      });
+      const { value: allocated } = hostCall({ call: "allocated", handle });
+      expect(allocated).toBe(fs.statSync(path).blocks * 512);
+    });
+    const [hole, data] = [(bytes: number) => 2 * bytes, (bytes: number) => 2 * bytes + 1];
+    expect(answers).toEqual([
+      ...[hole(131_072), hole(100), data(4096), data(1), data(100)],
+      ...[hole(163_840), data(992), hole(512), hole(1 << 20)],
+    ]);
+  });
+
+  it("without perl, says of discards, zeroes and data that it cannot, at once", async () => {
+    const { PATH } = process.env;
+    process.env.PATH = folder;
+    const answers: number[] = [];
+    const outcome = await run(function* (): Polls<void> {
+      const handle = open(join(folder, "a.img")).value as HostHandle;
+      yield* inCoroutine(function* (): Co<void> {
+        for (const type of ["discard", "write_zeroes", "block_status", "block_status"] as const)
+          answers.push(yield* submit(type, handle, 0, 4096));
+      });
+      hostCall({ call: "close", handle });
+    });
+    process.env.PATH = PATH;
+    expect(outcome).toBe("ok");
+    expect(answers).toEqual([-ENOTSUP, -ENOTSUP, -ENOTSUP, -ENOTSUP]);
   });
 
   it("writes to a real file and reads it back, zeroes beyond its end included", async () => {

@@ -85,6 +85,8 @@ export class Qcow2State {
   cleanTimer: Timer | null = null;
   /** What must be done before anyone writes was done (prepare.ts). */
   preparedToWrite = false;
+  /** There is a place for more clusters than the file has on the disk: data may be a hole there. Null: nobody has looked. */
+  metadataPreallocation: boolean | null = null;
   /** The tables contradict themselves: nothing is read or written any more. */
   corrupt = false;
   /** Somebody was told that they do. */
