@@ -17,6 +17,7 @@ import {
   type QapiType,
   size,
   str,
+  struct,
   type TypeOf,
   uint64,
   union,
@@ -27,6 +28,7 @@ const COMMON = {
   "node-name": optional(str),
   "detect-zeroes": optional(enumOf("off", "on", "unmap")),
   discard: optional(enumOf("ignore", "unmap")),
+  cache: optional(struct({ direct: optional(bool), "no-flush": optional(bool) })),
   "read-only": optional(bool),
 } as const;
 
@@ -75,6 +77,7 @@ interface Common {
   readonly "node-name"?: string;
   readonly "detect-zeroes"?: DetectZeroes;
   readonly discard?: "ignore" | "unmap";
+  readonly cache?: { readonly direct?: boolean; readonly "no-flush"?: boolean };
   readonly "read-only"?: boolean;
 }
 

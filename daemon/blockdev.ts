@@ -15,12 +15,15 @@ import {
 import {
   type BlockDriverState,
   BlockError,
+  type BlockOptions,
   bdrvFindNode,
   bdrvParentCbChangeMedia,
   bdrvRef,
   bdrvSetCommonOptions,
   bdrvSetInheritsFrom,
   bdrvUnref,
+  CACHED,
+  type CacheOptions,
   childrenOf,
   detectZeroesOf,
   edgeBs,
@@ -38,10 +41,11 @@ const SITE_OPEN = site("qmp_blockdev_add");
 interface Inherited {
   readonly readOnly: boolean;
   readonly discard: "ignore" | "unmap";
+  readonly cache: CacheOptions;
 }
 
 /** A node that no other node's options made. */
-const OUTERMOST: Inherited = { readOnly: false, discard: "ignore" };
+const OUTERMOST: Inherited = { readOnly: false, discard: "ignore", cache: CACHED };
 
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
 export function* blockdevOpen(
@@ -54,8 +58,13 @@ export function* blockdevOpen(
   };
   // Refused before there is a node.
   detectZeroesOf(common);
-  const bs = yield* openDriver(options, inherited.readOnly);
-  bdrvSetCommonOptions(bs, common);
+  const { direct = inherited.cache.direct, "no-flush": noFlush = inherited.cache.noFlush } =
+    options.cache ?? {};
+  const cache = { direct, noFlush };
+  const readOnly = options["read-only"] ?? inherited.readOnly;
+  // What the parent lets through, it does on purpose.
+  const bs = yield* openDriver(options, { readOnly, discard: "unmap", cache });
+  bdrvSetCommonOptions(bs, common, cache, explicitCache(options));
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
     const below = edgeBs(child, SITE_OPEN);
@@ -63,6 +72,12 @@ export function* blockdevOpen(
   }
   bdrvParentCbChangeMedia(bs, true);
   return bs;
+}
+
+/** What was asked for of the cache, which a reopen of the parent does not change. */
+function explicitCache({ cache = {} }: BlockdevOptions): BlockOptions {
+  const given = Object.entries(cache).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [`cache.${name}`, value]));
 }
 
 /** Whether the options of a node say what its child `name` shall be, instead of which node it is. */
@@ -73,16 +88,17 @@ function isMadeFor(options: BlockdevOptions, name: string): boolean {
   return typeof one === "object" && one !== null;
 }
 
-function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<BlockDriverState> {
+/** The node with what its options say of it and of its children, which get `below` where they say nothing. Polls. */
+function* openDriver(options: BlockdevOptions, below: Inherited): Polls<BlockDriverState> {
   const nodeName = options["node-name"] ?? "";
-  const readOnly = options["read-only"] ?? readOnlyAbove;
+  const { readOnly } = below;
   switch (options.driver) {
     case "file":
-      return yield* openFile(nodeName, options, readOnly);
+      return yield* openFile(nodeName, options, below);
     case "raw":
-      return yield* rawOpen(nodeName, yield* openRef(options.file, readOnly), readOnly);
+      return yield* rawOpen(nodeName, yield* openRef(options.file, below), readOnly);
     case "qcow2":
-      return yield* openQcow2(nodeName, options, readOnly);
+      return yield* openQcow2(nodeName, options, below);
     case "null-co":
       return yield* nullOpen(nullCoDriver, nullOptions(nodeName, options));
     case "null-aio":
@@ -90,16 +106,16 @@ function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<Bl
     case "throttle":
       return yield* throttleOpen(
         nodeName,
-        yield* openRef(options.file, readOnly),
+        yield* openRef(options.file, below),
         options["throttle-group"],
       );
     case "quorum":
-      return yield* openQuorum(nodeName, options, readOnly);
+      return yield* openQuorum(nodeName, options, below);
     default:
       return yield* openFilter(options, {
         nodeName,
         readOnly,
-        openRef: (ref) => openRef(ref, readOnly),
+        openRef: (ref) => openRef(ref, below),
       });
   }
 }
@@ -108,21 +124,21 @@ function* openDriver(options: BlockdevOptions, readOnlyAbove: boolean): Polls<Bl
 function openFile(
   nodeName: string,
   { filename: path, aio, locking }: Extract<BlockdevOptions, { readonly driver: "file" }>,
-  readOnly: boolean,
+  { readOnly, cache }: Inherited,
 ): Polls<BlockDriverState> {
   return fileOpen({
     nodeName,
     path,
     readOnly,
+    cache,
     ...(aio === undefined ? {} : { aio }),
     ...(locking === undefined ? {} : { locking }),
   });
 }
 
 /** bdrv_open_child: a node that is there, by its name, or a new one, read-only where its parent is. Polls. */
-function* openRef(ref: BlockdevRef, readOnly: boolean): Polls<BlockDriverState> {
-  // What the parent lets through, it does on purpose.
-  if (typeof ref !== "string") return yield* blockdevOpen(ref, { readOnly, discard: "unmap" });
+function* openRef(ref: BlockdevRef, inherited: Inherited): Polls<BlockDriverState> {
+  if (typeof ref !== "string") return yield* blockdevOpen(ref, inherited);
   const bs = ref === "" ? null : bdrvFindNode(ref);
   if (bs === null)
     throw new BlockError(EINVAL, `Cannot find device='${ref}' nor node-name='${ref}'`);
@@ -148,11 +164,12 @@ type Qcow2Blockdev = Extract<BlockdevOptions, { readonly driver: "qcow2" }>;
 function* openQcow2(
   nodeName: string,
   options: Qcow2Blockdev,
-  readOnly: boolean,
+  below: Inherited,
 ): Polls<BlockDriverState> {
+  const { readOnly, cache } = below;
   const opened: BlockDriverState[] = [];
   const refs = [options.file, options["data-file"], options.backing ?? undefined];
-  const [file, dataFile, backing] = yield* openAll(refs, readOnly, opened);
+  const [file, dataFile, backing] = yield* openAll(refs, below, opened);
   const bs = yield* qcow2Open({
     nodeName,
     readOnly,
@@ -160,10 +177,10 @@ function* openQcow2(
     ...(dataFile === undefined ? {} : { dataFile }),
     ...(backing === undefined ? {} : { backing }),
     ...qcow2OptionsOf(options),
-    openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly }),
+    openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly, cache }),
   });
   if (options.backing !== undefined) return bs;
-  const backed = yield* settle(() => bdrvOpenBackingFile(bs));
+  const backed = yield* settle(() => bdrvOpenBackingFile(bs, cache));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
@@ -172,13 +189,13 @@ function* openQcow2(
 /** Nodes for `refs`, where there is one; when one is refused, the others are given back. Polls. */
 function* openAll(
   refs: readonly (BlockdevRef | undefined)[],
-  readOnly: boolean,
+  below: Inherited,
   opened: BlockDriverState[],
 ): Polls<readonly (BlockDriverState | undefined)[]> {
   const nodes: (BlockDriverState | undefined)[] = [];
   for (const ref of refs) {
     const one = yield* settle(function* (): Polls<BlockDriverState | undefined> {
-      return ref === undefined ? undefined : yield* openRef(ref, readOnly);
+      return ref === undefined ? undefined : yield* openRef(ref, below);
     });
     if (!one.ok) {
       for (const bs of opened) yield* bdrvUnref(bs);
@@ -196,10 +213,10 @@ type QuorumBlockdev = Extract<BlockdevOptions, { readonly driver: "quorum" }>;
 function* openQuorum(
   nodeName: string,
   options: QuorumBlockdev,
-  readOnly: boolean,
+  below: Inherited,
 ): Polls<BlockDriverState> {
   const children: BlockDriverState[] = [];
-  yield* openAll(options.children, readOnly, children);
+  yield* openAll(options.children, below, children);
   return yield* quorumVoteOpen(nodeName, children, {
     voteThreshold: options["vote-threshold"],
     readPattern: options["read-pattern"] ?? "quorum",

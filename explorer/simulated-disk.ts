@@ -35,6 +35,8 @@ export interface DiskOptions {
   readonly discards?: boolean;
   /** Whether a range can be made zeroes without writing them; else that answers ENOTSUP. */
   readonly zeroes?: boolean;
+  /** Whether room can be taken without writing; else that answers ENOTSUP. */
+  readonly allocates?: boolean;
   /** Whether the disk says where its files have holes; else that answers ENOTSUP. */
   readonly holes?: boolean;
   /** Paths that are directories. */
@@ -92,6 +94,12 @@ export class SimulatedFile {
 
   #isData(offset: number): boolean {
     return offset < this.size && this.#pages.has(Math.floor(offset / PAGE_BYTES));
+  }
+
+  /** Take pages for a range; the file grows as needed. */
+  allocate(offset: number, bytes: number): void {
+    this.#each(offset, bytes, (page) => this.#pageAt(page));
+    this.size = Math.max(this.size, offset + bytes);
   }
 
   /** Cut the file off, or let it grow by zeroes. */
@@ -189,11 +197,13 @@ export class SimulatedDisk {
   perform(file: SimulatedFile, operation: DiskOperation): number {
     const { type, offset, bytes, data } = operation;
     if (type === "write_zeroes" && this.#options.zeroes === false) return -ENOTSUP;
-    const grows = type === "write" || type === "write_zeroes";
+    if (type === "allocate" && this.#options.allocates === false) return -ENOTSUP;
+    const grows = type === "write" || type === "write_zeroes" || type === "allocate";
     if (grows && offset + bytes > this.#space) return -ENOSPC;
     if (type === "read") file.read(offset, dataOf(data));
     else if (type === "write") file.write(offset, dataOf(data));
     else if (type === "write_zeroes") file.zero(offset, bytes);
+    else if (type === "allocate") file.allocate(offset, bytes);
     else if (type === "discard") return this.#discard(file, offset, bytes);
     else if (type === "block_status") return this.#status(file, offset, bytes);
     return 0;

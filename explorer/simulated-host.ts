@@ -44,6 +44,7 @@ const LATENCIES: Readonly<Record<FileOpType | "transform", readonly [number, num
   write_zeroes: [10_000, 40_000],
   discard: [10_000, 40_000],
   block_status: [2_000, 8_000],
+  allocate: [10_000, 40_000],
   transform: [100_000, 400_000],
 };
 /** One operation in so many takes SLOW_FACTOR times as long: without them, nothing is ever late. */

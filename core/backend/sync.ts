@@ -2,6 +2,7 @@
 
 import { assert, ENOMEDIUM, type SiteId } from "../base/index.ts";
 import type { Qiov } from "../graph/state.ts";
+import { PLAIN_TRUNCATION, type Truncation } from "../graph/truncation.ts";
 import { bdrvFlush, bdrvLoadVmstate, bdrvSaveVmstate, qiovOf } from "../io/index.ts";
 import { site } from "../probe/index.ts";
 import {
@@ -162,10 +163,14 @@ export function* blkFlush(blk: BlockBackend): Polls<number> {
 }
 
 /** blk_truncate: as blkCoTruncate. Polls. */
-export function* blkTruncate(blk: BlockBackend, offset: number): Polls<number> {
+export function* blkTruncate(
+  blk: BlockBackend,
+  offset: number,
+  how: Truncation = PLAIN_TRUNCATION,
+): Polls<number> {
   ioOrGsCode(blk.ctx, SITE_TRUNCATE);
   assert(Number.isSafeInteger(offset), "lengths are whole numbers");
-  return yield* inContextOf(blk, () => blkCoTruncate(blk, offset), SITE_TRUNCATE);
+  return yield* inContextOf(blk, () => blkCoTruncate(blk, offset, how), SITE_TRUNCATE);
 }
 
 /**

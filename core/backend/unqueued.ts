@@ -2,6 +2,7 @@
 // of the root does not keep these out (docs/known-findings.md).
 
 import { ENOMEDIUM } from "../base/index.ts";
+import { PLAIN_TRUNCATION, type Truncation } from "../graph/truncation.ts";
 import { bdrvCoCopyRange } from "../io/copy-range.ts";
 import { bdrvIoPlug, bdrvIoUnplug } from "../io/plug.ts";
 import { bdrvCoTruncate } from "../io/truncate.ts";
@@ -16,13 +17,20 @@ const SITE_COPY = site("blk_co_copy_range");
 const SITE_PLUG = site("blk_io_plug");
 const SITE_UNPLUG = site("blk_io_unplug");
 
-/** blk_co_truncate (block-backend.c:2347): 0 or a negated errno. */
-export function* blkCoTruncate(blk: BlockBackend, offset: number): Co<number> {
+/** blk_co_truncate (block-backend.c:2347): 0 or a negated errno, with the reason said to `how`. */
+export function* blkCoTruncate(
+  blk: BlockBackend,
+  offset: number,
+  how: Truncation = PLAIN_TRUNCATION,
+): Co<number> {
   ioOrGsCode(blk.ctx, SITE_TRUNCATE);
-  if (!blkIsAvailable(blk)) return -ENOMEDIUM;
+  if (!blkIsAvailable(blk)) {
+    how.errorSetg("No medium inserted");
+    return -ENOMEDIUM;
+  }
   const root = blkRoot(blk, SITE_TRUNCATE);
   modelAssert(root !== null, "blk->root", SITE_TRUNCATE);
-  return yield* bdrvCoTruncate(root, offset);
+  return yield* bdrvCoTruncate(root, offset, how);
 }
 
 /** blk_co_copy_range (block-backend.c:2600): 0 or a negated errno. */

@@ -47,7 +47,9 @@ describe("file", () => {
     const full = new SimulatedHost({ seed: 1, disk: { spaceBytes: 100 } });
     runDisk(function* (): Polls<void> {
       const missing = yield* settle(() => fileOpen({ nodeName: "x", path: "/none" }));
-      expect(missing.ok ? "opened" : missing.error.message).toBe("Could not open '/none': ENOENT");
+      expect(missing.ok ? "opened" : missing.error.message).toBe(
+        "Could not open '/none': No such file or directory",
+      );
       expect(missing.ok ? 0 : missing.error.errno).toBe(ENOENT);
       const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
       const { writeText, readText } = yield* textDisk(bs);

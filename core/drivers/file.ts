@@ -10,14 +10,14 @@ import {
   EBUSY,
   EINVAL,
   ENOTSUP,
-  errnoName,
   type HostHandle,
+  strerror,
 } from "../base/index.ts";
 import { BlockError } from "../graph/block-error.ts";
-import type { ReopenState } from "../graph/block-options.ts";
+import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/block-options.ts";
 import type { BlockStatus } from "../graph/driver-results.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
-import { bdrvOpenDriver } from "../graph/open-node.ts";
+import { bdrvOpenDriver, bdrvSetCache } from "../graph/open-node.ts";
 import type { Permissions } from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_MAY_UNMAP,
@@ -25,6 +25,7 @@ import {
   type BlockDriverState,
   type Qiov,
 } from "../graph/state.ts";
+import type { Truncation } from "../graph/truncation.ts";
 import { site } from "../probe/index.ts";
 import {
   type AioContext,
@@ -32,6 +33,7 @@ import {
   type FileAio,
   globalStateCode,
   type HostOpType,
+  type HostResult,
   hostCall,
   hostSubmit,
   ioCode,
@@ -46,6 +48,7 @@ import {
   fileLocksPrepare,
 } from "./file-locks.ts";
 import { fileBlockStatus } from "./file-status.ts";
+import { fileTruncate, type Submit } from "./file-truncate.ts";
 
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
@@ -55,8 +58,9 @@ export const fileDefaults = perMachine((): { locking: FileLocking } => ({ lockin
 
 /** C: BDRVRawState of file-posix.c. */
 class FileState {
-  /** Exchanged by a reopen that makes the node read-only, or not. */
+  /** Exchanged by a reopen that makes the node read-only or not, or its requests go past the host's cache or not. */
   handle: HostHandle;
+  direct: boolean;
   readonly path: string;
   readonly aio: FileAio | undefined;
   /** Null: the file is not locked. */
@@ -67,10 +71,11 @@ class FileState {
   /** Whether it knows where a file has holes; as above. */
   hasStatus = true;
   /** The second handle of a reopen that is not over. */
-  staged: HostHandle | null = null;
+  staged: Opened | null = null;
 
-  constructor(handle: HostHandle, { path, aio, locking }: FileOptions) {
+  constructor({ handle, direct }: Opened, { path, aio, locking }: FileOptions) {
     this.handle = handle;
+    this.direct = direct;
     this.path = path;
     this.aio = aio;
     const how = locking ?? fileDefaults().locking;
@@ -99,7 +104,7 @@ export const fileDriver: BlockDriver = {
   abortPermUpdate: fileAbortPermUpdate,
   reopenPrepare: fileReopenPrepare,
   reopenCommit: (state) => closeStaged(state, exchangeHandle(state)),
-  reopenAbort: (state) => closeStaged(state, state.opaque),
+  reopenAbort: (state) => closeStaged(state, stateOf(state.bs).staged?.handle ?? null),
 };
 
 /** How a file is opened. */
@@ -115,26 +120,29 @@ export interface FileOptions {
   readonly aio?: FileAio;
   /** Whether it is locked against other programs; by default `fileDefaults`. */
   readonly locking?: FileLocking;
+  /** What is done with the host's cache; by default what is usual. */
+  readonly cache?: CacheOptions;
 }
 
 /** bdrv_open with the driver `file`: a node with one reference, the caller's. BlockError when the host refuses. Polls. */
 export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   globalStateCode(SITE_OPEN);
-  const { path, nodeName, readOnly = false, create = false } = options;
+  const { path, nodeName, readOnly = false, create = false, cache = CACHED } = options;
   assert(path.length > 0, "a file has a path");
   // Before the file is opened, so that no handle is left over.
   if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
     throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
-  const handle = openPath({ path, aio: options.aio, writable: !readOnly, create });
-  const aligned = hostCall({ call: "alignment", handle });
-  assert(aligned.ret >= 0, "the alignment of an open file is known");
-  return yield* bdrvOpenDriver(fileDriver, nodeName, {
-    opaque: new FileState(handle, options),
+  const { direct } = cache;
+  const opened = openPath({ path, aio: options.aio, writable: !readOnly, create, direct });
+  const bs = yield* bdrvOpenDriver(fileDriver, nodeName, {
+    opaque: new FileState(opened, options),
     options: { filename: path },
     readOnly,
-    requestAlignment: Math.max(1, aligned.value),
+    requestAlignment: opened.alignment,
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
+  bdrvSetCache(bs, cache);
+  return bs;
 }
 
 /** raw_co_pdiscard (block/file-posix.c:3014): 0 or a negated errno, ENOTSUP where the host cannot. */
@@ -191,40 +199,73 @@ interface HowToOpen {
   readonly aio: FileAio | undefined;
   readonly writable: boolean;
   readonly create: boolean;
+  readonly direct: boolean;
+}
+
+/** A file that is open, and in what blocks it is read and written. */
+interface Opened {
+  readonly handle: HostHandle;
+  readonly direct: boolean;
+  readonly alignment: number;
 }
 
 /** A handle of the host; BlockError when it refuses. */
-function openPath({ path, aio, writable, create }: HowToOpen): HostHandle {
-  const how = aio === undefined ? {} : { aio };
-  const opened = hostCall({ call: "open", path, writable, create, ...how });
+function openPath(how: HowToOpen): Opened {
+  const { aio, direct } = how;
+  const opened = openNow(how);
   if (opened.ret === -ENOTSUP && aio === "io_uring")
     throw new BlockError(
       ENOTSUP,
       "aio=io_uring was specified, but is not available: start the process with UV_USE_IO_URING=1 in its environment",
     );
-  if (opened.ret < 0)
-    throw new BlockError(-opened.ret, `Could not open '${path}': ${errnoName(-opened.ret)}`);
-  return opened.value as HostHandle;
+  if (opened.ret < 0) throw new BlockError(-opened.ret, whyNotOpen(how, -opened.ret));
+  const handle = opened.value as HostHandle;
+  const aligned = hostCall({ call: "alignment", handle });
+  if (aligned.ret >= 0) return { handle, direct, alignment: Math.max(1, aligned.value) };
+  hostCall({ call: "close", handle });
+  const hint = "Try cache.direct=off";
+  throw new BlockError(EINVAL, "Could not find working O_DIRECT alignment", hint);
+}
+
+function openNow({ path, aio, writable, create, direct }: HowToOpen): HostResult {
+  const how = { ...(aio === undefined ? {} : { aio }), ...(direct ? { direct } : {}) };
+  return hostCall({ call: "open", path, writable, create, ...how });
+}
+
+/** qemu_open_internal (util/osdep.c:288): a file that opens but for O_DIRECT is told apart. */
+function whyNotOpen(how: HowToOpen, errno: number): string {
+  if (how.direct && errno === EINVAL) {
+    const cached = openNow({ ...how, direct: false });
+    if (cached.ret >= 0) {
+      hostCall({ call: "close", handle: cached.value as HostHandle });
+      return `Could not open '${how.path}': filesystem does not support O_DIRECT`;
+    }
+  }
+  return `Could not open '${how.path}': ${strerror(errno)}`;
 }
 
 /**
- * raw_reopen_prepare (block/file-posix.c:1102): a second handle, if the file is to be writable and was not, or the other way
- * round. Differs from QEMU: opened here, not when permissions are checked, as there are no further flags to wait for.
+ * raw_reopen_prepare (block/file-posix.c:1102): a second handle, if the file is to be writable and was not, or to be read past the
+ * host's cache and was not, or the other way round. Differs from QEMU: opened here, not when permissions are checked, as there are
+ * no further flags to wait for.
  */
 function fileReopenPrepare(state: ReopenState): undefined {
   const { bs, readOnly } = state;
-  if (readOnly === bs.readOnly) return;
-  const { path, aio } = stateOf(bs);
-  state.opaque = openPath({ path, aio, writable: !readOnly, create: false });
-  stateOf(bs).staged = state.opaque as HostHandle;
+  const file = stateOf(bs);
+  const { direct } = cacheOf(state.options);
+  if (readOnly === bs.readOnly && direct === file.direct) return;
+  const { path, aio } = file;
+  file.staged = openPath({ path, aio, writable: !readOnly, create: false, direct });
 }
 
 /** raw_reopen_commit (block/file-posix.c:1151): requests go to the staged handle; returns the old one, if there are two. */
-function exchangeHandle({ bs, opaque }: ReopenState): unknown {
-  if (opaque === null) return null;
+function exchangeHandle({ bs }: ReopenState): HostHandle | null {
   const file = stateOf(bs);
-  const old = file.handle;
-  file.handle = opaque as HostHandle;
+  const { handle: old, staged } = file;
+  if (staged === null) return null;
+  file.handle = staged.handle;
+  file.direct = staged.direct;
+  bs.requestAlignment = staged.alignment;
   return old;
 }
 
@@ -234,7 +275,7 @@ function fileCheckPerm(bs: BlockDriverState, asked: Permissions): undefined {
   if (locks === null || bs.inactive) return;
   fileLocksPrepare(locks, handle, asked);
   try {
-    if (staged !== null) fileLocksCopy(locks, staged, asked);
+    if (staged !== null) fileLocksCopy(locks, staged.handle, asked);
   } catch (error) {
     fileLocksFinish(locks, handle, locks.permissions);
     throw error;
@@ -254,10 +295,9 @@ function fileAbortPermUpdate(bs: BlockDriverState): undefined {
 }
 
 /** raw_reopen_abort (block/file-posix.c:1167): nothing is staged any more; `handle`, if there is one, is closed. */
-function closeStaged(state: ReopenState, handle: unknown): undefined {
-  stateOf(state.bs).staged = null;
-  if (handle !== null) hostCall({ call: "close", handle: handle as HostHandle });
-  state.opaque = null;
+function closeStaged({ bs }: ReopenState, handle: HostHandle | null): undefined {
+  stateOf(bs).staged = null;
+  if (handle !== null) hostCall({ call: "close", handle });
 }
 
 function* submit(
@@ -277,9 +317,10 @@ function* submit(
   return Math.min(ret, 0);
 }
 
-function* fileCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+function fileCoTruncate(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
   const { handle } = stateOf(bs);
-  return Math.min(hostCall({ call: "truncate", handle, size: offset as ByteOffset }).ret, 0);
+  const submitTo: Submit = (type, at, bytes, qiov) => submit(bs, type, at, bytes, qiov);
+  return fileTruncate(handle, { from: askHost("size", handle), to: offset }, how, submitTo);
 }
 
 function askHost(call: "size" | "allocated", handle: HostHandle): number {

@@ -9,9 +9,11 @@ import { assert, EINVAL, ENOTSUP } from "../base/index.ts";
 import { edgeBs } from "../graph/access.ts";
 import { bdrvSetBackingHd } from "../graph/backing.ts";
 import { BlockError, settle } from "../graph/block-error.ts";
+import { CACHED, type CacheOptions } from "../graph/block-options.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
 import { bdrvParentCbChangeMedia } from "../graph/change-media.ts";
 import { bdrvRef, bdrvUnref } from "../graph/node-life.ts";
+import { bdrvSetCache } from "../graph/open-node.ts";
 import { BLK_PERM_CONSISTENT_READ } from "../graph/permission-bits.ts";
 import type { BlockDriverState } from "../graph/state.ts";
 import { qiovOf } from "../io/index.ts";
@@ -50,6 +52,8 @@ export interface OpenPathOptions extends Qcow2Options {
   readonly format?: "raw" | "qcow2";
   readonly readOnly?: boolean;
   readonly ctx?: AioContext;
+  /** What is done with the host's cache, here and below. */
+  readonly cache?: CacheOptions;
   /** Do not open what the image has below it. */
   readonly noBacking?: boolean;
   readonly backing?: NamedBacking;
@@ -64,6 +68,7 @@ export function* bdrvOpenPath(options: OpenPathOptions): Polls<BlockDriverState>
 
 function* openLink(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
   const bs = yield* openFormat(options, depth);
+  bdrvSetCache(bs, options.cache ?? CACHED);
   bdrvParentCbChangeMedia(bs, true);
   return bs;
 }
@@ -72,8 +77,9 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
   const { path, ctx, readOnly = false, nodeName = "" } = options;
   if (depth >= CHAIN_MAX)
     throw new BlockError(EINVAL, `The backing chain of '${path}' is too long`);
-  const where = ctx === undefined ? {} : { ctx };
-  const file = yield* fileOpen({ nodeName: "", path, readOnly, ...where });
+  const { cache = CACHED } = options;
+  const how = { nodeName: "", readOnly, cache, ...(ctx === undefined ? {} : { ctx }) };
+  const file = yield* fileOpen({ ...how, path });
   const format = options.format ?? (yield* probe(file));
   if (format === "raw") return yield* rawOpen(nodeName, file, readOnly);
   const { backing: named, ...imageOptions } = options;
@@ -81,23 +87,31 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
     ...imageOptions,
     nodeName,
     file,
-    openDataFile: (name) => fileOpen({ nodeName: "", path: name, readOnly, ...where }),
+    openDataFile: (name) => fileOpen({ ...how, path: name }),
   });
   if (options.noBacking === true) return bs;
-  const backed = yield* settle(() => openBacking(bs, depth, named));
+  const backed = yield* settle(() => openBacking(bs, depth, cache, named));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
 }
 
 /** bdrv_open_backing_file (block.c:3461): open what the image of `bs` names, if anything, and put it below. BlockError. Polls. */
-export function* bdrvOpenBackingFile(bs: BlockDriverState): Polls<void> {
+export function* bdrvOpenBackingFile(
+  bs: BlockDriverState,
+  cache: CacheOptions = CACHED,
+): Polls<void> {
   globalStateCode(SITE_BACKING);
   assert(!bs.closed, "the image is open");
-  yield* openBacking(bs, 0);
+  yield* openBacking(bs, 0, cache);
 }
 
-function* openBacking(bs: BlockDriverState, depth: number, names: NamedBacking = {}): Polls<void> {
+function* openBacking(
+  bs: BlockDriverState,
+  depth: number,
+  cache: CacheOptions,
+  names: NamedBacking = {},
+): Polls<void> {
   const { backingFile, backingFormat: format, aioContext } = bs;
   if (backingFile === "") return;
   const opened = yield* settle(function* (): Polls<void> {
@@ -105,7 +119,7 @@ function* openBacking(bs: BlockDriverState, depth: number, names: NamedBacking =
       throw new BlockError(EINVAL, `Unknown driver '${format}'`);
     const path = pathCombine(filenameOf(bs), backingFile);
     const named: Pick<OpenPathOptions, "format"> = format === "" ? {} : { format };
-    const below = { path, readOnly: true, ctx: aioContext, ...named, ...names };
+    const below = { path, readOnly: true, cache, ctx: aioContext, ...named, ...names };
     const backing = yield* openLink(below, depth + 1);
     const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
     yield* bdrvUnref(backing);

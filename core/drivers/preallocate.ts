@@ -28,6 +28,7 @@ import {
   type BlockDriverState,
   type WritableAfterReopen,
 } from "../graph/state.ts";
+import type { Truncation } from "../graph/truncation.ts";
 import { bdrvTruncate } from "../io/index.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
@@ -204,20 +205,33 @@ function* allocateAhead(
 }
 
 /** preallocate_co_truncate (block/preallocate.c:373): a file that grows is cut first, so that the guest's zeroes are holes. */
-function* preallocateCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+function* preallocateCoTruncate(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
   const state = stateOf(bs);
   const child = file(bs, SITE_TRUNCATE);
   if (state.dataEnd >= 0 && offset > state.dataEnd) {
     if (state.fileEnd < 0) state.fileEnd = fileLength(bs, SITE_TRUNCATE);
-    if (state.fileEnd < 0) return state.fileEnd;
-    if (state.fileEnd > state.dataEnd) {
-      const cut = yield* bdrvCoTruncate(child, state.dataEnd);
+    if (state.fileEnd < 0) {
+      how.errorSetg("failed to get file length");
+      return state.fileEnd;
+    }
+    // It has the room that is asked for.
+    if (how.prealloc === "falloc" && offset <= state.fileEnd) {
+      state.dataEnd = offset;
+      return 0;
+    }
+    if (how.prealloc !== "falloc" && state.fileEnd > state.dataEnd) {
+      const cut = yield* bdrvCoTruncate(child, state.dataEnd, {
+        exact: true,
+        prealloc: "off",
+        errorSetg: (why) =>
+          how.errorSetg(`preallocate-filter: failed to drop write-zero preallocation: ${why}`),
+      });
       state.fileEnd = cut < 0 ? cut : state.dataEnd;
       if (cut < 0) return cut;
     }
     state.dataEnd = offset;
   }
-  const ret = yield* bdrvCoTruncate(child, offset);
+  const ret = yield* bdrvCoTruncate(child, offset, how);
   if (ret < 0) setEnds(state, ret);
   else if (hasPreallocPerms(bs)) setEnds(state, offset);
   return Math.min(ret, 0);

@@ -59,7 +59,7 @@ export const rawDriver: BlockDriver = {
     bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), offset, bytes, flags),
   coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
   coBlockStatus: rawCoBlockStatus,
-  coTruncate: (bs, offset) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset),
+  coTruncate: (bs, offset, how) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset, how),
   getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
   reopenPrepare: () => undefined,
 };
@@ -82,7 +82,6 @@ export function* rawOpen(
     // Without an offset it is as good as a filter, although it is a format.
     children: [{ name: "file", role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs: fileBs }],
     readOnly,
-    requestAlignment: fileBs.requestAlignment,
   });
 }
 

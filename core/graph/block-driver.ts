@@ -12,6 +12,7 @@ import type {
 } from "./driver-results.ts";
 import type { Permissions } from "./permission-bits.ts";
 import type { BdrvChild, BlockDriverState, Qiov, WritableAfterReopen } from "./state.ts";
+import type { Truncation } from "./truncation.ts";
 
 /** C: bdrv_child_perm of a BlockDriver. */
 export type ChildPerm = (
@@ -65,9 +66,8 @@ export interface BlockDriver {
   /** Flush to the operating system and to the disk; children are flushed by the caller. */
   readonly coFlushToOs?: (bs: BlockDriverState) => Co<number>;
   readonly coFlushToDisk?: (bs: BlockDriverState) => Co<number>;
-  readonly coTruncate?: (bs: BlockDriverState, offset: number) => Co<number>;
-  /** Why it would refuse that length, in words (C: errp of bdrv_co_truncate); null when it would not, or has none. */
-  readonly resizeRefusal?: (bs: BlockDriverState, offset: number) => BlockError | null;
+  /** Who fails says why, with `how.errorSetg`. */
+  readonly coTruncate?: (bs: BlockDriverState, offset: number, how: Truncation) => Co<number>;
   /**
    * Where the bytes of an aligned range come from, for an aligned and non-empty start of it; with `wantZero` it is worth some
    * effort to find zeroes. Missing: filters ask the node below, all others have data.

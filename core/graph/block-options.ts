@@ -83,3 +83,25 @@ export function unmapOf(options: BlockOptions): boolean {
   const { discard } = options;
   return discard !== "ignore" && discard !== "off";
 }
+
+/** What is done with the host's cache (QAPI: BlockdevCacheOptions). */
+export interface CacheOptions {
+  /** Past it (O_DIRECT). */
+  readonly direct: boolean;
+  /** What is in it is not asked to be on the disk: flushes end here. */
+  readonly noFlush: boolean;
+}
+
+/** What is done where nobody says otherwise. */
+export const CACHED: CacheOptions = { direct: false, noFlush: false };
+
+/** update_flags_from_options (block.c:1556): what a node with `options` does with the host's cache. Common. */
+export function cacheOf(options: BlockOptions): CacheOptions {
+  const isOn = (name: string): boolean => options[name] === true || options[name] === "on";
+  return { direct: isOn("cache.direct"), noFlush: isOn("cache.no-flush") };
+}
+
+/** update_options_from_flags (block.c:1587): as options. Common. */
+export function cacheAsOptions({ direct, noFlush }: CacheOptions): BlockOptions {
+  return { "cache.direct": direct, "cache.no-flush": noFlush };
+}

@@ -24,6 +24,10 @@ export { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
 export {
   type BlockOptions,
   type BlockOptionValue,
+  CACHED,
+  type CacheOptions,
+  cacheAsOptions,
+  cacheOf,
   type DetectZeroes,
   detectZeroesOf,
   type ReopenState,
@@ -80,6 +84,7 @@ export {
 export {
   bdrvInsertNode,
   bdrvOpenDriver,
+  bdrvSetCache,
   bdrvSetCommonOptions,
   type ChildSpec,
   type CommonOptions,
@@ -121,5 +126,11 @@ export {
   tranFaultPoint,
   tranNew,
 } from "./transaction.ts";
+export {
+  PLAIN_TRUNCATION,
+  PREALLOC_MODES,
+  type PreallocMode,
+  type Truncation,
+} from "./truncation.ts";
 export { bdrvChangeBackingFile } from "./update-filename.ts";
 export { assertBdrvGraphWritable } from "./writable.ts";

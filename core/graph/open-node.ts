@@ -11,7 +11,14 @@ import { bdrvTryChangeAioContext } from "./aio-context.ts";
 import { bdrvAttachChild } from "./attach.ts";
 import { BlockError, settle } from "./block-error.ts";
 import { type BlockLimits, NO_LIMITS } from "./block-limits.ts";
-import { type BlockOptions, type DetectZeroes, detectZeroesOf, unmapOf } from "./block-options.ts";
+import {
+  type BlockOptions,
+  type CacheOptions,
+  cacheAsOptions,
+  type DetectZeroes,
+  detectZeroesOf,
+  unmapOf,
+} from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
 import { bdrvSetInheritsFrom } from "./inherits-from.ts";
@@ -102,22 +109,39 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
   assert(bs.totalBytes >= 0, "a node has a length");
 }
 
-/** What a reopen will compare with: all that is in force, and what of that was asked for. */
-/** What a node that no driver is asked about has. */
+/** What a node has that no driver is asked about. */
 export interface CommonOptions {
   readonly discard: "ignore" | "unmap";
   readonly "detect-zeroes": DetectZeroes;
 }
 
-/** The part of bdrv_open_common (block.c:1856) that is about what a node lets through: `bs`, which is open, has `common`. */
-export function bdrvSetCommonOptions(bs: BlockDriverState, common: CommonOptions): void {
+/**
+ * The part of bdrv_open_common (block.c:1856) that is about what a node lets through: `bs`, which is open, has `common` and `cache`. A
+ * reopen that does not say how it is to be with the cache follows the parent, unless `explicit` says that it was asked for.
+ */
+export function bdrvSetCommonOptions(
+  bs: BlockDriverState,
+  common: CommonOptions,
+  cache: CacheOptions,
+  explicit: BlockOptions = {},
+): void {
   globalStateCode(SITE_COMMON);
-  assert(!bs.closed, "the node is open");
+  bdrvSetCache(bs, cache);
   bs.options = { ...bs.options, ...common };
+  bs.explicitOptions = { ...bs.explicitOptions, ...explicit };
   bs.unmap = unmapOf(bs.options);
   bs.detectZeroes = detectZeroesOf(bs.options);
 }
 
+/** The part of the above that is about the host's cache. */
+export function bdrvSetCache(bs: BlockDriverState, cache: CacheOptions): void {
+  globalStateCode(SITE_COMMON);
+  assert(!bs.closed, "the node is open");
+  bs.options = { ...bs.options, ...cacheAsOptions(cache) };
+  bs.noFlush = cache.noFlush;
+}
+
+/** What a reopen will compare with: all that is in force, and what of that was asked for. */
 function rememberOptions(bs: BlockDriverState, options: OpenOptions): void {
   const named = { driver: bs.drv.formatName, "node-name": bs.nodeName, ...options.options };
   bs.options = { "read-only": bs.readOnly, ...named };

@@ -135,7 +135,7 @@ function inheritedOptions(role: number, parent: BlockOptions): BlockOptions {
     const value = parent[name];
     if (value !== undefined) inherited[name] = value;
   };
-  copy("force-share");
+  for (const name of ["cache.direct", "cache.no-flush", "force-share"]) copy(name);
   if ((role & BDRV_CHILD_COW) !== 0) inherited["read-only"] = true;
   else copy("read-only");
   return inherited;

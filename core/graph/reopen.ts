@@ -23,6 +23,7 @@ import { childrenOf } from "./access.ts";
 import { BlockError, settle, unwrap } from "./block-error.ts";
 import {
   type BlockOptions,
+  cacheOf,
   detectZeroesOf,
   type ReopenState,
   unmapOf,
@@ -124,6 +125,7 @@ function* bdrvReopenCommit(state: ReopenState): Polls<void> {
   bs.readOnly = state.readOnly;
   bs.unmap = unmapOf(bs.options);
   bs.detectZeroes = detectZeroesOf(bs.options);
+  bs.noFlush = cacheOf(bs.options).noFlush;
 }
 
 /** Which nodes of the queue will be writable: drivers are asked for the permissions of then. */

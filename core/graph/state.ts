@@ -296,6 +296,8 @@ export class BlockDriverState {
   unmap = true;
   /** Whether a write is looked at, and made one of zeroes when it has nothing else (C: detect_zeroes). */
   detectZeroes: DetectZeroes = "off";
+  /** Flushes go to the children and no further (C: BDRV_O_NO_FLUSH). */
+  noFlush = false;
   /** Every parent shares everything (C: force_share). Set when the node is opened. */
   forceShare = false;
   /** No link to this node is ever frozen: the filter of a job that wants to leave when it likes. */

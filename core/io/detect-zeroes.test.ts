@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { fileOpen } from "../drivers/index.ts";
 import { bufferOf, runDisk, textDisk } from "../drivers/test-support.ts";
-import { bdrvReopen, bdrvSetCommonOptions, type DetectZeroes } from "../graph/index.ts";
+import { bdrvReopen, bdrvSetCommonOptions, CACHED, type DetectZeroes } from "../graph/index.ts";
 import type { HostOp, Polls } from "../sched/index.ts";
 import { TestHost } from "../sched/test-support.ts";
 
@@ -19,7 +19,7 @@ function asked(detect: DetectZeroes): string[] {
   runDisk(function* (): Polls<void> {
     const bs = yield* fileOpen({ nodeName: "f", path: "f" });
     bs.totalBytes = 8;
-    bdrvSetCommonOptions(bs, { discard: "unmap", "detect-zeroes": detect });
+    bdrvSetCommonOptions(bs, { discard: "unmap", "detect-zeroes": detect }, CACHED);
     const { writeText } = yield* textDisk(bs);
     expect(bufferOf("..").data).toEqual(new Uint8Array(2));
     expect(yield* writeText(0, "....")).toBe(0);

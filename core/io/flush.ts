@@ -66,7 +66,7 @@ function* flushAll(
   return ret < 0 ? ret : yield* flushChildren(bs);
 }
 
-/** First to the operating system, then, if anything was written since the last time, to the disk. */
+/** First to the operating system, then, if anything was written since the last time and the node has not `cache.no-flush`, to the disk. */
 function* flushDriver(
   bs: BlockDriverState,
   currentGen: number,
@@ -78,7 +78,7 @@ function* flushDriver(
     const ret = yield* drv.coFlushToOs(bs);
     if (ret < 0) return ret;
   }
-  if (bs.flushedGen === currentGen) return 0;
+  if (bs.noFlush || bs.flushedGen === currentGen) return 0;
   if (primary !== null) yield* blkdbgEvent(primary, "flush_to_disk");
   if (drv.coFlushToDisk === undefined) return 0;
   return yield* drv.coFlushToDisk(bs);

@@ -72,6 +72,7 @@ export const REQUEST_TYPES = [
   "send",
   "handshake",
   "block_status",
+  "allocate",
 ] as const;
 export const TRAN_PHASES = ["prepare", "commit", "abort", "clean"] as const;
 export const LOCK_KINDS = [

@@ -52,11 +52,14 @@ export type HostCallRequest =
       readonly create: boolean;
       /** Absent: as the host does it. */
       readonly aio?: FileAio;
+      /** Past the cache of the operating system; EINVAL where the file system cannot. */
+      readonly direct?: boolean;
     }
   | { readonly call: "close"; readonly handle: HostHandle }
   | { readonly call: "size"; readonly handle: HostHandle }
   /** Bytes that the file takes on the disk. */
   | { readonly call: "allocated"; readonly handle: HostHandle }
+  /** The blocks that a file is read and written in; EINVAL when none will do. */
   | { readonly call: "alignment"; readonly handle: HostHandle }
   | { readonly call: "truncate"; readonly handle: HostHandle; readonly size: ByteOffset }
   | HostLockCall
@@ -73,9 +76,16 @@ export type SocketAddress =
 
 /**
  * Kinds of operation on a file; the words are those of the catalogue's RequestType. A `block_status` asks where the data of a range is:
- * see `hostStatusAnswer`.
+ * see `hostStatusAnswer`. An `allocate` takes room on the disk for a range, which the file has then; what it had stays.
  */
-export type FileOpType = "read" | "write" | "flush" | "write_zeroes" | "discard" | "block_status";
+export type FileOpType =
+  | "read"
+  | "write"
+  | "flush"
+  | "write_zeroes"
+  | "discard"
+  | "block_status"
+  | "allocate";
 
 /** Bytes that one `block_status` asks about at most, whole blocks of any size that disks have: its answer fits an event's integer. */
 export const HOST_STATUS_BYTES_MAX = 2 ** 30 - 65_536;

@@ -18,7 +18,9 @@ import {
   type BlockDriverState,
   BlockError,
   bdrvSetCommonOptions,
+  type CacheOptions,
   type CommonOptions,
+  cacheAsOptions,
   detectZeroesOf,
 } from "#core/graph";
 import { machine, type Polls } from "#core/sched";
@@ -33,6 +35,7 @@ import {
   type QapiType,
   QmpError,
   str,
+  struct,
   type TypeOf,
 } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
@@ -47,7 +50,6 @@ const OWN = {
   if: optional(str),
   media: optional(str),
   index: optional(str),
-  cache: optional(enumOf("writeback", "writethrough")),
   aio: optional(enumOf("threads")),
   readonly: optional(bool),
   rerror: onError,
@@ -63,12 +65,48 @@ export function* addDrive(daemon: Daemon, value: JsonObject, kind: InputKind): P
   ) as Own;
   const { id } = own;
   if (blkByName(id) !== null) throw new BlockError(EEXIST, `Device with id '${id}' already exists`);
-  const rest = new Map([...value].filter(([name]) => !Object.hasOwn(OWN, name)));
+  const rest = new Map(
+    [...value].filter(([name]) => !Object.hasOwn(OWN, name) && name !== "cache"),
+  );
   if (own.readonly !== undefined) rest.set("read-only", own.readonly ? "on" : "off");
-  const bs = rest.size === 0 ? null : yield* openNode(rest, kind);
-  const blk = yield* newDrive(own, bs);
+  const { writeback, ...cache } = cacheModeOf(value.get("cache"), kind);
+  const bs = rest.size === 0 ? null : yield* openNode(rest, cache, kind);
+  const blk = yield* newDrive(id, writeback, bs);
   blkSetOnError(blk, { read: own.rerror ?? "report", write: policyOf(own.werror) });
   daemon.drives.push(blk);
+}
+
+/** What a drive does about the caches of the host: `writeback`, whether a write is over before it is on the disk. */
+interface CacheMode extends CacheOptions {
+  readonly writeback: boolean;
+}
+
+/** bdrv_parse_cache_mode (block.c:1198). */
+const CACHE_MODES: ReadonlyMap<string, CacheMode> = new Map([
+  ["none", { direct: true, noFlush: false, writeback: true }],
+  ["off", { direct: true, noFlush: false, writeback: true }],
+  ["directsync", { direct: true, noFlush: false, writeback: false }],
+  ["writeback", { direct: false, noFlush: false, writeback: true }],
+  ["unsafe", { direct: false, noFlush: true, writeback: true }],
+  ["writethrough", { direct: false, noFlush: false, writeback: false }],
+]);
+
+const CACHE_MEMBERS = struct({
+  direct: optional(bool),
+  "no-flush": optional(bool),
+  writeback: optional(bool),
+});
+
+/** `cache=MODE`, or its parts one by one (`cache.direct=on`). */
+function cacheModeOf(value: JsonValue | undefined, kind: InputKind): CacheMode {
+  if (typeof value === "string") {
+    const mode = CACHE_MODES.get(value);
+    if (mode === undefined) throw new BlockError(EINVAL, "invalid cache option");
+    return mode;
+  }
+  const given = value === undefined ? {} : CACHE_MEMBERS.read(value, "cache", kind);
+  const { direct = false, "no-flush": noFlush = false, writeback = true } = given;
+  return { direct, noFlush, writeback };
 }
 
 /** QEMU's default for writes. */
@@ -77,21 +115,31 @@ function policyOf(policy: BlockdevOnError | undefined): BlockdevOnError {
 }
 
 /** blk_new_open (block-backend.c:415): takes over the reference to `bs`. Polls. */
-function* newDrive({ id, cache }: Own, bs: BlockDriverState | null): Polls<BlockBackend> {
-  const options = { name: id, enableWriteCache: cache !== "writethrough" };
+function* newDrive(
+  name: string,
+  enableWriteCache: boolean,
+  bs: BlockDriverState | null,
+): Polls<BlockBackend> {
+  const options = { name, enableWriteCache };
   if (bs === null) return blkNew(machine.mainContext, options);
   const perm = BLK_PERM_CONSISTENT_READ | (bs.readOnly ? 0 : BLK_PERM_WRITE);
   return yield* blkNewWithBs(bs, { ...options, perm, sharedPerm: BLK_PERM_ALL });
 }
 
 /** The image: by its file, as a user would name it, or by the options of its driver. Polls. */
-function* openNode(options: JsonObject, kind: InputKind): Polls<BlockDriverState> {
+function* openNode(
+  options: JsonObject,
+  cache: CacheOptions,
+  kind: InputKind,
+): Polls<BlockDriverState> {
   const { path, format, others } = shorthand(options);
   if (path === null) {
     const { driver, ...rest } = Object.fromEntries(options);
     const named = new Map(Object.entries({ driver: format ?? driver ?? null, ...rest }));
     named.delete("format");
-    return yield* blockdevOpen(blockdevOptions.read(named, "", kind));
+    const asked = blockdevOptions.read(named, "", kind);
+    const { direct, noFlush } = cache;
+    return yield* blockdevOpen({ ...asked, cache: { direct, "no-flush": noFlush } });
   }
   const readOnly = optional(bool).read(others.get("read-only"), "read-only", kind);
   const { common, rest } = commonOf(others, kind);
@@ -104,8 +152,9 @@ function* openNode(options: JsonObject, kind: InputKind): Polls<BlockDriverState
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(readOnly === undefined ? {} : { readOnly }),
     ...(backing === undefined ? {} : { backing }),
+    cache,
   });
-  bdrvSetCommonOptions(bs, common);
+  bdrvSetCommonOptions(bs, common, cache, cacheAsOptions(cache));
   return bs;
 }
 

@@ -14,6 +14,8 @@ import {
   bdrvFilterOrCowBs,
   bdrvOpIsBlocked,
   bdrvReopenSetReadOnly,
+  CACHED,
+  cacheAsOptions,
   qmpBlockdevReopen,
 } from "#core/graph";
 import { bdrvDrainedBegin, bdrvDrainedEnd, bdrvWriteThresholdSet } from "#core/io";
@@ -39,7 +41,7 @@ const blockdevReopen = command(
 
 /** What is not said anew has its default again. */
 function reopened(options: BlockdevOptions): BlockOptions {
-  return { discard: "ignore", ...flattened(options) };
+  return { discard: "ignore", ...cacheAsOptions(CACHED), ...flattened(options) };
 }
 
 /** qdict_flatten: dotted names and simple values. */
@@ -113,12 +115,15 @@ const blockResize = command(
 function* resize(bs: BlockDriverState, bytes: number): Polls<void> {
   const blk = yield* blkNewWithBs(bs, { perm: BLK_PERM_RESIZE, sharedPerm: BLK_PERM_ALL });
   yield* bdrvDrainedBegin(bs, SITE_RESIZE);
-  const ret = yield* runInCoroutine(bs.aioContext, () => blkCoTruncate(blk, bytes), SITE_RESIZE);
+  let why = "";
+  const errorSetg = (message: string): void => {
+    why = message;
+  };
+  const truncate = () => blkCoTruncate(blk, bytes, { exact: false, prealloc: "off", errorSetg });
+  const ret = yield* runInCoroutine(bs.aioContext, truncate, SITE_RESIZE);
   yield* bdrvDrainedEnd(bs, SITE_RESIZE);
   yield* blkUnref(blk);
-  if (ret >= 0) return;
-  const refused = bs.drv.resizeRefusal?.(bs, bytes) ?? null;
-  throw refused ?? new BlockError(-ret, `Failed to resize: ${strerror(-ret)}`);
+  if (ret < 0) throw new BlockError(-ret, why);
 }
 
 const setWriteThreshold = command(

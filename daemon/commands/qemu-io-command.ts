@@ -2,7 +2,13 @@
 
 import { blkBs, blkGetPerm, blkSetPerm } from "#core/backend";
 import { ENOMEDIUM, must, strerror } from "#core/base";
-import { BLK_PERM_WRITE, type BlockDriverState, BlockError, settle } from "#core/graph";
+import {
+  BLK_PERM_RESIZE,
+  BLK_PERM_WRITE,
+  type BlockDriverState,
+  BlockError,
+  settle,
+} from "#core/graph";
 import {
   bdrvDebugBreakpoint,
   bdrvDebugIsSuspended,
@@ -24,6 +30,7 @@ import {
 } from "./qemu-io-requests.ts";
 import { inSession, type QemuIoSession, waitForBackground } from "./qemu-io-session.ts";
 import { cvtstr } from "./qemu-io-text.ts";
+import { truncateF } from "./qemu-io-truncate.ts";
 
 const SITE_ROOT = site("hmp_qemu_io");
 const SITE_WAIT_BREAK = site("wait_break_f");
@@ -76,6 +83,11 @@ const COMMANDS: readonly QemuIoCommand[] = [
   {
     ...{ name: "discard", short: "d", args: "[-Cq] off len", least: 2, most: ANY, perm },
     ...{ what: "discards a number of bytes at a specified offset", body: discardF },
+  },
+  {
+    ...{ name: "truncate", short: "t", least: 1, most: 3, body: truncateF },
+    ...{ args: "[-m prealloc_mode] off", perm: BLK_PERM_WRITE | BLK_PERM_RESIZE },
+    ...{ what: "truncates the current file at the given offset" },
   },
   {
     ...{ name: "map", args: "", least: 0, most: 0, body: mapF },

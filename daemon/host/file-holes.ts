@@ -3,6 +3,7 @@
 //
 //   to the child      p OFFSET BYTES    free the range: it reads as zeroes, and the file keeps its size (FALLOC_FL_PUNCH_HOLE)
 //                     z OFFSET BYTES    make it zeroes without writing them; the file grows (FALLOC_FL_ZERO_RANGE)
+//                     a OFFSET BYTES    take room for it; the file grows
 //                     s OFFSET BYTES    where is its data? (SEEK_DATA, SEEK_HOLE)
 //   from the child    a negated errno, 0 for done, the answer of `hostStatusAnswer`; a line for each, in their order
 //
@@ -33,7 +34,7 @@ const PROGRAM = String.raw`
 use strict;
 $| = 1;
 open(my $file, "<&=", ${CHILD_FD}) or die;
-my %mode = (p => 3, z => 16);
+my %mode = (p => 3, z => 16, a => 0);
 sub fallocate {
   my ($mode, $offset, $bytes) = @_;
   return syscall($ARGV[0] + 0, fileno($file), $mode, $offset, $bytes) == 0 ? 0 : -($! + 0);
@@ -77,6 +78,11 @@ export class FileHoles {
     this.#ask("z", offset, bytes, done);
   }
 
+  /** Take room on the disk for the range; `done` as above. */
+  allocate(offset: number, bytes: number, done: (ret: number) => void): void {
+    this.#ask("a", offset, bytes, done);
+  }
+
   /** Where the data of the range is; `done` gets the answer of `hostStatusAnswer`, or a negated errno as above. */
   status(offset: number, bytes: number, done: (ret: number) => void): void {
     this.#ask("s", offset, bytes, done);
@@ -93,7 +99,12 @@ export class FileHoles {
       Atomics.wait(nap, 0, 0, 1);
   }
 
-  #ask(what: "p" | "z" | "s", offset: number, bytes: number, done: (ret: number) => void): void {
+  #ask(
+    what: "p" | "z" | "a" | "s",
+    offset: number,
+    bytes: number,
+    done: (ret: number) => void,
+  ): void {
     const number = FALLOCATE[process.arch];
     if (this.#isOver || process.platform !== "linux" || number === undefined) {
       setImmediate(done, -ENOTSUP);

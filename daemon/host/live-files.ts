@@ -9,6 +9,7 @@ import { performance } from "node:perf_hooks";
 import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
 import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
 import { AioPolicy, hasIoUring } from "./aio.ts";
+import { DirectIo } from "./direct-io.ts";
 import { FileHoles } from "./file-holes.ts";
 import { readAll, readNow, writeAll, writeNow } from "./file-io.ts";
 import { lockBytes } from "./file-locks.ts";
@@ -24,6 +25,8 @@ type FileCall = Exclude<HostCallRequest, { call: "socket" | "secret" | "tls_cred
 /** An open file. */
 interface LiveFile {
   readonly fd: number;
+  /** It is read and written past the cache. */
+  readonly direct: boolean;
   readonly aio: AioPolicy;
   readonly holes: FileHoles;
 }
@@ -40,6 +43,7 @@ export interface LiveFilesOptions {
 export class LiveFiles {
   readonly #files = new Map<number, LiveFile>();
   readonly #options: LiveFilesOptions;
+  readonly #directIo = new DirectIo();
 
   constructor(options: LiveFilesOptions) {
     this.#options = options;
@@ -48,7 +52,7 @@ export class LiveFiles {
   /** Carry a call out; throws the system's error. */
   call(request: FileCall): HostResult {
     if (request.call === "open") return this.#open(request);
-    const { fd, holes } = this.#at(request.handle);
+    const { fd, direct, holes } = this.#at(request.handle);
     switch (request.call) {
       case "close":
         this.#files.delete(request.handle);
@@ -62,7 +66,7 @@ export class LiveFiles {
       case "allocated":
         return { ret: 0, value: fs.fstatSync(fd).blocks * STAT_BLOCK_BYTES };
       case "alignment":
-        return { ret: 0, value: 1 };
+        return direct ? this.#directIo.alignmentOf(fd) : { ret: 0, value: 1 };
       case "truncate":
         fs.ftruncateSync(fd, request.size);
         return { ret: 0, value: 0 };
@@ -70,17 +74,25 @@ export class LiveFiles {
   }
 
   #open(request: Extract<HostCallRequest, { call: "open" }>): HostResult {
-    const { path, writable, create, aio = this.#options.aio } = request;
+    const { path, writable, create, direct = false, aio = this.#options.aio } = request;
     if (aio === "io_uring" && !hasIoUring()) return { ret: -ENOTSUP, value: 0 };
-    const access = writable ? fs.constants.O_RDWR : fs.constants.O_RDONLY;
-    const fd = fs.openSync(path, create ? access | fs.constants.O_CREAT : access, 0o644);
+    const { O_RDWR, O_RDONLY, O_CREAT, O_DIRECT } = fs.constants;
+    // Where there is no such flag, no file system can.
+    if (direct && O_DIRECT === undefined) return { ret: -EINVAL, value: 0 };
+    const access = (writable ? O_RDWR : O_RDONLY) | (direct ? O_DIRECT : 0);
+    const fd = fs.openSync(path, create ? access | O_CREAT : access, 0o644);
     const stat = fs.fstatSync(fd);
     if (!stat.isFile()) {
       fs.closeSync(fd);
       return { ret: stat.isDirectory() ? -EISDIR : -EINVAL, value: 0 };
     }
     const handle = this.#options.newHandle();
-    this.#files.set(handle, { fd, aio: new AioPolicy(aio), holes: new FileHoles(fd) });
+    this.#files.set(handle, {
+      ...{ fd, direct },
+      // A disk that is always waited for is no case for the calling thread, unless that was asked for.
+      aio: new AioPolicy(direct && aio === "auto" ? "threads" : aio),
+      holes: new FileHoles(fd),
+    });
     return { ret: 0, value: handle };
   }
 
@@ -95,11 +107,7 @@ export class LiveFiles {
     const { type, bytes } = op;
     if ((type === "read" || type === "write") && mayBeNow && aio.isInline(bytes)) {
       const from = performance.now();
-      const data = dataOf(op);
-      const ret =
-        type === "read"
-          ? readNow(fd, data, op.iovOffset, op)
-          : writeNow(fd, data, op.iovOffset, op);
+      const ret = file.direct ? this.#directIo.now(fd, op) : cachedNow(fd, op);
       aio.took(performance.now() - from);
       return ret;
     }
@@ -107,16 +115,18 @@ export class LiveFiles {
     return null;
   }
 
-  #later(op: HostOp, { fd, holes }: LiveFile): void {
+  #later(op: HostOp, { fd, direct, holes }: LiveFile): void {
     const { complete } = this.#options;
     const done = (error: NodeJS.ErrnoException | null) =>
       complete(op, error === null ? 0 : -errnoFromCode(error.code));
     switch (op.type as FileOpType) {
       case "read":
-        readAll(fd, contentsOf(op), op.offset, done);
+        if (direct) this.#directIo.later(fd, op, done);
+        else readAll(fd, contentsOf(op), op.offset, done);
         return;
       case "write":
-        writeAll(fd, contentsOf(op), op.offset, done);
+        if (direct) this.#directIo.later(fd, op, done);
+        else writeAll(fd, contentsOf(op), op.offset, done);
         return;
       case "write_zeroes":
         holes.zero(op.offset, op.bytes, (ret) => complete(op, ret));
@@ -126,6 +136,9 @@ export class LiveFiles {
         return;
       case "discard":
         holes.punch(op.offset, op.bytes, (ret) => complete(op, ret));
+        return;
+      case "allocate":
+        holes.allocate(op.offset, op.bytes, (ret) => complete(op, ret));
         return;
       case "block_status":
         holes.status(op.offset, op.bytes, (ret) => complete(op, ret));
@@ -140,4 +153,9 @@ export class LiveFiles {
     }
     this.#files.clear();
   }
+}
+
+function cachedNow(fd: number, op: HostOp): number {
+  const move = op.type === "read" ? readNow : writeNow;
+  return move(fd, dataOf(op), op.iovOffset, op);
 }

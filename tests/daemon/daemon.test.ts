@@ -119,7 +119,10 @@ describe("quiesce daemon", () => {
 
   it.each([
     [["--blockdev", "driver=vmdk,node-name=a"], "Parameter 'driver' does not accept value 'vmdk'"],
-    [["--blockdev", "driver=file,node-name=a,filename=nosuch"], "Could not open 'nosuch': ENOENT"],
+    [
+      ["--blockdev", "driver=file,node-name=a,filename=nosuch"],
+      "Could not open 'nosuch': No such file or directory",
+    ],
     [["--export", "nbd,id=e0,node-name=a"], "Cannot find device='' nor node-name='a'"],
     [["--blockdev", "raw,node-name"], "Expected '=' after parameter 'node-name'"],
     [["--monitor", "nosuch"], 'chardev "nosuch" not found'],

@@ -30,7 +30,7 @@ import { prepareToWrite } from "./prepare.ts";
 import { qcow2CoPreadv } from "./read.ts";
 import { qcow2CoCheck } from "./repair.ts";
 import { Qcow2State, stateOf } from "./state.ts";
-import { qcow2CoTruncate, qcow2ResizeRefusal } from "./truncate.ts";
+import { qcow2CoTruncate } from "./truncate.ts";
 import { writePlain } from "./write.ts";
 import { writeCaches } from "./write-back.ts";
 import { qcow2CoPwritevCompressed } from "./write-compressed.ts";
@@ -54,7 +54,6 @@ export const qcow2Driver: BlockDriver = {
   coPdiscard: qcow2CoPdiscard,
   coFlushToOs: qcow2CoFlushToOs,
   coTruncate: qcow2CoTruncate,
-  resizeRefusal: qcow2ResizeRefusal,
   coBlockStatus: qcow2CoBlockStatus,
   coCheck: qcow2CoCheck,
   inactivate: qcow2Inactivate,

@@ -1,11 +1,12 @@
 // Making the guest's disk longer or shorter.
 
-import { assert, EFBIG, EINVAL, EIO, ENOTSUP } from "../../base/index.ts";
+import { assert, EFBIG, EINVAL, EIO, ENOTSUP, strerror } from "../../base/index.ts";
 import { bdrvDirtyBitmapCheck } from "../../bitmaps/flags.ts";
 import { BDRV_BITMAP_DEFAULT } from "../../bitmaps/state.ts";
 import { backingOf } from "../../graph/access.ts";
 import { BlockError } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import type { Truncation } from "../../graph/truncation.ts";
 import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
 import { nodeBehind } from "../../io/inserted.ts";
@@ -16,7 +17,6 @@ import {
   type Co,
   hostAllocate,
   ioCode,
-  ioOrGsCode,
   qemuCoMutexLock,
   qemuCoMutexUnlock,
 } from "../../sched/index.ts";
@@ -38,28 +38,48 @@ import { qcow2CoPwriteZeroes, qcow2Forget } from "./zero.ts";
 const ZEROES_BYTES = 1 << 20;
 
 const SITE_TRUNCATE = site("qcow2_co_truncate");
-const SITE_REFUSAL = site("qcow2_truncate_bitmaps_check");
 
 /**
  * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno. Where it grows it reads as zeroes, also above a
  * backing file that is longer; what is cut off is discarded.
  */
-export function* qcow2CoTruncate(bs: BlockDriverState, offset: number): Co<number> {
+export function* qcow2CoTruncate(
+  bs: BlockDriverState,
+  offset: number,
+  how: Truncation,
+): Co<number> {
   ioCode(bs.aioContext, SITE_TRUNCATE);
   assert(offset >= 0, "a disk has no negative length");
   const state = stateOf(bs);
-  if (state.corrupt) return -EIO;
-  const refused = qcow2ResizeRefusal(bs, offset);
-  if (refused !== null) return -refused.errno;
-  const ret = offset < state.size ? yield* shrink(bs, offset) : yield* grow(bs, offset);
+  const refused = state.corrupt
+    ? new BlockError(EIO, "Image is corrupt")
+    : (resizeRefusal(bs, offset) ?? preallocRefusal(state.size, offset, how));
+  if (refused !== null) {
+    how.errorSetg(refused.message);
+    return -refused.errno;
+  }
+  const isShorter = offset < state.size;
+  const ret = isShorter ? yield* shrink(bs, offset) : yield* grow(bs, offset);
+  if (ret < 0)
+    how.errorSetg(`Failed to ${isShorter ? "shrink" : "grow"} the image: ${strerror(-ret)}`);
   if (ret < 0 || !state.header.dataFileRaw) return ret;
-  return yield* bdrvCoTruncate(dataChild(bs), offset);
+  return yield* bdrvCoTruncate(dataChild(bs), offset, how);
+}
+
+/** No room is taken for what is new. */
+function preallocRefusal(
+  size: number,
+  offset: number,
+  { prealloc }: Truncation,
+): BlockError | null {
+  if (prealloc === "off") return null;
+  if (offset < size)
+    return new BlockError(EINVAL, "Preallocation can't be used for shrinking an image");
+  return new BlockError(ENOTSUP, `Unsupported preallocation mode '${prealloc}'`);
 }
 
 /** Why qcow2_co_truncate would not let the disk be `offset` bytes long, before it does anything; null when it may. */
-export function qcow2ResizeRefusal(bs: BlockDriverState, offset: number): BlockError | null {
-  ioOrGsCode(bs.aioContext, SITE_REFUSAL);
-  assert(offset >= 0, "a disk has no negative length");
+function resizeRefusal(bs: BlockDriverState, offset: number): BlockError | null {
   const { header, snapshots, clusterBytes, l2Entries } = stateOf(bs);
   if (offset % 512 !== 0) return new BlockError(EINVAL, "The new size must be a multiple of 512");
   if (header.version < 3 && snapshots.length > 0)

@@ -1,0 +1,74 @@
+// What may not be resized, and why, in QEMU's words.
+
+import { describe, expect, it } from "vitest";
+import { SimulatedHost } from "#explorer";
+import { blkTruncate } from "../backend/index.ts";
+import { EACCES, EINVAL, EIO, ENOTSUP } from "../base/index.ts";
+import { fileOpen, filterDriver } from "../drivers/index.ts";
+import { runDisk, textDisk } from "../drivers/test-support.ts";
+import {
+  BLK_PERM_ALL,
+  type BlockDriver,
+  type BlockDriverState,
+  bdrvOpenDriver,
+} from "../graph/index.ts";
+import {
+  type Co,
+  machine,
+  type Polls,
+  qemuCoroutineCreate,
+  qemuCoroutineEnter,
+} from "../sched/index.ts";
+import { bdrvGetlength } from "./index.ts";
+import { guest, joinGuests } from "./test-support.ts";
+
+const FIXED: BlockDriver = { formatName: "fixed", isFilter: false, getlength: () => 4096 };
+
+/** `ret: why` of resizing `bs` to `offset`. */
+function* answer(bs: BlockDriverState, offset: number): Polls<string> {
+  const { blk } = yield* textDisk(bs);
+  let why = "";
+  const errorSetg = (message: string): void => {
+    why = message;
+  };
+  const ret = yield* blkTruncate(blk, offset, { exact: false, prealloc: "off", errorSetg });
+  return `${ret}: ${why}`;
+}
+
+describe("a truncate", () => {
+  it("says why it is refused", () => {
+    runDisk(
+      function* (): Polls<void> {
+        const disk = { nodeName: "", path: "/a.img", create: true };
+        const fixed = (): Polls<BlockDriverState> => bdrvOpenDriver(FIXED, "");
+        expect(yield* answer(yield* fixed(), 512)).toBe(
+          `${-ENOTSUP}: Image format driver does not support resize`,
+        );
+        const file = (): Polls<BlockDriverState> => fileOpen(disk);
+        expect(yield* answer(yield* file(), -1)).toBe(`${-EINVAL}: Image size cannot be negative`);
+        expect(yield* answer(yield* file(), Number.MAX_SAFE_INTEGER)).toMatch(
+          new RegExp(`^${-EIO}: offset\\(\\d+\\) exceeds maximum\\(\\d+\\)$`),
+        );
+        const broken = yield* bdrvOpenDriver(
+          { ...FIXED, hasVariableLength: true, getlength: () => -EIO },
+          "",
+          { totalBytes: 0 },
+        );
+        expect(yield* answer(broken, 512)).toBe(
+          `${-EIO}: Failed to get old image size: Input/output error`,
+        );
+        const readOnly = yield* fileOpen({ ...disk, readOnly: true });
+        readOnly.readOnly = false;
+        const { blk } = yield* textDisk(readOnly);
+        readOnly.readOnly = true;
+        let why = "";
+        const errorSetg = (message: string): void => {
+          why = message;
+        };
+        const how = { exact: false, prealloc: "off", errorSetg } as const;
+        expect([yield* blkTruncate(blk, 512, how), why]).toEqual([-EACCES, "Image is read-only"]);
+      },
+      new SimulatedHost({ seed: 1 }),
+    );
+  });
+});
