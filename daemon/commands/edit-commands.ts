@@ -20,7 +20,7 @@ import {
 } from "#core/graph";
 import { bdrvDrainedBegin, bdrvDrainedEnd, bdrvWriteThresholdSet } from "#core/io";
 import { site } from "#core/probe";
-import { type Polls, runInCoroutine } from "#core/sched";
+import { type Co, type Polls, runInCoroutine } from "#core/sched";
 import { type BlockdevOptions, blockdevOptions } from "../blockdev-options.ts";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
@@ -119,7 +119,8 @@ function* resize(bs: BlockDriverState, bytes: number): Polls<void> {
   const errorSetg = (message: string): void => {
     why = message;
   };
-  const truncate = () => blkCoTruncate(blk, bytes, { exact: false, prealloc: "off", errorSetg });
+  const truncate = (): Co<number> =>
+    blkCoTruncate(blk, bytes, { exact: false, prealloc: "off", errorSetg });
   const ret = yield* runInCoroutine(bs.aioContext, truncate, SITE_RESIZE);
   yield* bdrvDrainedEnd(bs, SITE_RESIZE);
   yield* blkUnref(blk);
