@@ -15,6 +15,7 @@ import { bdrvCoPdiscard } from "../io/discard.ts";
 import { bdrvCoFlush } from "../io/flush.ts";
 import { qiovOf } from "../io/guest-copy.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "../io/in-flight.ts";
+import { BDRV_REQUEST_MAX_BYTES } from "../io/limits.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { bdrvCoPwritevZeroes } from "../io/write-zeroes.ts";
@@ -246,7 +247,8 @@ export function blkReqBegin(blk: BlockBackend, type: number, offset: number, byt
   assert(Number.isSafeInteger(offset), "offsets are whole numbers");
   assert(Number.isSafeInteger(bytes), "byte counts are whole numbers");
   blkIncInFlight(blk);
-  machine.probe.emitWide(Ev.req_begin, offset, blk.id, type, bytes);
+  const shown = Math.min(bytes, BDRV_REQUEST_MAX_BYTES);
+  machine.probe.emitWide(Ev.req_begin, offset, blk.id, type, shown);
 }
 
 /** It ends with `ret`. Common. */

@@ -1,9 +1,25 @@
 import { describe, expect, it } from "vitest";
 import { SimulatedHost } from "#explorer";
-import { blkCoPdiscard, blkFlush, blkGetlength, blkTruncate, blkUnref } from "../backend/index.ts";
-import { ENOENT, ENOSPC } from "../base/index.ts";
+import {
+  blkCoPdiscard,
+  blkCoPreadv,
+  blkCoPwritev,
+  blkFlush,
+  blkGetlength,
+  blkTruncate,
+  blkUnref,
+} from "../backend/index.ts";
+import { EIO, ENOENT, ENOSPC } from "../base/index.ts";
 import { BLK_PERM_CONSISTENT_READ, bdrvUnref, settle } from "../graph/index.ts";
-import { iothreadCreate, iothreadStopJoin, type Polls } from "../sched/index.ts";
+import { qiovOf } from "../io/index.ts";
+import { guest, joinGuests } from "../io/test-support.ts";
+import {
+  type Co,
+  hostAllocate,
+  iothreadCreate,
+  iothreadStopJoin,
+  type Polls,
+} from "../sched/index.ts";
 import { fileOpen } from "./file.ts";
 import { inMain, runDisk, textDisk } from "./test-support.ts";
 
@@ -78,5 +94,37 @@ describe("file", () => {
       yield* bdrvUnref(bs);
       yield* iothreadStopJoin(ctx);
     }, host());
+  });
+});
+
+describe("an error of the disk", () => {
+  it("goes to the request that it is of, of many that are under way, and to no other", () => {
+    const faults = [
+      { path: "a.img", types: ["write"] as const, offset: 3 * 512, bytes: 512, errno: ENOSPC },
+      { path: "a.img", types: ["read"] as const, offset: 5 * 512, bytes: 512 },
+    ];
+    runDisk(
+      function* (): Polls<void> {
+        const bs = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+        const { blk } = yield* textDisk(bs);
+        const rets: Record<string, number> = {};
+        const guests = Array.from({ length: 8 }, (_, index) =>
+          guest(blk.ctx, function* (): Co<void> {
+            const at = index * 512;
+            const data = qiovOf(hostAllocate(512));
+            rets[`write ${index}`] = yield* blkCoPwritev(blk, at, 512, data);
+            rets[`read ${index}`] = yield* blkCoPreadv(blk, at, 512, data);
+          }),
+        );
+        for (const one of guests) yield* joinGuests(one);
+        const failed = Object.entries(rets).filter(([, ret]) => ret !== 0);
+        expect(failed.sort()).toEqual([
+          ["read 5", -EIO],
+          ["write 3", -ENOSPC],
+        ]);
+        expect(Object.keys(rets)).toHaveLength(16);
+      },
+      new SimulatedHost({ seed: 1, disk: { faults } }),
+    );
   });
 });

@@ -14,6 +14,7 @@ import {
   strerror,
 } from "../base/index.ts";
 import { BlockError } from "../graph/block-error.ts";
+import { NO_LIMITS } from "../graph/block-limits.ts";
 import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/block-options.ts";
 import type { BlockStatus } from "../graph/driver-results.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
@@ -49,6 +50,9 @@ import {
 } from "./file-locks.ts";
 import { fileBlockStatus } from "./file-status.ts";
 import { fileTruncate, type Submit } from "./file-truncate.ts";
+
+/** Bytes of an operation of the host at most: what an event's integer holds, in whole blocks. */
+const HOST_BYTES_MAX = 2 ** 30;
 
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
@@ -139,6 +143,7 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
     options: { filename: path },
     readOnly,
     requestAlignment: opened.alignment,
+    limits: { ...NO_LIMITS, maxPwriteZeroes: HOST_BYTES_MAX, maxPdiscard: HOST_BYTES_MAX },
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
   bdrvSetCache(bs, cache);

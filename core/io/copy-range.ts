@@ -1,7 +1,7 @@
 // Copying from one edge to another without a guest's buffer. Counted and tracked at both nodes.
 //
 // Differs from QEMU: there a chain of driver hooks ends in a system call, or in -ENOTSUP; here the nodes' drivers read and
-// write through a buffer, which takes aligned ranges only.
+// write through a buffer, piece by piece, which takes aligned ranges only.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
 import { edgeBs, edgeHome } from "../graph/access.ts";
@@ -11,6 +11,7 @@ import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted } from "./inserted.ts";
+import { BOUNCE_BUFFER_MAX_BYTES, maxTransferOf } from "./limits.ts";
 import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
@@ -43,12 +44,17 @@ export function* bdrvCoCopyRange(
   if (srcChecked < 0) return srcChecked;
   if (misaligned(srcBs, srcOffset, bytes)) return -ENOTSUP;
   if (misaligned(dstBs, dstOffset, bytes)) return -ENOTSUP;
-  const buffer = qiovOf(hostAllocate(bytes));
   const outermost = requestBegin(srcBs, Request.copy_range, srcOffset, bytes);
   const req = yield* trackedRequestBegin(srcBs, Request.read, srcOffset, bytes);
   yield* bdrvWaitSerialisingRequests(req);
-  let ret = yield* bdrvAlignedPreadv(srcBs, req, srcOffset, bytes, buffer, 0);
-  if (ret >= 0) ret = yield* copyRangeTo(dst, dstBs, dstOffset, bytes, buffer);
+  let ret = 0;
+  const most = Math.min(maxTransferOf(srcBs), BOUNCE_BUFFER_MAX_BYTES);
+  const buffer = qiovOf(hostAllocate(Math.min(bytes, most)));
+  for (let done = 0; done < bytes && ret >= 0; done += most) {
+    const piece = Math.min(bytes - done, most);
+    ret = yield* bdrvAlignedPreadv(srcBs, req, srcOffset + done, piece, buffer, 0);
+    if (ret >= 0) ret = yield* copyRangeTo(dst, dstBs, dstOffset + done, piece, buffer);
+  }
   yield* trackedRequestEnd(req);
   requestEnd(srcBs, Request.copy_range, ret, outermost);
   return ret;

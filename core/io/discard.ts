@@ -8,7 +8,7 @@ import type { BdrvChild, BdrvTrackedRequest, BlockDriverState } from "../graph/s
 import { Request, site } from "../probe/index.ts";
 import { type Co, ioCode } from "../sched/index.ts";
 import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
-import { bdrvCheckRequest32 } from "./check-request.ts";
+import { bdrvCheckRequest } from "./check-request.ts";
 import { bdrvIsInserted } from "./inserted.ts";
 import { alignDown, BDRV_LENGTH_MAX } from "./limits.ts";
 import { requestBegin, requestEnd } from "./request.ts";
@@ -22,7 +22,7 @@ export function* bdrvCoPdiscard(child: BdrvChild, offset: number, bytes: number)
   ioCode(edgeHome(child), SITE_DISCARD);
   const bs = edgeBs(child, SITE_DISCARD);
   if (bs === null || !bdrvIsInserted(bs)) return -ENOMEDIUM;
-  const checked = bdrvCheckRequest32(offset, bytes, null);
+  const checked = bdrvCheckRequest(offset, bytes, null);
   if (checked < 0) return checked;
   if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
   if (!bs.unmap || bs.drv.coPdiscard === undefined) return 0;

@@ -6,8 +6,9 @@
 //   ^ start                                                   ^ start + length
 
 import { assert } from "../base/index.ts";
-import type { BlockDriverState } from "../graph/state.ts";
+import type { BlockDriverState, Qiov } from "../graph/state.ts";
 import { type GuestBuffer, hostAllocate } from "../sched/index.ts";
+import { qiovOf } from "./guest-copy.ts";
 import { alignDown, alignUp } from "./limits.ts";
 
 /** The widened range of a request (C: BdrvRequestPadding). */
@@ -16,17 +17,24 @@ export interface BdrvRequestPadding {
   readonly tail: number;
   readonly start: number;
   readonly length: number;
-  /** Holds the whole widened range. */
+  /** Holds the whole widened range, or, of zeroes, the blocks at its ends. */
   readonly buffer: GuestBuffer;
+  /** One read does for what is covered in part: the one block, or two that touch. */
+  readonly mergeReads: boolean;
+  /** The places of the first and the last block in the buffer. */
+  readonly headBlock: Qiov;
+  readonly tailBlock: Qiov;
 }
 
 /**
- * bdrv_init_padding (io.c:1589): null for an aligned request. Differs from QEMU: the buffer holds the middle as well. Common.
+ * bdrv_init_padding (io.c:1589): null for an aligned request. Common. Differs from QEMU: the buffer holds the middle as well, unless
+ * the request is for zeroes (`isZeroes`), which have none.
  */
 export function bdrvInitPadding(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
+  isZeroes = false,
 ): BdrvRequestPadding | null {
   const align = bs.requestAlignment;
   assert(align > 0, "alignments are positive");
@@ -36,5 +44,9 @@ export function bdrvInitPadding(
   const tail = end - (offset + bytes);
   if (head === 0 && tail === 0) return null;
   assert(bytes > 0, "a request for nothing is not widened");
-  return { head, tail, start, length: end - start, buffer: hostAllocate(end - start) };
+  const length = end - start;
+  const ends = head > 0 && tail > 0 && length > align ? 2 * align : align;
+  const buffer = hostAllocate(isZeroes ? ends : length);
+  const [headBlock, tailBlock] = [qiovOf(buffer), qiovOf(buffer, buffer.length - align)];
+  return { head, tail, start, length, buffer, mergeReads: ends === length, headBlock, tailBlock };
 }

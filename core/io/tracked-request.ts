@@ -20,7 +20,7 @@ import {
   qemuCoQueueWait,
   qemuCoroutineSelf,
 } from "../sched/index.ts";
-import { alignDown, alignUp } from "./limits.ts";
+import { alignDown, alignUp, BDRV_REQUEST_MAX_BYTES } from "./limits.ts";
 
 const SITE_TRACKED_REQUEST_BEGIN = site("tracked_request_begin");
 const SITE_TRACKED_REQUEST_END = site("tracked_request_end");
@@ -52,7 +52,9 @@ export function* trackedRequestBegin(
   };
   yield* qemuCoMutexLock(bs.reqsLock);
   bs.trackedRequests.push(req);
-  machine.probe.emitWide(Ev.tracked_begin, offset, bs.id, type, bytes);
+  // Zeroes and discards can be about more than an event's integer holds.
+  const shown = Math.min(bytes, BDRV_REQUEST_MAX_BYTES);
+  machine.probe.emitWide(Ev.tracked_begin, offset, bs.id, type, shown);
   qemuCoMutexUnlock(bs.reqsLock);
   return req;
 }

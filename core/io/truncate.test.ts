@@ -4,23 +4,10 @@ import { describe, expect, it } from "vitest";
 import { SimulatedHost } from "#explorer";
 import { blkTruncate } from "../backend/index.ts";
 import { EACCES, EINVAL, EIO, ENOTSUP } from "../base/index.ts";
-import { fileOpen, filterDriver } from "../drivers/index.ts";
+import { fileOpen } from "../drivers/index.ts";
 import { runDisk, textDisk } from "../drivers/test-support.ts";
-import {
-  BLK_PERM_ALL,
-  type BlockDriver,
-  type BlockDriverState,
-  bdrvOpenDriver,
-} from "../graph/index.ts";
-import {
-  type Co,
-  machine,
-  type Polls,
-  qemuCoroutineCreate,
-  qemuCoroutineEnter,
-} from "../sched/index.ts";
-import { bdrvGetlength } from "./index.ts";
-import { guest, joinGuests } from "./test-support.ts";
+import { type BlockDriver, type BlockDriverState, bdrvOpenDriver } from "../graph/index.ts";
+import type { Polls } from "../sched/index.ts";
 
 const FIXED: BlockDriver = { formatName: "fixed", isFilter: false, getlength: () => 4096 };
 

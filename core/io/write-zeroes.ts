@@ -1,26 +1,36 @@
 // Writing zeroes through an edge: as a write without a buffer. The driver does it if it can; else a buffer of zeroes is
 // written. Blocks that the request covers in part are read, changed and written back.
 
-import { assert, ENOMEDIUM, EPERM } from "../base/index.ts";
+import { ENOMEDIUM, ENOTSUP, EPERM } from "../base/index.ts";
 import { bdrvHasReadonlyBitmaps } from "../bitmaps/flags.ts";
 import { edgeHome } from "../graph/access.ts";
-import { BDRV_REQ_MAY_UNMAP, type BdrvChild, type BdrvTrackedRequest } from "../graph/state.ts";
+import {
+  BDRV_REQ_MAY_UNMAP,
+  BDRV_REQ_NO_FALLBACK,
+  type BdrvChild,
+  type BdrvTrackedRequest,
+  type Qiov,
+} from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
-import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
-import { bdrvCheckRequest32 } from "./check-request.ts";
+import { type Co, ioCode } from "../sched/index.ts";
+import { bdrvCheckRequest } from "./check-request.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoDoPwriteZeroes } from "./driver-write.ts";
-import { guestZero, qiovOf } from "./guest-copy.ts";
+import { guestZero, qiovAfter } from "./guest-copy.ts";
 import { bdrvIsInserted, nodeBehind } from "./inserted.ts";
-import { alignDown, alignUp } from "./limits.ts";
-import { bdrvAlignedPreadv } from "./read.ts";
+import { bdrvInitPadding } from "./padding.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
   bdrvMakeRequestSerialising,
   trackedRequestBegin,
   trackedRequestEnd,
 } from "./tracked-request.ts";
-import { bdrvAlignedPwritev, bdrvCoWriteReqFinish, bdrvCoWriteReqPrepare } from "./write.ts";
+import {
+  bdrvAlignedPwritev,
+  bdrvCoWriteReqFinish,
+  bdrvCoWriteReqPrepare,
+  bdrvPaddingRmwRead,
+} from "./write.ts";
 
 const SITE_ZEROES = site("bdrv_co_pwrite_zeroes");
 
@@ -49,8 +59,13 @@ export function* bdrvCoPwritevZeroes(
   ioCode(edgeHome(child), SITE_ZEROES);
   const bs = nodeBehind(child, SITE_ZEROES);
   if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
-  const checked = bdrvCheckRequest32(offset, bytes, null);
+  // There is no buffer that would have to hold all of it.
+  const checked = bdrvCheckRequest(offset, bytes, null);
   if (checked < 0) return checked;
+  // What is read, changed and written back is no quicker than writing.
+  const align = bs.requestAlignment;
+  const isAligned = offset % align === 0 && bytes % align === 0;
+  if ((flags & BDRV_REQ_NO_FALLBACK) !== 0 && !isAligned) return -ENOTSUP;
   if (bytes === 0) return 0;
   const outermost = requestBegin(bs, Request.write_zeroes, offset, bytes);
   const req = yield* trackedRequestBegin(bs, Request.write_zeroes, offset, bytes);
@@ -66,41 +81,34 @@ function* bdrvCoDoZeroPwritev(
   req: BdrvTrackedRequest,
   flags: number,
 ): Co<number> {
-  const { bs } = req;
+  const { bs, offset, bytes } = req;
   const align = bs.requestAlignment;
-  const end = req.offset + req.bytes;
-  const middle = alignUp(req.offset, align);
-  const middleEnd = alignDown(end, align);
-  if (req.offset % align !== 0 || end % align !== 0) yield* bdrvMakeRequestSerialising(req, align);
-  if (middleEnd < middle) return yield* zeroPartOfBlock(child, req, req.offset, end, flags);
-  if (req.offset < middle) {
-    const ret = yield* zeroPartOfBlock(child, req, req.offset, middle, flags);
+  const pad = bdrvInitPadding(bs, offset, bytes, true);
+  if (pad === null) return yield* alignedZeroes(child, req, offset, bytes, flags);
+  yield* bdrvMakeRequestSerialising(req, align);
+  const read = yield* bdrvPaddingRmwRead(bs, req, pad);
+  if (read < 0) return read;
+  const { head, tail, start, length, headBlock, tailBlock } = pad;
+  const writeBlocks = (at: number, count: number, from: Qiov): Co<number> =>
+    bdrvAlignedPwritev(child, req, at, count, from, flags);
+  if (pad.mergeReads) {
+    guestZero(qiovAfter(headBlock, head), bytes);
+    return yield* writeBlocks(start, length, headBlock);
+  }
+  const middle = head > 0 ? start + align : start;
+  const middleEnd = tail > 0 ? start + length - align : start + length;
+  if (head > 0) {
+    guestZero(qiovAfter(headBlock, head), align - head);
+    const ret = yield* writeBlocks(start, align, headBlock);
     if (ret < 0) return ret;
   }
   if (middle < middleEnd) {
     const ret = yield* alignedZeroes(child, req, middle, middleEnd - middle, flags);
     if (ret < 0) return ret;
   }
-  return middleEnd < end ? yield* zeroPartOfBlock(child, req, middleEnd, end, flags) : 0;
-}
-
-/** Bytes `from` to `to` of one block: read it, change it, write it back. */
-function* zeroPartOfBlock(
-  child: BdrvChild,
-  req: BdrvTrackedRequest,
-  from: number,
-  to: number,
-  flags: number,
-): Co<number> {
-  const { bs } = req;
-  const align = bs.requestAlignment;
-  const start = alignDown(from, align);
-  assert(to <= start + align, "a part of a block lies in one block");
-  const block = qiovOf(hostAllocate(align));
-  const read = yield* bdrvAlignedPreadv(bs, req, start, align, block, 0);
-  if (read < 0) return read;
-  guestZero(qiovOf(block.buffer, from - start), to - from);
-  return yield* bdrvAlignedPwritev(child, req, start, align, block, flags);
+  if (tail === 0) return 0;
+  guestZero(tailBlock, align - tail);
+  return yield* writeBlocks(middleEnd, align, tailBlock);
 }
 
 /** bdrv_aligned_pwritev (io.c:2064) with BDRV_REQ_ZERO_WRITE. */

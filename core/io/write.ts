@@ -97,7 +97,10 @@ function* paddedPwritev(
   return yield* bdrvAlignedPwritev(child, req, pad.start, pad.length, qiovOf(pad.buffer), flags);
 }
 
-/** bdrv_padding_rmw_read (io.c:1624): read the blocks that the request covers in part: the first, the last, or the one. */
+/**
+ * bdrv_padding_rmw_read (io.c:1624): read the blocks that the request covers in part. 0 or a negated errno, which QEMU 7.2 overlooks: it
+ * then writes back what it has not read.
+ */
 export function* bdrvPaddingRmwRead(
   bs: BlockDriverState,
   req: BdrvTrackedRequest,
@@ -105,22 +108,22 @@ export function* bdrvPaddingRmwRead(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_PADDING_RMW_READ);
   const align = bs.requestAlignment;
+  const { head, tail, start, length, mergeReads } = pad;
   assert(req.serialising, "a read-modify-write cycle is serialising");
-  assert(pad.length >= align, "a widened range has a block at least");
-  const isOneBlock = pad.length === align;
-  if (pad.head > 0 || isOneBlock) {
-    if (pad.head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_head");
-    if (isOneBlock && pad.tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_tail");
-    const ret = yield* bdrvAlignedPreadv(bs, req, pad.start, align, qiovOf(pad.buffer), 0);
+  assert(length >= align, "a widened range has a block at least");
+  if (head > 0 || mergeReads) {
+    if (head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_head");
+    if (mergeReads && tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_tail");
+    const bytes = mergeReads ? length : align;
+    const ret = yield* bdrvAlignedPreadv(bs, req, start, bytes, pad.headBlock, 0);
     if (ret < 0) return ret;
-    if (pad.head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_head");
-    if (isOneBlock && pad.tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_tail");
+    if (head > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_head");
+    if (mergeReads && tail > 0) yield* bdrvDebugEvent(bs, "pwritev_rmw_after_tail");
   }
-  if (pad.tail === 0 || isOneBlock) return 0;
-  const last = pad.length - align;
+  if (tail === 0 || mergeReads) return 0;
   yield* bdrvDebugEvent(bs, "pwritev_rmw_tail");
-  const end = qiovOf(pad.buffer, last);
-  const ret = yield* bdrvAlignedPreadv(bs, req, pad.start + last, align, end, 0);
+  const last = start + length - align;
+  const ret = yield* bdrvAlignedPreadv(bs, req, last, align, pad.tailBlock, 0);
   if (ret < 0) return ret;
   yield* bdrvDebugEvent(bs, "pwritev_rmw_after_tail");
   return 0;

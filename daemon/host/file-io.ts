@@ -28,13 +28,15 @@ export function readAll(fd: number, into: Uint8Array, offset: number, done: Done
   more();
 }
 
-/** Write all of `from` at `offset`. */
+/** Write all of `from` at `offset`. A disk that takes nothing and says so without an error is refused as QEMU does it, with EINVAL. */
 export function writeAll(fd: number, from: Uint8Array, offset: number, done: Done): void {
   let at = 0;
   const more = () => {
     if (at >= from.length) return setImmediate(done, null);
     return fs.write(fd, from, at, from.length - at, offset + at, (error, bytes) => {
       if (error !== null) return done(error);
+      if (bytes === 0)
+        return done(Object.assign(new Error("nothing was written"), { code: "EINVAL" }));
       at += bytes;
       return at < from.length ? more() : done(null);
     });
@@ -61,8 +63,11 @@ export function readNow(fd: number, into: Uint8Array, start: number, range: File
 export function writeNow(fd: number, from: Uint8Array, start: number, range: FileRange): number {
   const { offset, bytes } = range;
   try {
-    for (let at = 0; at < bytes; )
-      at += fs.writeSync(fd, from, start + at, bytes - at, offset + at);
+    for (let at = 0; at < bytes; ) {
+      const count = fs.writeSync(fd, from, start + at, bytes - at, offset + at);
+      if (count === 0) return -EINVAL;
+      at += count;
+    }
     return 0;
   } catch (error) {
     return -errnoFromCode((error as NodeJS.ErrnoException).code);

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import {
   daemonFolder,
@@ -13,6 +13,9 @@ import {
   removeFolder,
   startDaemon,
 } from "./running-daemon.ts";
+
+// Two daemons, one after the other, and dozens of clients, each a process.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folders: string[] = [];
 const peers: ChildProcess[] = [];

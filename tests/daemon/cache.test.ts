@@ -4,7 +4,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import {
   daemonFolder,
@@ -16,6 +16,9 @@ import {
   removeFolder,
   startDaemon,
 } from "./running-daemon.ts";
+
+// Two daemons, one after the other, and dozens of clients, each a process.
+vi.setConfig({ testTimeout: 240_000 });
 
 const folders: string[] = [];
 const peers: ChildProcess[] = [];
