@@ -3,7 +3,9 @@
 import { describe, expect, it } from "vitest";
 import { EBUSY, EIO, ENOTSUP, EPERM, must } from "../base/index.ts";
 import {
+  BDRV_BLOCK_DATA,
   BDRV_CHILD_DATA,
+  BDRV_REQ_COPY_ON_READ,
   BDRV_REQ_FUA,
   BDRV_REQ_NO_FALLBACK,
   BDRV_REQ_NO_WAIT,
@@ -13,6 +15,7 @@ import {
   type BlockDriver,
   type BlockDriverState,
   type BlockLimits,
+  type BlockStatus,
   bdrvOpenDriver,
   NO_LIMITS,
   type Qiov,
@@ -38,6 +41,8 @@ interface Made {
   readonly without?: "coPwriteZeroes";
   /** Fails with EIO. */
   readonly fails?: "read";
+  /** What it has comes from below until it is written. */
+  readonly copies?: boolean;
   /** It also notes when it has done what it was asked for. */
   readonly ends?: boolean;
 }
@@ -60,7 +65,7 @@ function withoutPart(drv: BlockDriver, part: "coPwriteZeroes"): BlockDriver {
   return rest;
 }
 
-function* diskOf({ align = 8, limits = {}, without, fails, ends }: Made): Polls<Disk> {
+function* diskOf({ align = 8, limits = {}, without, fails, ends, copies }: Made): Polls<Disk> {
   const log: string[] = [];
   const asked = function* (what: string, offset: number, bytes: number): Co<number> {
     log.push(`${what} ${offset}+${bytes}`);
@@ -82,7 +87,17 @@ function* diskOf({ align = 8, limits = {}, without, fails, ends }: Made): Polls<
       if (event.startsWith("pwritev_rmw")) log.push(event.slice("pwritev_rmw_".length));
     },
   };
-  const able = without === undefined ? drv : withoutPart(drv, without);
+  const status = function* (
+    _bs: unknown,
+    _zero: unknown,
+    _at: unknown,
+    pnum: number,
+  ): Co<BlockStatus> {
+    const isWritten = log.some((line) => line.startsWith("write") && line.endsWith("done"));
+    return { ret: isWritten ? BDRV_BLOCK_DATA : 0, pnum, map: 0, file: null };
+  };
+  const whole = copies === true ? { ...drv, coBlockStatus: status } : drv;
+  const able = without === undefined ? whole : withoutPart(whole, without);
   const bs = yield* bdrvOpenDriver(able, "", {
     totalBytes: 512,
     requestAlignment: align,
@@ -231,6 +246,18 @@ describe("requests that overlap with one that must be alone", () => {
     expect(logOf({}, truncate(1024), write(512, 8))).toBe("truncate 1024+0, write 512+8");
     const { log } = run({}, truncate(1024), write(512, 8), write(0, 8));
     expect(log).toBe("truncate 1024+0, write 0+8, write 512+8");
+  });
+});
+
+describe("reads that copy", () => {
+  it("are alone in their clusters: who comes later finds them copied, and writes come after", () => {
+    const copy: Ask = ({ child }): Co<number> =>
+      bdrvCoPreadv(child, 8, 8, buffer(8), BDRV_REQ_COPY_ON_READ);
+    const made = { copies: true, ends: true, without: "coPwriteZeroes" } as const;
+    const copied = "read 0+64, read done, write 0+64, write done";
+    expect(logOf(made, copy, copy)).toBe(`${copied}, read 8+8, read done`);
+    expect(logOf(made, copy, write(32, 8))).toBe(`${copied}, write 32+8, write done`);
+    expect(logOf(made, copy, write(64, 8))).not.toContain(copied);
   });
 });
 
