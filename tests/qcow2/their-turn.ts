@@ -106,7 +106,7 @@ function bitmapOperation(subject: Subject, prng: Prng): void {
 }
 
 function resize(subject: Subject, prng: Prng): void {
-  const { version, snapshots, path, shadow } = subject;
+  const { version, snapshots, path, shadow, clusterBytes } = subject;
   if (version < 3 && snapshots.size > 0) return;
   const size = 512 * (1 + prng.below(Math.min(2 * shadow.length, 16 << 20) / 512));
   const flags = size < shadow.length ? ["--shrink"] : [];
@@ -115,5 +115,9 @@ function resize(subject: Subject, prng: Prng): void {
   // A compressed cluster at the end that has subclusters: it cannot be made to read as zeroes in part.
   if (stderr.includes("Failed to zero out new clusters: Operation not supported")) return;
   if (status !== 0) throw new Error(`qemu-img resize: ${stderr}`);
+  // What was cut off within a cluster shows again there when the disk grows.
+  const old = shadow.length;
+  const stale = Math.min(size, Math.ceil(old / clusterBytes) * clusterBytes) - old;
+  if (stale > 0) qemu("qemu-io", "-f", "qcow2", "-c", `write -z ${old} ${stale}`, path);
   subject.resized(size);
 }
