@@ -8,8 +8,10 @@ import { ENOMEDIUM, strerror } from "#core/base";
 import {
   copyBeforeWriteDriver,
   pathCombine,
+  type Qcow2StoredBitmap,
   qcow2Driver,
   qcow2SnapshotList,
+  qcow2StoredBitmaps,
   snapshotAccessDriver,
 } from "#core/drivers";
 import {
@@ -19,15 +21,20 @@ import {
   BlockError,
   type BlockOptionValue,
   backingOf,
+  bdrvAllStates,
   bdrvCowChild,
   bdrvFilterOrCowBs,
   bdrvPrimaryChild,
+  bdrvRef,
   bdrvSkipImplicitFilters,
+  bdrvUnref,
   childrenOf,
   edgeBs,
+  settle,
 } from "#core/graph";
-import { bdrvGetInfo, bdrvGetlength } from "#core/io";
+import { bdrvGetAllocatedFileSize, bdrvGetInfo, bdrvGetlength } from "#core/io";
 import { site } from "#core/probe";
+import type { Polls } from "#core/sched";
 import {
   THROTTLE_BPS_READ,
   THROTTLE_BPS_TOTAL,
@@ -135,19 +142,39 @@ function fullOpenOptions(bs: BlockDriverState): Sendable {
   return options;
 }
 
-/**
- * bdrv_block_device_info (block/qapi.c:44): QAPI's BlockDeviceInfo of `bs`, as `blk` uses it, if it does; `flat`: without the
- * images below.
- */
+/** The bitmaps that images have; they have to be read, which polls, so they are asked for before all else. */
+export type StoredBitmaps = ReadonlyMap<BlockDriverState, readonly Qcow2StoredBitmap[]>;
+
+/** The bitmaps in the images of all nodes; BlockError when a directory cannot be read. Polls. */
+export function* storedBitmaps(): Polls<StoredBitmaps> {
+  const found = new Map<BlockDriverState, readonly Qcow2StoredBitmap[]>();
+  for (const bs of bdrvAllStates()) {
+    if (bs.drv !== qcow2Driver || bs.closed) continue;
+    bdrvRef(bs);
+    const read = yield* settle(() => qcow2StoredBitmaps(bs));
+    yield* bdrvUnref(bs);
+    if (!read.ok) throw read.error;
+    found.set(bs, read.value);
+  }
+  return found;
+}
+
+/** What a node is described by: `flat`, without the images below. */
+interface DeviceInfoOptions {
+  readonly flat: boolean;
+  readonly bitmaps: StoredBitmaps;
+}
+
+/** bdrv_block_device_info (block/qapi.c:44): QAPI's BlockDeviceInfo of `bs`, as `blk` uses it, if it does. */
 export function bdrvBlockDeviceInfo(
   blk: BlockBackend | null,
   bs: BlockDriverState,
-  flat: boolean,
+  options: DeviceInfoOptions,
 ): Sendable {
   if (bs.ejected) throw new BlockError(ENOMEDIUM, `Block device ${bs.nodeName} is ejected`);
   const cow = bdrvCowChild(bs);
   const cowBs = cow === null ? null : edgeBs(cow, SITE_INFO);
-  const { image, depth } = imageChain(bs, blk !== null, flat);
+  const { image, depth } = imageChain(bs, blk !== null, options);
   const isOn = (name: string) => bs.options[name] === true || bs.options[name] === "on";
   return {
     file: filenameOf(bs),
@@ -200,36 +227,56 @@ function limitsOf(blk: BlockBackend | null): { readonly [key: string]: Sendable 
 function imageChain(
   bs: BlockDriverState,
   skipImplicit: boolean,
-  flat: boolean,
+  options: DeviceInfoOptions,
 ): { readonly image: Sendable; readonly depth: number } {
-  const next = flat ? null : bdrvFilterOrCowBs(bs);
-  if (next === null) return { image: imageInfo(bs), depth: 0 };
-  const below = imageChain(skipImplicit ? bdrvSkipImplicitFilters(next) : next, skipImplicit, flat);
-  return { image: { ...imageInfo(bs), "backing-image": below.image }, depth: below.depth + 1 };
+  const next = options.flat ? null : bdrvFilterOrCowBs(bs);
+  const image = imageInfo(bs, options.bitmaps.get(bs) ?? []);
+  if (next === null) return { image, depth: 0 };
+  const nextBs = skipImplicit ? bdrvSkipImplicitFilters(next) : next;
+  const below = imageChain(nextBs, skipImplicit, options);
+  return { image: { ...image, "backing-image": below.image }, depth: below.depth + 1 };
 }
 
 /** bdrv_query_image_info (block/qapi.c:226): QAPI's ImageInfo, without what is below. */
-function imageInfo(bs: BlockDriverState): { readonly [key: string]: Sendable } {
+function imageInfo(
+  bs: BlockDriverState,
+  bitmaps: readonly Qcow2StoredBitmap[],
+): { readonly [key: string]: Sendable } {
   const size = bdrvGetlength(bs);
   if (size < 0) {
     const why = `Can't get image size '${exactFilename(bs)}': ${strerror(-size)}`;
     throw new BlockError(-size, why);
   }
   const info = bdrvGetInfo(bs);
+  const allocated = bdrvGetAllocatedFileSize(bs);
   const named = bs.backingFile !== "";
   const snapshots = bs.drv === qcow2Driver ? qcow2SnapshotList(bs) : [];
   return {
     filename: filenameOf(bs),
     format: bs.drv.formatName,
     "virtual-size": size,
+    "actual-size": allocated < 0 ? undefined : allocated,
     "cluster-size": info?.clusterBytes,
     "dirty-flag": info?.isDirty,
-    "format-specific": bs.drv.getSpecificInfo?.(bs),
+    "format-specific": formatSpecific(bs, bitmaps),
     "backing-filename": named ? bs.backingFile : undefined,
     "full-backing-filename": named ? (fullBackingFilename(bs) ?? undefined) : undefined,
     "backing-filename-format": named && bs.backingFormat !== "" ? bs.backingFormat : undefined,
     snapshots: snapshots.length === 0 ? undefined : snapshots.map(snapshotInfo),
   };
+}
+
+function formatSpecific(
+  bs: BlockDriverState,
+  bitmaps: readonly Qcow2StoredBitmap[],
+): Sendable | undefined {
+  const specific = bs.drv.getSpecificInfo?.(bs);
+  if (specific === undefined || bitmaps.length === 0) return specific;
+  const described = bitmaps.map(({ name, granularity, isInUse, isAuto }) => ({
+    ...{ name, granularity },
+    flags: [...(isInUse ? ["in-use"] : []), ...(isAuto ? ["auto"] : [])],
+  }));
+  return { ...specific, data: { ...specific.data, bitmaps: described } };
 }
 
 /** QAPI: SnapshotInfo. */

@@ -32,7 +32,7 @@ import { command, nothing, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
 import { bool, list, optional, struct } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
-import { bdrvBlockDeviceInfo } from "./image-info.ts";
+import { bdrvBlockDeviceInfo, type StoredBitmaps, storedBitmaps } from "./image-info.ts";
 import { blockDeviceInfo, blockInfoType, xDbgBlockGraph } from "./result-types.ts";
 
 const SITE_QUERY = site("qmp_query_block");
@@ -42,17 +42,19 @@ const queryBlock = command(
   "query-block",
   nothing,
   function* (): Polls<Sendable> {
+    const bitmaps = yield* storedBitmaps();
     return blkAll()
       .filter((blk) => blk.name !== "" || blkGetAttachedDev(blk) !== null)
-      .map(blockInfo);
+      .map((blk) => blockInfo(blk, bitmaps));
   },
   list(blockInfoType),
 );
 
 /** bdrv_query_info (block/qapi.c:307). */
-function blockInfo(blk: BlockBackend): Sendable {
+function blockInfo(blk: BlockBackend, bitmaps: StoredBitmaps): Sendable {
   const bs = blkBs(blk, SITE_QUERY);
   const id = blkGetAttachedDevId(blk);
+  const how = { flat: false, bitmaps };
   return {
     device: blk.name,
     qdev: id === "" ? undefined : id,
@@ -61,8 +63,7 @@ function blockInfo(blk: BlockBackend): Sendable {
     locked: blkDevIsMediumLocked(blk),
     tray_open: blkDevHasTray(blk) ? blkDevIsTrayOpen(blk) : undefined,
     "io-status": blkIostatusIsEnabled(blk) ? blkIostatus(blk) : undefined,
-    inserted:
-      bs === null ? undefined : bdrvBlockDeviceInfo(blk, bdrvSkipImplicitFilters(bs), false),
+    inserted: bs === null ? undefined : bdrvBlockDeviceInfo(blk, bdrvSkipImplicitFilters(bs), how),
   };
 }
 
@@ -70,8 +71,9 @@ const queryNamedBlockNodes = command(
   "query-named-block-nodes",
   struct({ flat: optional(bool) }),
   function* (_daemon: Daemon, { flat = false }): Polls<Sendable> {
+    const how = { flat, bitmaps: yield* storedBitmaps() };
     // The newest first, as QEMU does.
-    return [...bdrvAllStates()].reverse().map((bs) => bdrvBlockDeviceInfo(null, bs, flat));
+    return [...bdrvAllStates()].reverse().map((bs) => bdrvBlockDeviceInfo(null, bs, how));
   },
   list(blockDeviceInfo),
 );

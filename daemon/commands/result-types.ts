@@ -1,4 +1,4 @@
-// What commands return, as QAPI types: what query-qmp-schema says of them. No answer is read by them: a test of that is missing.
+// What commands return, as QAPI types: what query-qmp-schema says of them, and what every answer in the tests of the daemon is read by.
 
 import { JOB_STATUSES } from "#core/probe";
 import {
@@ -96,6 +96,13 @@ const snapshotInfoType = struct({
   icount: optional(int64),
 });
 
+/** QAPI: Qcow2BitmapInfo. */
+const qcow2BitmapInfo = struct({
+  name: str,
+  granularity: int64,
+  flags: list(enumOf("in-use", "auto")),
+});
+
 /** QAPI: ImageInfoSpecific. */
 const imageInfoSpecific = union({ type: enumOf("qcow2") }, "type", {
   qcow2: {
@@ -107,6 +114,7 @@ const imageInfoSpecific = union({ type: enumOf("qcow2") }, "type", {
       "lazy-refcounts": optional(bool),
       corrupt: optional(bool),
       "refcount-bits": int64,
+      bitmaps: optional(list(qcow2BitmapInfo)),
       "compression-type": enumOf("zlib", "zstd"),
     }),
   },

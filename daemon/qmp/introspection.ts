@@ -87,21 +87,22 @@ export function qmpSchema<S>(
   return schema.entries();
 }
 
-const memberInfo = struct({ name: str, type: str, default: optional(any) });
+const features = optional(list(str));
+const memberInfo = struct({ name: str, type: str, default: optional(any), features });
 
 /** QAPI: SchemaInfo. */
 export const schemaInfo = union(
   {
     name: str,
     "meta-type": enumOf("builtin", "enum", "array", "object", "alternate", "command", "event"),
-    features: optional(list(str)),
+    features,
   },
   "meta-type",
   {
     builtin: {
       "json-type": enumOf("string", "number", "int", "boolean", "null", "object", "array", "value"),
     },
-    enum: { members: list(struct({ name: str })), values: list(str) },
+    enum: { members: list(struct({ name: str, features })), values: list(str) },
     array: { "element-type": str },
     object: {
       members: list(memberInfo),

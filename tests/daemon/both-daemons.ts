@@ -1,7 +1,6 @@
 // Our daemon and Debian's qemu-storage-daemon, each in a folder with the same files, for the same commands.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { expect } from "vitest";
 import {
@@ -12,10 +11,8 @@ import {
   type RunningDaemon,
   removeFolder,
   startDaemon,
+  startPeer,
 } from "./running-daemon.ts";
-
-/** Members that ours does not have, each of which QEMU's schema lets be absent. */
-const ABSENT = new Set(["actual-size"]);
 
 /** One of the two. */
 export interface Peer {
@@ -38,17 +35,15 @@ export interface BothDaemons {
 
 /** Start both with the options `args`, after `prepare` has put files into each folder. */
 export async function startBoth(
-  args: readonly string[],
-  prepare: (folder: string) => Promise<void> | void,
+  args: readonly string[] = [],
+  prepare: (folder: string) => Promise<void> | void = () => undefined,
 ): Promise<BothDaemons> {
   const [folder, peerFolder] = [daemonFolder(), daemonFolder()];
   for (const at of [folder, peerFolder]) await prepare(at);
   const daemon = await startDaemon(folder, args);
+  expect(daemon.stderr()).toBe("");
   const ours = { folder, qmp: await qmpClient(join(folder, "qmp.sock")) };
-  const socket = "socket,id=qmp,path=qmp.sock,server=on,wait=off";
-  const all = [...args, "--chardev", socket, "--monitor", "qmp"];
-  const peer = spawn("qemu-storage-daemon", all, { cwd: peerFolder, stdio: "ignore" });
-  while (!existsSync(join(peerFolder, "qmp.sock"))) await new Promise((go) => setTimeout(go, 20));
+  const peer = await startPeer(peerFolder, args);
   const theirs = { folder: peerFolder, qmp: await qmpClient(join(peerFolder, "qmp.sock")) };
   return {
     ...{ ours, theirs, daemon, peer },
@@ -65,8 +60,6 @@ export async function startBoth(
       await expectSound(daemon.trace());
     },
     close() {
-      daemon.process.kill("SIGKILL");
-      peer.kill();
       for (const at of [folder, peerFolder]) removeFolder(at);
     },
   };
@@ -81,12 +74,12 @@ async function answer(client: QmpClient, command: string, args: object): Promise
   }
 }
 
-/** Without the times of snapshots and what is absent; names of nodes that are options in the order of our choice. */
+/** Without the times of snapshots; names of nodes that are options in the order of our choice. */
 function comparable(value: unknown): unknown {
   if (typeof value === "string" && value.startsWith("json:"))
     return comparable(JSON.parse(value.slice("json:".length)));
   if (Array.isArray(value)) return value.map(comparable);
   if (typeof value !== "object" || value === null) return value;
-  const members = Object.entries(value).filter(([key]) => !ABSENT.has(key) && !/^date-/.test(key));
+  const members = Object.entries(value).filter(([key]) => !/^date-/.test(key));
   return Object.fromEntries(members.map(([key, member]) => [key, comparable(member)]));
 }

@@ -9,15 +9,17 @@ import { expect } from "vitest";
 import { Ev } from "#core/probe";
 import { bytesSource, TraceReader } from "#traces";
 import { quiesce } from "../cli/test-support.ts";
+import { AnswerTypes } from "./answer-types.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 
 /** A message of QMP. */
 export type QmpMessage = Readonly<Record<string, unknown>>;
 
-/** A client of a monitor that reads line by line. */
+/** A client of a monitor that reads line by line; each answer and event is read by its type, too. */
 export class QmpClient {
   readonly #socket: net.Socket;
+  readonly #types = new AnswerTypes();
   #text = "";
   #isClosed = false;
   readonly #lines: QmpMessage[] = [];
@@ -27,7 +29,10 @@ export class QmpClient {
 
   private constructor(socket: net.Socket) {
     this.#socket = socket;
-    socket.on("data", (chunk: Buffer) => this.#received(chunk.toString()));
+    socket.on("data", (chunk: Buffer) => {
+      this.#types.heard(chunk);
+      this.#received(chunk.toString());
+    });
     socket.on("close", () => {
       this.#isClosed = true;
       this.#wake();
@@ -53,6 +58,7 @@ export class QmpClient {
   /** The next message, an answer or an event. */
   async next(): Promise<QmpMessage> {
     for (;;) {
+      expect(this.#types.problems).toEqual([]);
       const message = this.#lines.shift();
       if (message !== undefined) return message;
       if (this.#isClosed) throw new Error("the monitor has closed the connection");
@@ -64,6 +70,7 @@ export class QmpClient {
 
   /** Send text as it is. */
   write(text: string): void {
+    this.#types.said(Buffer.from(text));
     this.#socket.write(text);
   }
 
@@ -109,21 +116,24 @@ export class QmpClient {
   }
 }
 
-/** A client that sees the text as it comes. */
+/** A client that sees the text as it comes; what it says is read by its type, too. */
 export class RawClient {
   readonly #socket: net.Socket;
+  readonly #types = new AnswerTypes();
   #text = "";
   #wake: () => void = () => undefined;
 
   constructor(path: string) {
     this.#socket = net.connect(path);
     this.#socket.on("data", (chunk: Buffer) => {
+      this.#types.heard(chunk);
       this.#text += chunk.toString();
       this.#wake();
     });
   }
 
   write(text: string): void {
+    this.#types.said(Buffer.from(text));
     this.#socket.write(text);
   }
 
@@ -137,6 +147,7 @@ export class RawClient {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+    expect(this.#types.problems).toEqual([]);
     const text = this.#text.slice(0, this.#text.indexOf(end) + end.length);
     this.#text = this.#text.slice(text.length);
     return text;
@@ -169,6 +180,15 @@ export interface RunningDaemon {
   trace(): string;
 }
 
+/** What runs in a folder: a test that fails leaves nothing behind. */
+const running = new Map<string, ChildProcess[]>();
+
+/** A process that ends, at the latest, when `folder` is removed. */
+export function runningIn(folder: string, child: ChildProcess): ChildProcess {
+  running.set(folder, [...(running.get(folder) ?? []), child]);
+  return child;
+}
+
 /** A folder for one daemon. */
 export function daemonFolder(): string {
   return mkdtempSync(join(tmpdir(), "quiesce-daemon-"));
@@ -191,6 +211,7 @@ export async function startDaemon(
     ],
     { cwd: folder, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env } },
   );
+  runningIn(folder, child);
   let stderr = "";
   let stdout = "";
   child.stdout.on("data", (chunk: Buffer) => {
@@ -226,8 +247,24 @@ export async function expectSound(trace: string): Promise<void> {
   expect(JSON.parse(races.stdout).findings).toEqual([]);
 }
 
-/** Remove what a daemon left. */
+/** Debian's qemu-storage-daemon in `folder`, with a monitor at `qmp.sock`; it is ready when this comes back. */
+export async function startPeer(folder: string, args: readonly string[]): Promise<ChildProcess> {
+  const monitor = ["--chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off"];
+  const child = spawn("qemu-storage-daemon", [...args, ...monitor, "--monitor", "qmp"], {
+    ...{ cwd: folder, stdio: "ignore" },
+  });
+  runningIn(folder, child);
+  while (!existsSync(join(folder, "qmp.sock"))) {
+    expect(child.exitCode, "qemu-storage-daemon takes these options").toBe(null);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return child;
+}
+
+/** Remove what a daemon left, and end it where it has not ended. */
 export function removeFolder(folder: string): void {
+  for (const child of running.get(folder) ?? []) child.kill("SIGKILL");
+  running.delete(folder);
   rmSync(folder, { recursive: true, force: true });
 }
 

@@ -4,8 +4,6 @@
 // Not here, as the words of the refusal differ: half a pair of surrogates and a comma behind the last member; the character 0; a number that
 // ends with a point.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -15,6 +13,7 @@ import {
   type RunningDaemon,
   removeFolder,
   startDaemon,
+  startPeer,
 } from "../daemon/running-daemon.ts";
 import { haveTools } from "../nbd-peers/live-server.ts";
 
@@ -22,18 +21,13 @@ const PEER = haveTools("qemu-storage-daemon");
 const folder = daemonFolder();
 const peerFolder = daemonFolder();
 let daemon: RunningDaemon;
-let peer: ChildProcess;
 
 beforeAll(async () => {
   if (!PEER) return;
   daemon = await startDaemon(folder, []);
-  const socket = "socket,id=qmp,path=qmp.sock,server=on,wait=off";
-  const args = ["--chardev", socket, "--monitor", "qmp"];
-  peer = spawn("qemu-storage-daemon", args, { cwd: peerFolder, stdio: "ignore" });
-  while (!existsSync(join(peerFolder, "qmp.sock"))) await new Promise((go) => setTimeout(go, 20));
+  await startPeer(peerFolder, []);
 });
 afterAll(() => {
-  peer?.kill();
   for (const at of [folder, peerFolder]) removeFolder(at);
 });
 

@@ -1,18 +1,8 @@
 // What query-qmp-schema says is what Debian's qemu-storage-daemon says, and arguments that do not fit it get its words.
 
-import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  daemonFolder,
-  expectSound,
-  type QmpClient,
-  qmpClient,
-  type RunningDaemon,
-  removeFolder,
-  startDaemon,
-} from "../daemon/running-daemon.ts";
+import { type BothDaemons, startBoth } from "../daemon/both-daemons.ts";
+import type { QmpClient } from "../daemon/running-daemon.ts";
 import { haveTools } from "../nbd-peers/live-server.ts";
 import { differences, QmpSchema, type SchemaEntry, WrongArguments } from "./schema.ts";
 
@@ -27,27 +17,12 @@ const OURS = [
   "blockdev-add(file).aio: value auto",
 ];
 
-const folder = daemonFolder();
-const peerFolder = daemonFolder();
-let daemon: RunningDaemon;
-let ours: QmpClient;
-let peer: ChildProcess;
-let theirs: QmpClient;
+let both: BothDaemons;
 
 beforeAll(async () => {
-  if (!PEER) return;
-  daemon = await startDaemon(folder, []);
-  ours = await qmpClient(join(folder, "qmp.sock"));
-  const socket = "socket,id=qmp,path=qmp.sock,server=on,wait=off";
-  const args = ["--chardev", socket, "--monitor", "qmp"];
-  peer = spawn("qemu-storage-daemon", args, { cwd: peerFolder, stdio: "ignore" });
-  while (!existsSync(join(peerFolder, "qmp.sock"))) await new Promise((go) => setTimeout(go, 20));
-  theirs = await qmpClient(join(peerFolder, "qmp.sock"));
+  if (PEER) both = await startBoth();
 });
-afterAll(() => {
-  peer?.kill();
-  for (const at of [folder, peerFolder]) removeFolder(at);
-});
+afterAll(() => both?.close());
 
 async function schemaOf(client: QmpClient): Promise<QmpSchema> {
   return new QmpSchema((await client.execute("query-qmp-schema")) as SchemaEntry[]);
@@ -63,12 +38,14 @@ async function answersTo(client: QmpClient, requests: readonly string[]): Promis
 
 describe.skipIf(!PEER)("the schema", () => {
   it("has nothing that qemu-storage-daemon's has otherwise", async () => {
-    expect(differences(await schemaOf(ours), await schemaOf(theirs)).sort()).toEqual(OURS.sort());
+    expect(
+      differences(await schemaOf(both.ours.qmp), await schemaOf(both.theirs.qmp)).sort(),
+    ).toEqual(OURS.sort());
   });
 
   it("names every type that it refers to, and all commands", async () => {
-    const schema = await schemaOf(ours);
-    const commands = (await ours.execute("query-commands")) as { name: string }[];
+    const schema = await schemaOf(both.ours.qmp);
+    const commands = (await both.ours.qmp.execute("query-commands")) as { name: string }[];
     expect(commands.map(({ name }) => schema.get(name)["meta-type"])).toEqual(
       commands.map(() => "command"),
     );
@@ -85,8 +62,8 @@ describe.skipIf(!PEER)("the schema", () => {
   });
 
   it("is kept: each argument of each command with each wrong type is refused in QEMU's words", async () => {
-    const schema = await schemaOf(ours);
-    const peerSchema = await schemaOf(theirs);
+    const schema = await schemaOf(both.ours.qmp);
+    const peerSchema = await schemaOf(both.theirs.qmp);
     const wrong = new WrongArguments(schema);
     const requests = schema
       .all("command")
@@ -95,7 +72,10 @@ describe.skipIf(!PEER)("the schema", () => {
         wrong.for(command).map((args) => `{"execute": "${command.name}", "arguments": ${args}}`),
       );
     expect(requests.length).toBeGreaterThan(800);
-    const [our, their] = [await answersTo(ours, requests), await answersTo(theirs, requests)];
+    const [our, their] = [
+      await answersTo(both.ours.qmp, requests),
+      await answersTo(both.theirs.qmp, requests),
+    ];
     const differing = requests.flatMap((request, index) =>
       our[index] === their[index] ? [] : [`${request}\n  ${our[index]}\n  ${their[index]}`],
     );
@@ -104,9 +84,7 @@ describe.skipIf(!PEER)("the schema", () => {
   });
 
   it("and the run replays, without a finding", async () => {
-    await theirs.execute("quit");
-    await ours.execute("quit");
-    expect(await daemon.ended).toBe(0);
-    await expectSound(daemon.trace());
+    await both.theirs.qmp.execute("quit");
+    await both.expectSound();
   });
 });

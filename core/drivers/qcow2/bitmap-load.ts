@@ -21,6 +21,7 @@ import {
 import type { BdrvDirtyBitmap } from "../../bitmaps/state.ts";
 import { BlockError, settle } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
+import { bdrvDecInFlight, bdrvIncInFlight } from "../../io/in-flight.ts";
 import { site } from "../../probe/index.ts";
 import {
   type Co,
@@ -42,6 +43,16 @@ import { stateOf } from "./state.ts";
 
 const SITE_LOAD = site("qcow2_load_dirty_bitmaps");
 const SITE_REOPEN = site("qcow2_reopen_bitmaps_rw");
+const SITE_INFO = site("qcow2_get_bitmap_info_list");
+
+/** What users are told of a bitmap in an image (QAPI: Qcow2BitmapInfo). */
+export interface Qcow2StoredBitmap {
+  readonly name: string;
+  /** Bytes that one bit stands for. */
+  readonly granularity: number;
+  readonly isInUse: boolean;
+  readonly isAuto: boolean;
+}
 
 /** qcow2_load_dirty_bitmaps: BlockError when one cannot be loaded; then there is none. Polls. */
 export function* loadDirtyBitmaps(bs: BlockDriverState): Polls<void> {
@@ -131,6 +142,32 @@ function* underLock<T>(bs: BlockDriverState, body: (bs: BlockDriverState) => Co<
   const value = yield* body(bs);
   qemuCoMutexUnlock(lock);
   return value;
+}
+
+/**
+ * qcow2_get_bitmap_info_list (block/qcow2-bitmap.c): the bitmaps that the image has, as they are stored; BlockError when its
+ * directory cannot be read. Polls.
+ */
+export function* qcow2StoredBitmaps(bs: BlockDriverState): Polls<readonly Qcow2StoredBitmap[]> {
+  globalStateCode(SITE_INFO);
+  const { header } = stateOf(bs);
+  if (header.version === 2 || header.bitmaps === null) return [];
+  // In flight, unlike in QEMU: nobody may take the image's file away meanwhile.
+  const read = function* (): Co<StoredBitmap[] | BlockError> {
+    bdrvIncInFlight(bs);
+    const stored = yield* underLock(bs, readDirectory);
+    bdrvDecInFlight(bs);
+    return stored;
+  };
+  const list = yield* runInCoroutine(bs.aioContext, read, SITE_INFO);
+  if (list instanceof BlockError) throw list;
+  assert(list.length > 0, "an image without bitmaps has no directory");
+  return list.map(({ name, granularityBits, flags }) => ({
+    name,
+    granularity: 2 ** granularityBits,
+    isInUse: (flags & format.BITMAP_FLAG_IN_USE) !== 0,
+    isAuto: (flags & format.BITMAP_FLAG_AUTO) !== 0,
+  }));
 }
 
 /**

@@ -1,3 +1,4 @@
+export { type Qcow2StoredBitmap, qcow2StoredBitmaps } from "./bitmap-load.ts";
 export { checkRefcounts, type Qcow2CheckResult } from "./check.ts";
 export { type Qcow2CreateOptions, qcow2Create } from "./create.ts";
 export { qcow2Driver } from "./driver.ts";
