@@ -74,7 +74,7 @@ export function parseRequest<S>(
 /** qmp_dispatch_check_obj: which of the two members names the command. */
 function checkMembers(request: JsonObject, oobEnabled: boolean): "execute" | "exec-oob" {
   let key: "execute" | "exec-oob" | null = null;
-  for (const [member, value] of request) {
+  for (const [member, value] of inQemuOrder(request)) {
     if (member === "execute" || (member === "exec-oob" && oobEnabled)) {
       if (typeof value !== "string")
         throw new QmpError(`QMP input member '${member}' must be a string`);
@@ -89,6 +89,13 @@ function checkMembers(request: JsonObject, oobEnabled: boolean): "execute" | "ex
   }
   if (key === null) throw new QmpError("QMP input lacks member 'execute'");
   return key;
+}
+
+/** Which of the two members QEMU meets first depends on the hash of their names: always the same one. */
+function inQemuOrder(request: JsonObject): Iterable<readonly [string, JsonValue]> {
+  const oob = request.get("exec-oob");
+  if (oob === undefined || !request.has("execute")) return request;
+  return [["exec-oob", oob], ...[...request].filter(([member]) => member !== "exec-oob")];
 }
 
 /** Run a request; the answer, with the client's `id`. Polls. */

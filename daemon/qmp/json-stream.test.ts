@@ -41,10 +41,18 @@ describe("a stream of JSON values", () => {
     ["[1,]", "JSON parse error, expecting value"],
     ["nul", "JSON parse error, invalid keyword 'nul'"],
     ['"\\x"', "JSON parse error, invalid escape sequence in string"],
-    ['"\\ud800"', "JSON parse error, a lone surrogate is not a valid Unicode character"],
+    ['"\\ud800"', "JSON parse error, \\ud800 is not a valid Unicode character"],
     ["[", "JSON parse error, premature EOI"],
     ["&", "JSON parse error, stray '&'"],
     ["01", "JSON parse error, stray '01'"],
+    ["[0e5]", "JSON parse error, expected separator in list"],
+    ["[1.]", "JSON parse error, stray '1.]'"],
+    ["[1.e3]", "JSON parse error, stray '1.e'"],
+    ["{,}", "JSON parse error, expecting value"],
+    ['{"a": 1,}', "JSON parse error, expecting value"],
+    ["{]", "JSON parse error, expecting value"],
+    ['"\\uffff"', "JSON parse error, \\uffff is not a valid Unicode character"],
+    ['"\\u12"', 'JSON parse error, \\u12" is not a valid Unicode character'],
     ['"a\nb"', "JSON parse error, stray '\"a\n'"],
   ])("says what is wrong with %s", (text, error) => {
     expect(read(text)[0]).toBe(error);
@@ -54,7 +62,7 @@ describe("a stream of JSON values", () => {
     expect(read('&&& {"a": 1}')).toEqual(["JSON parse error, stray '&'", '{"a": 1}']);
     expect(read('{"a": tru&\n{"b": 2}')).toEqual(["JSON parse error, stray '&'", '{"b": 2}']);
     expect(read(new Uint8Array([0x7b, 0xff, 0x5b, 0x5d]))).toEqual([
-      "JSON parse error, stray 'ÿ'",
+      "JSON parse error, stray '\ufffd'",
       "[]",
     ]);
   });

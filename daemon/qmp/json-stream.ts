@@ -3,11 +3,11 @@
 // Limits are QEMU's (qobject/json-streamer.c), and so are the words of the errors. An error ends the value that it is in; the next
 // one is read from where the lexer can go on.
 
-import { JsonLexer, type Token } from "./json-lexer.ts";
+import { JsonLexer, TOKEN_BYTES_MAX, type Token } from "./json-lexer.ts";
 import { JsonFloat, type JsonValue } from "./json-value.ts";
+import { codepointAt, isCharacter, printedText } from "./mod-utf8.ts";
 
-/** Bytes of one value's tokens, tokens of one value, and how deep they nest. */
-const TOKEN_BYTES_MAX = 64 * 1024 * 1024;
+/** Tokens of one value, and how deep they nest; all of them together may be as long as one. */
 const TOKENS_MAX = 2 * 1024 * 1024;
 const NESTING_MAX = 1024;
 
@@ -23,17 +23,14 @@ export class JsonStream {
   readonly #lexer = new JsonLexer((token) => this.#token(token));
   #tokens: Token[] = [];
   #bytes = 0;
-  /** Brackets that are open. */
-  #depth = 0;
+  /** Brackets that are open, of either kind. */
+  #braces = 0;
+  #brackets = 0;
   #parsed: Parsed[] = [];
 
   /** The values that are whole after these bytes, in order. */
   feed(bytes: Uint8Array): readonly Parsed[] {
     this.#lexer.feed(bytes);
-    if (this.#bytes + this.#lexer.pendingBytes > TOKEN_BYTES_MAX) {
-      this.#lexer.end();
-      this.#fail("JSON token size limit exceeded");
-    }
     return this.#take();
   }
 
@@ -52,19 +49,27 @@ export class JsonStream {
 
   #token(token: Token): void {
     if (token.kind === "error") {
-      this.#fail(`JSON parse error, stray '${token.text}'`);
+      this.#fail(`JSON parse error, stray '${printedText(token.text)}'`);
       return;
     }
-    if (token.kind === "{" || token.kind === "[") this.#depth++;
-    if (token.kind === "}" || token.kind === "]") this.#depth--;
+    this.#braces += Number(token.kind === "{") - Number(token.kind === "}");
+    this.#brackets += Number(token.kind === "[") - Number(token.kind === "]");
     this.#bytes += token.text.length;
-    if (this.#bytes > TOKEN_BYTES_MAX) this.#fail("JSON token size limit exceeded");
+    if (token.kind === "limit" || this.#bytes > TOKEN_BYTES_MAX)
+      this.#fail("JSON token size limit exceeded");
     else if (this.#tokens.length >= TOKENS_MAX) this.#fail("JSON token count limit exceeded");
-    else if (this.#depth > NESTING_MAX) this.#fail("JSON nesting depth limit exceeded");
+    else if (this.#braces + this.#brackets > NESTING_MAX)
+      this.#fail("JSON nesting depth limit exceeded");
     else {
       this.#tokens.push(token);
-      if (this.#depth <= 0) this.#parse();
+      if (!this.#isOpen) this.#parse();
     }
+  }
+
+  /** Something is open, and nothing was closed that was not. */
+  get #isOpen(): boolean {
+    const [least, most] = [this.#braces, this.#brackets].sort((a, b) => a - b) as [number, number];
+    return least >= 0 && most > 0;
   }
 
   #parse(): void {
@@ -86,7 +91,8 @@ export class JsonStream {
   #reset(): void {
     this.#tokens = [];
     this.#bytes = 0;
-    this.#depth = 0;
+    this.#braces = 0;
+    this.#brackets = 0;
   }
 }
 
@@ -151,8 +157,8 @@ class Parser {
   }
 
   #member(members: Map<string, JsonValue>, token: Token): void {
-    if (token.kind !== "string") throw new JsonError("key is not a string in object");
-    const key = stringOf(token.text);
+    const key = this.#value(token);
+    if (typeof key !== "string") throw new JsonError("key is not a string in object");
     if (this.#next().kind !== ":") throw new JsonError("missing : in object pair");
     const value = this.#value(this.#next());
     if (members.has(key)) throw new JsonError("duplicate key");
@@ -201,30 +207,43 @@ const ESCAPES: Readonly<Record<string, string>> = {
   t: "\t",
 };
 
-/** The text of a string token, whose characters are bytes. */
+/** parse_string: the text of a string token, whose characters are bytes. */
 function stringOf(token: string): string {
-  const bytes = Uint8Array.from(token.slice(1, -1), (char) => char.charCodeAt(0));
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new JsonError("invalid UTF-8 sequence in string");
+  const bytes = Uint8Array.from(token, (char) => char.charCodeAt(0));
+  const end = bytes.length - 1;
+  let text = "";
+  for (let at = 1; at < end; ) {
+    const escaped = token[at] === "\\" ? escapeAt(token, at) : null;
+    const { codepoint, end: next } = escaped ?? codepointAt(bytes, at);
+    if (codepoint === null) throw new JsonError("invalid UTF-8 sequence in string");
+    text += String.fromCodePoint(codepoint);
+    at = next;
   }
-  if (!text.includes("\\")) return text;
-  const unescaped = text.replace(/\\(u[0-9a-fA-F]{4}|.)/gs, (whole, code: string) => {
-    if (code.length === 5) return String.fromCharCode(Number.parseInt(code.slice(1), 16));
-    const char = ESCAPES[code];
-    if (char !== undefined) return char;
-    if (code === "u") throw new JsonError(`${whole} is not a valid Unicode character`);
-    throw new JsonError("invalid escape sequence in string");
-  });
-  if (!isWellFormed(unescaped))
-    throw new JsonError("a lone surrogate is not a valid Unicode character");
-  if (unescaped.includes("\0")) throw new JsonError("\\u0000 is not a valid Unicode character");
-  return unescaped;
+  return text;
 }
 
-/** No half of a surrogate pair stands alone. */
-function isWellFormed(text: string): boolean {
-  return !/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text);
+/** The escape at `at` of a token. */
+function escapeAt(token: string, at: number): { readonly codepoint: number; readonly end: number } {
+  const letter = token[at + 1] ?? "";
+  const char = ESCAPES[letter];
+  if (char !== undefined) return { codepoint: char.charCodeAt(0), end: at + 2 };
+  if (letter !== "u") throw new JsonError("invalid escape sequence in string");
+  let codepoint = unitAt(token, at);
+  let end = at + 6;
+  // Half of a pair stands for nothing: it is no character, with or without what follows.
+  if (codepoint >= 0xd800 && codepoint <= 0xdbff) {
+    const second = unitAt(token, end);
+    if (second >= 0xdc00 && second <= 0xdfff) {
+      codepoint = 0x10000 + ((codepoint & 0x3ff) << 10) + (second & 0x3ff);
+      end += 6;
+    }
+  }
+  if (codepoint >= 0 && isCharacter(codepoint)) return { codepoint, end };
+  throw new JsonError(`${printedText(token.slice(at, end))} is not a valid Unicode character`);
+}
+
+/** What `\uXXXX` at `at` says; -1 when it is not there. */
+function unitAt(token: string, at: number): number {
+  const match = /^\\u([0-9a-fA-F]{4})/.exec(token.slice(at, at + 6));
+  return match === null ? -1 : Number.parseInt(match[1] ?? "", 16);
 }

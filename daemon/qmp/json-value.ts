@@ -71,9 +71,9 @@ export function prettyJsonText(value: Sendable, indent = ""): string {
   return lines(texts, "{", "}");
 }
 
-/** The shortest text that reads back as the same double; a whole one has no point. */
+/** The shortest text that reads back as the same double; a whole one has no point, and one beyond all is C's word for it. */
 function floatText(value: number): string {
-  return String(value);
+  return Number.isFinite(value) ? String(value) : `${value < 0 ? "-" : ""}inf`;
 }
 
 /** Everything that is not ASCII as `\uXXXX`, as QEMU does, so that no byte on the wire depends on an encoding. */

@@ -23,6 +23,9 @@ describe.each([1, 7, 4096])(
       ["{'data':'hunter2'}", "{'data':'sealed-1'}", "hunter2"],
       ['{"data" \n:\t"a\\"b\\u0063"}', '{"data" \n:\t"sealed-1"}', 'a"bc'],
       ['{"d\\u0061ta": "hunter2"}', '{"d\\u0061ta": "sealed-1"}', "hunter2"],
+      ['"x\n" , {"data": "hunter2"}', '"x\n" , {"data": "sealed-1"}', "hunter2"],
+      ['&"{"data": "hunter2"}', '&"{"data": "sealed-1"}', "hunter2"],
+      ['01"{"data": "hunter2"}', '01"{"data": "sealed-1"}', "hunter2"],
       ['"broken\n{"data": "hunter2"}', '"broken\n{"data": "sealed-1"}', "hunter2"],
     ])("%j becomes %j", (text, expected, secret) => {
       const { out, vault } = sealed(text, pieceBytes);

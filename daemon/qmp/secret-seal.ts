@@ -1,6 +1,7 @@
 // What is typed as a secret over QMP is sealed before anything of it is revealed: the text of every string that is the value of a key
 // `data`, which only secrets have, is replaced by a token. The texts stay in a vault that is empty in replay, where nobody asks.
 
+import { JsonLexer, type Token } from "./json-lexer.ts";
 import { parseJson } from "./json-stream.ts";
 
 /** Texts that wait to be used, and bytes of one of them. */
@@ -29,30 +30,23 @@ export class SecretVault {
   }
 }
 
-const BACKSLASH = 0x5c;
-const QUOTES: ReadonlySet<number> = new Set([0x22, 0x27]);
-const BLANKS: ReadonlySet<number> = new Set([0x20, 0x09, 0x0a, 0x0d]);
-const COLON = 0x3a;
-
 /** Bytes that come out of so many, at most: `"data":""` gets a token of up to 23 bytes, and one may be due from before. */
 export function sealedBytesMax(bytes: number): number {
   return 4 * bytes + 24;
 }
 
-/** Where the lexer stands, as far as it matters: between strings, after a key `data`, after its colon. */
+/** Where the stream stands, as far as it matters. */
 type Place = "outside" | "after-data" | "before-value";
 
-/** One connection's stream, wherever it is cut. */
+/** One connection's stream, wherever it is cut; what is a string is for the lexer of what comes after it to say. */
 export class SecretSeal {
   readonly #vault: SecretVault;
+  readonly #lexer = new JsonLexer((token) => this.#token(token), TEXT_BYTES_MAX);
   #place: Place = "outside";
-  /** The quote that ends the string that is read; 0 between strings. */
-  #quote = 0;
-  #isEscaped = false;
+  /** The string that is read is a secret. */
   #isSecret = false;
-  /** Raw bytes of the string that is read, up to what is looked at. */
-  #text: number[] = [];
-  #isTooLong = false;
+  /** Of the secret that has just ended. */
+  #text: string | null = null;
 
   constructor(vault: SecretVault) {
     this.#vault = vault;
@@ -61,70 +55,47 @@ export class SecretSeal {
   /** Copy `from` to `into`, with secrets replaced; returns how many bytes that is. */
   pass(from: Uint8Array, into: Uint8Array): number {
     let length = 0;
-    const emit = (bytes: Iterable<number>) => {
-      for (const byte of bytes) into[length++] = byte;
-    };
-    for (const byte of from) {
-      if (this.#quote === 0) {
-        emit([byte]);
-        this.#between(byte);
-      } else if (this.#endsAt(byte)) {
-        if (this.#isSecret) emit(new TextEncoder().encode(this.#sealed()));
-        emit([byte]);
-        this.#ended(byte);
-      } else {
-        if (!this.#isSecret) emit([byte]);
-        this.#inside(byte);
+    for (let at = 0; at < from.length; at++) {
+      const wasSecret = this.#isSecret;
+      const wasInString = this.#lexer.isInString;
+      const isExpected = this.#place === "before-value";
+      this.#lexer.feed(from.subarray(at, at + 1));
+      const { isInString } = this.#lexer;
+      if (isInString && !wasInString) this.#isSecret = isExpected;
+      if (wasSecret && isInString) continue;
+      if (wasSecret) {
+        const sealed = new TextEncoder().encode(this.#sealed());
+        into.set(sealed, length);
+        length += sealed.length;
       }
+      into[length++] = from[at] ?? 0;
     }
     return length;
   }
 
-  #between(byte: number): void {
-    if (QUOTES.has(byte)) {
-      this.#quote = byte;
-      this.#isSecret = this.#place === "before-value";
-      this.#text = [];
-      this.#isTooLong = false;
+  #token({ kind, text }: Token): void {
+    if (this.#isSecret) {
+      this.#text = kind === "string" ? contentsOf(text) : null;
       this.#place = "outside";
-    } else if (byte === COLON && this.#place === "after-data") this.#place = "before-value";
-    else if (!BLANKS.has(byte)) this.#place = "outside";
-  }
-
-  /** At its quote; or at a byte that no string has, where the lexer gives up and starts again. */
-  #endsAt(byte: number): boolean {
-    return (byte === this.#quote && !this.#isEscaped) || byte < 0x20 || byte > 0xfd;
-  }
-
-  #inside(byte: number): void {
-    this.#isEscaped = byte === BACKSLASH && !this.#isEscaped;
-    const most = this.#isSecret ? TEXT_BYTES_MAX : 64;
-    if (this.#text.length < most) this.#text.push(byte);
-    else this.#isTooLong = true;
-  }
-
-  #ended(byte: number): void {
-    const isKey = !this.#isSecret && byte === this.#quote && this.#contents() === "data";
-    this.#place = isKey ? "after-data" : "outside";
-    this.#quote = 0;
-    this.#isEscaped = false;
-    this.#text = [];
+    } else if (kind === ":" && this.#place === "after-data") this.#place = "before-value";
+    else this.#place = kind === "string" && contentsOf(text) === "data" ? "after-data" : "outside";
   }
 
   #sealed(): string {
-    const text = this.#contents();
+    const text = this.#text;
+    this.#isSecret = false;
+    this.#text = null;
     return text === null ? "sealed-0" : this.#vault.put(text);
   }
+}
 
-  /** What the string says; null when it is too long, or no string. */
-  #contents(): string | null {
-    if (this.#isTooLong) return null;
-    const quote = String.fromCharCode(this.#quote);
-    try {
-      const value = parseJson(`${quote}${Buffer.from(this.#text).toString()}${quote}`);
-      return typeof value === "string" ? value : null;
-    } catch {
-      return null;
-    }
+/** What a string says; null when it is too long, or none. */
+function contentsOf(text: string): string | null {
+  if (text.length < 2 || text.length >= TEXT_BYTES_MAX) return null;
+  try {
+    const value = parseJson(Buffer.from(text, "latin1").toString());
+    return typeof value === "string" ? value : null;
+  } catch {
+    return null;
   }
 }

@@ -1,8 +1,5 @@
 // Whole dialogs, byte for byte as clients write them, with our monitor and with that of Debian's qemu-storage-daemon: what JSON
 // may look like, what an `id` may be, what there is before and after the negotiation, who is served when two clients connect.
-//
-// Not here, as the words of the refusal differ: half a pair of surrogates and a comma behind the last member; the character 0; a number that
-// ends with a point.
 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -31,7 +28,7 @@ afterAll(() => {
   for (const at of [folder, peerFolder]) removeFolder(at);
 });
 
-const END = '\n{"execute": "no-such-command", "id": "the end of this dialog"}\n';
+const END = '\u0001\n{"execute": "no-such-command", "id": "the end of this dialog"}\n';
 const NEGOTIATE = '{"execute": "qmp_capabilities"}';
 const WITH_OOB = '{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}';
 const QUERY = '"execute": "query-block-jobs"';
@@ -110,6 +107,139 @@ const DIALOGS: readonly (readonly [title: string, text: string])[] = [
     "one command on several lines",
     `${NEGOTIATE}{\r\n\t"execute"\n:\n"query-block-jobs" ,\n"id"\n:1}`,
   ],
+  ...(
+    [
+      ...[
+        "\\uD83D",
+        "\\uDE00",
+        "\\uD83Dx",
+        "\\uD83D\\u0041",
+        "\\uDE00\\uD83D",
+        "\\uD83D\\uD83D\\uDE00",
+      ],
+      ...[
+        "\\uD83D\\n",
+        "\\u12",
+        "\\u12G4",
+        "\\u",
+        "\\u0000",
+        "a\\u0000b",
+        "\\uFFFE",
+        "\\uFFFF",
+        "\\uFDD0",
+      ],
+      ...[
+        "\\uD83F\\uDFFE",
+        "\u007f",
+        "\ufffe",
+        "\ufdd0",
+        "\u{1fffe}",
+        "\\x41",
+        "\\\n",
+        "\\'",
+        "\\0",
+      ],
+    ] as const
+  ).map(
+    (id) => [`the text ${JSON.stringify(id)}`, `${NEGOTIATE}{${QUERY}, "id": "${id}"}`] as const,
+  ),
+  ...(
+    [
+      ...[
+        "1.",
+        "1.e3",
+        "1e",
+        "1e+",
+        "1.5.2",
+        "-",
+        "--1",
+        "+1",
+        ".5",
+        "01",
+        "-01",
+        "1a",
+        "0x10",
+        "1e400",
+        "-0",
+        "-0.0",
+      ],
+      ...[
+        "1.0",
+        "1e2",
+        "0.1",
+        "1e-7",
+        "123456789012345678901234567890",
+        "tru",
+        "True",
+        "nulll",
+        "NaN",
+        "nil0",
+      ],
+      ...[
+        "%i",
+        "%%",
+        "#",
+        "\u00e4",
+        "&",
+        "''",
+        "'a\"b'",
+        "[1,]",
+        "[,1]",
+        "[,]",
+        "[1,,2]",
+        "[1 2]",
+        "{}",
+        "{,}",
+      ],
+      ...[
+        '{"a": 1,}',
+        '{"a" 1}',
+        '{"a":}',
+        "{1: 2}",
+        '{"a": 1 "b": 2}',
+        '{"a": 1, "a": 2}',
+        "[}",
+        "{]",
+        "[1}",
+      ],
+      ...['{"a": 1]', "]", "}", ":", ",", '"a" "b"', '"a": 1'],
+    ] as const
+  ).map((id) => [`the value ${id}`, `${NEGOTIATE}{${QUERY}, "id": ${id}}`] as const),
+  ["a comma behind the last member", `${NEGOTIATE}{${QUERY}, "id": 1,}`],
+  ["a comma before the first member", `${NEGOTIATE}{, ${QUERY}}`],
+  ...(["", WITH_OOB, NEGOTIATE] as const).flatMap((begin) =>
+    (
+      [
+        '{"execute": "query-version", "exec-oob": "query-version", "id": 1}',
+        '{"exec-oob": "query-version", "execute": "query-version", "id": 1}',
+        '{"exec-oob": "no-such-command", "id": 1}',
+        '{"exec-oob": 1, "id": 1}',
+        '{"exec-oob": "qmp_capabilities", "id": 1}',
+        '{"exec-oob": "query-block-jobs", "more": 1, "id": 1}',
+        '{"exec-oob": "query-block-jobs", "arguments": 1, "id": 1}',
+      ] as const
+    ).map((text) => [`after '${begin}': ${text}`, begin + text] as const),
+  ),
+  ...(
+    [
+      "\0",
+      "\0\0",
+      "\u0001",
+      "\u001b",
+      "\ufeff",
+      '{"execute"\0: "query-version"}',
+      '{"exec\0ute": "query-version"}',
+      '{"execute": "query\tversion"}',
+      '{"execute": "query\nversion"}',
+      '\0{"execute": "no-such"}\0',
+      "[[\0",
+      "tru\0e",
+      "1\0",
+      "1\u00012",
+    ] as const
+  ).map((text) => [`characters ${JSON.stringify(text)}`, NEGOTIATE + text] as const),
+  ["deep nesting", `${NEGOTIATE}${"[".repeat(1024)}${"]".repeat(1024)}`],
+  ["nesting that is too deep", `${NEGOTIATE}${"[".repeat(1025)}${"]".repeat(1025)}`],
   ["a hundred commands without waiting", NEGOTIATE + `{${QUERY}}`.repeat(100)],
 ];
 
