@@ -15,8 +15,6 @@ import {
   snapshotAccessDriver,
 } from "#core/drivers";
 import {
-  BDRV_CHILD_FILTERED,
-  type BlockDriverInfo,
   type BlockDriverState,
   BlockError,
   type BlockOptionValue,

@@ -8,6 +8,7 @@
 import {
   assert,
   type ByteCount,
+  ENOENT,
   errnoFromCode,
   type HostHandle,
   type OpId,
@@ -140,6 +141,7 @@ export class LiveHost implements Host {
 
   call(request: HostCallRequest): HostResult {
     try {
+      if (hasNul(request)) return { ret: -ENOENT, value: 0 };
       if (request.call === "socket")
         return { ret: 0, value: this.#sockets.open(request.address, request.listens) };
       if (request.call === "secret") return this.#credentials.openSecret(request.secret);
@@ -230,6 +232,17 @@ export class LiveHost implements Host {
   reveal(from: GuestBuffer, start: number, into: Uint8Array, bytes: number): void {
     copyContents(from, start, into, bytes);
   }
+}
+
+/** A client may write a character 0; no file has it in its name, and Node has no errno for that. */
+function hasNul(request: HostCallRequest): boolean {
+  const path =
+    request.call === "open"
+      ? request.path
+      : request.call === "socket" && request.address.type === "unix"
+        ? request.address.path
+        : "";
+  return path.includes("\0");
 }
 
 function handOver(inbox: Inbox, arrival: Arrival): void {

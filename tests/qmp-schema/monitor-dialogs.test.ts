@@ -238,6 +238,10 @@ const DIALOGS: readonly (readonly [title: string, text: string])[] = [
       "1\u00012",
     ] as const
   ).map((text) => [`characters ${JSON.stringify(text)}`, NEGOTIATE + text] as const),
+  [
+    "a file with a character 0 in its name",
+    `${NEGOTIATE}{"execute": "blockdev-add", "arguments": {"driver": "file", "filename": "a\\u0000b"}}`,
+  ],
   ["deep nesting", `${NEGOTIATE}${"[".repeat(1024)}${"]".repeat(1024)}`],
   ["nesting that is too deep", `${NEGOTIATE}${"[".repeat(1025)}${"]".repeat(1025)}`],
   ["a hundred commands without waiting", NEGOTIATE + `{${QUERY}}`.repeat(100)],
