@@ -105,7 +105,10 @@ export function decodeChunk(body: Uint8Array): ChunkRecord {
 }
 
 /** The record of the index and the tail behind it. */
-export function encodeIndex(index: TraceIndex, indexOffset: number): Uint8Array {
+export function encodeIndex(
+  index: Omit<TraceIndex, "chunks"> & { readonly chunks: Iterable<IndexEntry> },
+  indexOffset: number,
+): Uint8Array {
   const writer = new MessageWriter();
   for (const { offset, events, restart, strings } of index.chunks) {
     writer.message(2, (entry) =>

@@ -7,10 +7,11 @@
 
 import { assert } from "#core/base";
 import { Ev, EventBatch, WORDS_PER_EVENT } from "#core/probe";
+import { ChunkList } from "./chunk-list.ts";
 import { encodeStamps, stampsIn } from "./clock.ts";
 import { ColumnEncoder } from "./column-encoder.ts";
 import { type Codec, compress } from "./compression.ts";
-import { encodeChunk, encodeIndex, type IndexEntry, MAGIC } from "./envelope.ts";
+import { encodeChunk, encodeIndex, MAGIC } from "./envelope.ts";
 import { FORMAT_VERSION, type TraceHeader } from "./header.ts";
 import { encodeHeader } from "./header-codec.ts";
 import { eventsPerChunkDefault, eventsPerChunkMax } from "./limits.ts";
@@ -46,7 +47,7 @@ export class TraceWriter {
   readonly #codec: Codec;
   readonly #firstEvent: number;
   readonly #encoder = new ColumnEncoder();
-  readonly #chunks: IndexEntry[] = [];
+  readonly #chunks = new ChunkList();
   readonly #pending: EventBatch;
   #strings: readonly string[] = [""];
   #stamps: number[] = [];

@@ -20,6 +20,8 @@ describe("what grows", () => {
   const flat: SoakSample[] = Array.from({ length: 8 }, (_, i) => ({
     seconds: i,
     rssMb: 100,
+    heapMb: 20,
+    buffersMb: 4,
     handles: 20,
     requests: 1000,
     connections: 5,
@@ -31,8 +33,11 @@ describe("what grows", () => {
     expect(growthOf(flat)).toEqual([]);
   });
 
-  it.each(["rssMb", "handles", "p50Us", "p99Us"] as const)("is seen: %s", (key) => {
-    const growing = flat.map((sample, i) => ({ ...sample, [key]: sample[key] * (i + 1) ** 3 }));
-    expect(growthOf(growing).join()).toContain(`${key} grew`);
-  });
+  it.each(["heapMb", "buffersMb", "rssMb", "handles", "p50Us", "p99Us"] as const)(
+    "is seen: %s",
+    (key) => {
+      const growing = flat.map((sample, i) => ({ ...sample, [key]: sample[key] * (i + 1) ** 3 }));
+      expect(growthOf(growing).join()).toContain(`${key} grew`);
+    },
+  );
 });
