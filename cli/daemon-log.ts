@@ -1,16 +1,15 @@
-// The log of a daemon: one line for each thing that happened, as text for people or as JSON for collectors.
+// The log of a daemon: one line for each thing that happened, as pino writes it for collectors, or as text for people.
 //
-// The members of a JSON line are those of pino, which collectors know: level (30, 40, 50), time in milliseconds, pid, hostname, msg.
+// A line is written before the call that logs it comes back: the last ones, before a daemon ends or dies, matter most. So pino's
+// destinations that gather lines, and its transports, which are other threads, are not used; a file is opened anew for each line,
+// as somebody may have moved it away.
 
 import { appendFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { type Logger, pino } from "pino";
 import type { TextStream } from "./terminal.ts";
 
-/** How grave a line is, by pino's numbers. */
-const LEVELS = { info: 30, warn: 40, error: 50 } as const;
-
-export type LogLevel = keyof typeof LEVELS;
+export type LogLevel = "info" | "warn" | "error";
 
 /** What is logged, how, and where to. */
 export interface LogOptions {
@@ -25,53 +24,44 @@ export type LogFields = { readonly [key: string]: unknown };
 
 /** Writes lines as the options say. */
 export class DaemonLog {
-  readonly #options: LogOptions;
-  readonly #write: (line: string) => void;
+  readonly #pino: Logger;
 
   /** `stderr`: null where nobody reads it. */
-  constructor(options: LogOptions, stderr: TextStream | null) {
-    this.#options = options;
-    const { logFile } = options;
+  constructor({ logLevel, logFormat, logFile }: LogOptions, stderr: TextStream | null) {
     // A daemon changes its folder.
     const path = logFile === undefined ? null : resolve(logFile);
-    this.#write =
-      path === null ? (line) => stderr?.write(line) : (line) => appendFileSync(path, line);
+    const put = (line: string) =>
+      path === null ? void stderr?.write(line) : appendFileSync(path, line);
+    const write = logFormat === "json" ? put : (line: string) => put(textOf(line));
+    this.#pino = pino({ level: logLevel }, { write });
   }
 
   info(message: string, fields: LogFields = {}): void {
-    this.#log("info", message, fields);
+    this.#pino.info(fields, message);
   }
 
-  warn(message: string, fields: LogFields = {}): void {
-    this.#log("warn", message, fields);
+  /** An event of QMP. Its members have a place of their own: one of them is called `msg`, too. */
+  event(name: string, data: LogFields): void {
+    this.#pino.info({ data }, name);
   }
 
-  error(message: string, fields: LogFields = {}): void {
-    this.#log("error", message, fields);
+  warn(message: string): void {
+    this.#pino.warn(message);
   }
 
-  #log(level: LogLevel, msg: string, fields: LogFields): void {
-    if (LEVELS[level] < LEVELS[this.#options.logLevel]) return;
-    const now = new Date();
-    this.#write(
-      this.#options.logFormat === "json"
-        ? jsonLine(level, now, msg, fields)
-        : textLine(level, now, msg, fields),
-    );
+  error(message: string): void {
+    this.#pino.error(message);
   }
 }
 
-function jsonLine(level: LogLevel, now: Date, msg: string, fields: LogFields): string {
-  const common = {
-    level: LEVELS[level],
-    time: now.getTime(),
-    pid: process.pid,
-    hostname: hostname(),
-  };
-  return `${JSON.stringify({ ...common, ...fields, msg })}\n`;
-}
-
-function textLine(level: LogLevel, now: Date, msg: string, fields: LogFields): string {
-  const rest = Object.entries(fields).map(([key, value]) => ` ${key}=${JSON.stringify(value)}`);
-  return `${now.toISOString()} ${level} ${msg}${rest.join("")}\n`;
+/** A line of pino's, as people read it. */
+function textOf(line: string): string {
+  const { level, time, pid, hostname, msg, data, ...fields } = JSON.parse(line) as Record<
+    string,
+    unknown
+  >;
+  const rest = Object.entries({ ...fields, ...(data as LogFields | undefined) });
+  const said = rest.map(([key, value]) => ` ${key}=${JSON.stringify(value)}`).join("");
+  const when = new Date(Number(time)).toISOString();
+  return `${when} ${pino.levels.labels[Number(level)]} ${msg}${said}\n`;
 }

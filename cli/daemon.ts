@@ -89,7 +89,7 @@ class DaemonRun {
       onStopping: () => this.#isStopping(),
       print: (line) => void this.#terminal.stdout.write(`${line}\n`),
       warn: (line) => this.#log.warn(line),
-      onEvent: (event, data) => this.#log.info(event, JSON.parse(jsonText(data)) as LogFields),
+      onEvent: (event, data) => this.#log.event(event, JSON.parse(jsonText(data)) as LogFields),
     });
     const run = { seed: 0, params: daemonParams(parsed, epochNs) };
     // What is written down has no secrets. The run cannot tell: it never looks at one.
