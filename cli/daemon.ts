@@ -59,7 +59,8 @@ const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
 /** Run until QMP's `quit`, SIGTERM or SIGINT. */
 export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Promise<number> {
   if (options.daemonize === true && !isInBackground()) return await daemonize(terminal);
-  return await new DaemonRun(options, terminal).run();
+  const parsed = options.given.map(({ name, text }) => parsedOption(name, text));
+  return await new DaemonRun(options, terminal).run(parsed);
 }
 
 /** One daemon in this process, and all that it has outside of the machine. */
@@ -80,9 +81,8 @@ class DaemonRun {
     this.#signals = new DaemonSignals(this.#host, () => this.#writeRecording());
   }
 
-  async run(): Promise<number> {
-    const { given, record, ring, level } = this.#options;
-    const parsed = given.map(({ name, text }) => parsedOption(name, text));
+  async run(parsed: readonly DaemonOption[]): Promise<number> {
+    const { record, ring, level } = this.#options;
     const epochNs = Date.now() * 1_000_000;
     const scenario = daemonScenario({
       onReady: (quitHandler) => this.#isReady(quitHandler),

@@ -100,14 +100,15 @@ function* openDriver(options: BlockdevOptions, below: Inherited): Polls<BlockDri
     case "qcow2":
       return yield* openQcow2(nodeName, options, below);
     case "null-co":
-      return yield* nullOpen(nullCoDriver, nullOptions(nodeName, options));
+      return yield* nullOpen(nullCoDriver, nullOptions(nodeName, options, readOnly));
     case "null-aio":
-      return yield* nullOpen(nullAioDriver, nullOptions(nodeName, options));
+      return yield* nullOpen(nullAioDriver, nullOptions(nodeName, options, readOnly));
     case "throttle":
       return yield* throttleOpen(
         nodeName,
         yield* openRef(options.file, below),
         options["throttle-group"],
+        readOnly,
       );
     case "quorum":
       return yield* openQuorum(nodeName, options, below);
@@ -148,10 +149,15 @@ function* openRef(ref: BlockdevRef, inherited: Inherited): Polls<BlockDriverStat
 
 type NullBlockdev = Extract<BlockdevOptions, { readonly driver: "null-co" | "null-aio" }>;
 
-function nullOptions(nodeName: string, options: NullBlockdev): Parameters<typeof nullOpen>[1] {
+function nullOptions(
+  nodeName: string,
+  options: NullBlockdev,
+  readOnly: boolean,
+): Parameters<typeof nullOpen>[1] {
   const { size, "latency-ns": latencyNs, "read-zeroes": readZeroes } = options;
   return {
     nodeName,
+    readOnly,
     ...(size === undefined ? {} : { size }),
     ...(latencyNs === undefined ? {} : { latencyNs }),
     ...(readZeroes === undefined ? {} : { readZeroes }),

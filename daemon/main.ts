@@ -38,7 +38,13 @@ import { nbdServerStop } from "./nbd/index.ts";
 import { jsonText } from "./qmp/json-value.ts";
 import { monitorClose, monitorIsFlushed } from "./qmp/monitor.ts";
 import { QmpError } from "./qmp/schema.ts";
-import { Daemon, type DaemonHooks, type DaemonOption, veiledOption } from "./state.ts";
+import {
+  Daemon,
+  type DaemonChardev,
+  type DaemonHooks,
+  type DaemonOption,
+  veiledOption,
+} from "./state.ts";
 
 const SITE_CLEANUP = site("monitor_cleanup");
 const SITE_SHUTDOWN = site("qsd_shutdown");
@@ -100,7 +106,10 @@ function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<vo
       yield* addExport(daemon, exportOptions.read(value, "", kind));
       return;
     case "chardev": {
-      const chardev = chardevOf(chardevOptions.read(value, "", kind));
+      const chardev = chardevOf(chardevOptions(value, kind));
+      const isStdio = (one: DaemonChardev) => one.address.type === "stdio";
+      if (isStdio(chardev) && [...daemon.chardevs.values()].some(isStdio))
+        throw new QmpError("cannot use stdio by multiple character devices");
       if (daemon.chardevs.has(chardev.id))
         throw new QmpError(`Duplicate ID '${chardev.id}' for chardev`);
       daemon.chardevs.set(chardev.id, chardev);

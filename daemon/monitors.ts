@@ -4,7 +4,8 @@
 // several monitors are on several chardevs, as in QEMU. Differs from QEMU: a socket that listens is not waited at until somebody
 // connects, unless `wait=on` says so.
 
-import { type HostHandle, strerror } from "#core/base";
+import { EINVAL, type HostHandle, strerror } from "#core/base";
+import { BlockError } from "#core/graph";
 import { site } from "#core/probe";
 import {
   aioCoEnter,
@@ -21,15 +22,16 @@ import {
 } from "#core/sched";
 import { socketAddressOf } from "./commands/export-commands.ts";
 import { VERSION } from "./commands/misc-commands.ts";
+import { IDENTIFIER, IDENTIFIER_HINT } from "./commands/object-commands.ts";
 import { commands } from "./commands/table.ts";
+import type { JsonObject } from "./qmp/json-value.ts";
 import { monitorServe, QmpMonitor } from "./qmp/monitor.ts";
-import { bool, enumOf, optional, QmpError, str, struct } from "./qmp/schema.ts";
+import { bool, enumOf, type InputKind, optional, QmpError, str, struct } from "./qmp/schema.ts";
 import type { Daemon, DaemonChardev } from "./state.ts";
 
 const SITE_MONITOR = site("monitor_init");
 
-/** What --chardev says. */
-export const chardevOptions = struct({
+const CHARDEV_MEMBERS = {
   backend: enumOf("socket", "stdio"),
   id: str,
   path: optional(str),
@@ -38,10 +40,29 @@ export const chardevOptions = struct({
   server: optional(bool),
   wait: optional(bool),
   signal: optional(bool),
-});
+};
+const chardevMembers = struct(CHARDEV_MEMBERS);
+
+type ChardevOptions = ReturnType<typeof chardevMembers.read>;
+
+const BACKENDS: readonly unknown[] = ["socket", "stdio"];
+
+/** What --chardev says. QEMU reads this option in another way than the others, and so in other words. */
+export function chardevOptions(value: JsonObject, kind: InputKind): ChardevOptions {
+  const [id, backend] = [value.get("id"), value.get("backend")];
+  if (typeof id === "string" && !IDENTIFIER.test(id))
+    throw new BlockError(EINVAL, "Parameter 'id' expects an identifier", IDENTIFIER_HINT);
+  const unknown = [...value.keys()].find((name) => !(name in CHARDEV_MEMBERS));
+  if (unknown !== undefined) throw new QmpError(`Invalid parameter '${unknown}'`);
+  if (id === undefined) throw new QmpError("chardev: no id specified");
+  if (backend === undefined) throw new QmpError(`chardev: "${id}" missing backend`);
+  if (!BACKENDS.includes(backend))
+    throw new QmpError(`'${backend}' is not a valid char driver name`);
+  return chardevMembers.read(value, "", kind);
+}
 
 /** qemu_chr_new_from_opts. */
-export function chardevOf(options: ReturnType<typeof chardevOptions.read>): DaemonChardev {
+export function chardevOf(options: ChardevOptions): DaemonChardev {
   const { backend, id, path, host, port, server: isServer = false, wait } = options;
   if (backend === "stdio")
     return { id, address: { type: "stdio" }, isServer: false, waits: false, isUsed: false };
@@ -49,6 +70,8 @@ export function chardevOf(options: ReturnType<typeof chardevOptions.read>): Daem
     throw new QmpError("'wait' option is incompatible with socket in client connect mode");
   if ((path === undefined) === (host === undefined))
     throw new QmpError("a chardev of kind socket needs either 'path' or 'host' and 'port'");
+  if (host !== undefined && port === undefined)
+    throw new QmpError("chardev: socket: no port given");
   const address = socketAddressOf(
     path === undefined
       ? { type: "inet", host: host ?? "", port: port ?? "" }
@@ -61,7 +84,7 @@ export function chardevOf(options: ReturnType<typeof chardevOptions.read>): Daem
 export const monitorOptions = struct({
   chardev: str,
   id: optional(str),
-  mode: optional(enumOf("control")),
+  mode: optional(enumOf("control", "readline")),
   pretty: optional(bool),
 });
 
@@ -69,7 +92,8 @@ type MonitorOptions = ReturnType<typeof monitorOptions.read>;
 
 /** monitor_init: who connects to the chardev controls the daemon, one client after the other. Polls. */
 export function* addMonitor(daemon: Daemon, options: MonitorOptions): Polls<void> {
-  const { chardev: id, pretty = false } = options;
+  const { chardev: id, mode = "control", pretty = false } = options;
+  if (mode !== "control") throw new QmpError("Only QMP is supported");
   const chardev = daemon.chardevs.get(id);
   if (chardev === undefined) throw new QmpError(`chardev "${id}" not found`);
   if (chardev.isUsed) throw new QmpError(`Device '${id}' is in use`);

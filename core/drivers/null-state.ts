@@ -36,6 +36,7 @@ export interface NullOptions {
   /** How long each request takes; default 0. */
   readonly latencyNs?: number;
   readonly readZeroes?: boolean;
+  readonly readOnly?: boolean;
   readonly ctx?: AioContext;
 }
 
@@ -51,6 +52,7 @@ export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDr
       ...(options.size === undefined ? {} : { size }),
       ...(options.readZeroes === undefined ? {} : { "read-zeroes": readZeroes }),
     },
+    ...(options.readOnly === undefined ? {} : { readOnly: options.readOnly }),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
   });
 }

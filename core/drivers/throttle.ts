@@ -81,6 +81,7 @@ export function* throttleOpen(
   nodeName: string,
   fileBs: BlockDriverState,
   group: string,
+  readOnly = false,
 ): Polls<BlockDriverState> {
   globalStateCode(SITE_THROTTLE_OPEN);
   assert(!fileBs.closed, "the file is open");
@@ -96,6 +97,7 @@ export function* throttleOpen(
       opaque: member,
       children: [{ name: "file", role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs: fileBs }],
       options: { [OPTION]: group },
+      readOnly,
       requestAlignment: fileBs.requestAlignment,
     }),
   );

@@ -60,6 +60,11 @@ export const objectOptions = union(
   },
 );
 
+/** C: id_wellformed, and what is said of it on a command line. */
+export const IDENTIFIER = /^[A-Za-z][A-Za-z0-9._-]*$/;
+export const IDENTIFIER_HINT =
+  "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
+
 /** user_creatable_add_qapi. `vault` has the texts of secrets, when they are sealed. Polls. */
 export function* addObject(
   daemon: Daemon,
@@ -67,8 +72,8 @@ export function* addObject(
   vault: SecretVault | null,
 ): Polls<void> {
   const { id } = options;
-  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(id))
-    throw new BlockError(EINVAL, "Parameter 'id' expects an identifier");
+  if (!IDENTIFIER.test(id))
+    throw new BlockError(EINVAL, "Parameter 'id' expects an identifier", IDENTIFIER_HINT);
   if (daemon.objects.has(id)) {
     const why = `attempt to add duplicate property '${id}' to object (type 'container')`;
     throw new BlockError(EEXIST, why);

@@ -1,10 +1,20 @@
 // The sockets of the live host: TCP and unix sockets, standard input and output, and descriptors that were inherited.
 // Connections are in live-connection.ts.
 
+import { existsSync } from "node:fs";
 import net from "node:net";
+import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
 import type tls from "node:tls";
-import { assert, ECANCELED, EINVAL, errnoFromCode, type HostHandle, must } from "#core/base";
+import {
+  assert,
+  ECANCELED,
+  EINVAL,
+  ENOENT,
+  errnoFromCode,
+  type HostHandle,
+  must,
+} from "#core/base";
 import type { HostOp, SocketAddress } from "#core/sched";
 import { type Complete, Connection, type ConnectionOptions } from "./live-connection.ts";
 import { stdioStream } from "./stdio-stream.ts";
@@ -116,7 +126,8 @@ class Listener {
 
   #listen(op: HostOp): void {
     const server = this.#server;
-    const failed = (error: NodeJS.ErrnoException) => this.#complete(op, -errnoFromCode(error.code));
+    const failed = (error: NodeJS.ErrnoException) =>
+      this.#complete(op, -bindErrno(this.#address, error));
     server.once("error", failed);
     server.listen(listenOptions(this.#address), () => {
       server.off("error", failed);
@@ -140,6 +151,12 @@ class Listener {
     for (const stream of this.#waiting.splice(0)) stream.destroy();
     for (const op of this.#accepts.splice(0)) this.#complete(op, -ECANCELED);
   }
+}
+
+/** Of a folder that is not there libuv says EACCES, as Windows would. */
+function bindErrno(address: SocketAddress, { code }: NodeJS.ErrnoException): number {
+  const isNowhere = address.type === "unix" && !existsSync(dirname(address.path));
+  return code === "EACCES" && isNowhere ? ENOENT : errnoFromCode(code);
 }
 
 function listenOptions(address: SocketAddress): net.ListenOptions & { fd?: number } {

@@ -109,10 +109,14 @@ export function* nbdServerStart(options: NbdServerOptions): Polls<NbdServer> {
   const port = must<number>(ret, "the wait is over when there is an answer");
   if (port < 0) {
     socketClose(server.listener);
-    throw new BlockError(-port, `Failed to bind socket: ${strerror(-port)}`);
+    throw new BlockError(-port, `Failed to bind socket${placeOf(options)}: ${strerror(-port)}`);
   }
   server.port = port;
   return server;
+}
+
+function placeOf({ address }: NbdServerOptions): string {
+  return address.type === "unix" ? ` to ${address.path}` : "";
 }
 
 /** nbd_accept for each connection, until the listener is closed. */

@@ -103,7 +103,7 @@ export function parseJson(text: string): JsonValue {
   const [first, second] = parsed;
   if (first === undefined) throw new Error("JSON parse error, expecting value");
   if (!first.ok) throw new Error(first.error);
-  if (second !== undefined) throw new Error("JSON parse error, expecting value");
+  if (second !== undefined) throw new Error("Expecting at most one JSON value");
   return first.value;
 }
 
