@@ -59,7 +59,7 @@ const COMMANDS: readonly QemuIoCommand[] = [
   },
   {
     ...{ name: "write", short: "w", least: 2, most: ANY, perm, body: writeF },
-    ...{ args: "[-cCfquz] [-P pattern] off len" },
+    ...{ args: "[-cCfnquz] [-P pattern] off len" },
     ...{ what: "writes a number of bytes at a specified offset" },
   },
   {

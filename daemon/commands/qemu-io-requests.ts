@@ -15,7 +15,7 @@ import {
   blkPwriteZeroes,
 } from "#core/backend";
 import { must, strerror } from "#core/base";
-import { BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP } from "#core/graph";
+import { BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP, BDRV_REQ_NO_FALLBACK } from "#core/graph";
 import { BDRV_REQUEST_MAX_BYTES, BDRV_SECTOR_SIZE, qiovOf } from "#core/io";
 import { site } from "#core/probe";
 import { type Co, clockNs, GuestBuffer, hostAllocate, hostDecide, type Polls } from "#core/sched";
@@ -58,7 +58,7 @@ export function* readF(session: QemuIoSession, words: readonly string[]): Polls<
 
 /** write_f. Polls. */
 export function* writeF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "cCfpP:quz");
+  const options = getopt(words, "cCfnpP:quz");
   if (options?.rest.length !== 2) return false;
   const { flags } = options;
   const wrong = contradictionOf(flags);
@@ -66,7 +66,7 @@ export function* writeF(session: QemuIoSession, words: readonly string[]): Polls
     session.print(wrong);
     return true;
   }
-  const range = rangeOf(session, options.rest);
+  const range = writeRangeOf(session, options);
   const pattern = patternOf(session, flags, WRITTEN);
   if (range === null || pattern === null) return true;
   if (flags.has("c") && !isInSectors(session, range)) return true;
@@ -81,6 +81,7 @@ export function* writeF(session: QemuIoSession, words: readonly string[]): Polls
 function contradictionOf(flags: Options["flags"]): string | null {
   if (flags.has("f") && flags.has("c"))
     return "-f and -b or -c cannot be specified at the same time";
+  if (flags.has("n") && !flags.has("z")) return "-n requires -z to be specified";
   if (flags.has("u") && !flags.has("z")) return "-u requires -z to be specified";
   if (flags.has("z") && flags.has("P"))
     return "Only one of -z, -P, and -s can be specified at the same time";
@@ -160,7 +161,6 @@ export function* aioWriteF(session: QemuIoSession, words: readonly string[]): Po
 function aioContradictionOf(flags: Options["flags"], rest: readonly string[]): string | null {
   if (flags.has("z") && rest.length !== 2) return "-z supports only a single length parameter";
   if (flags.has("u") && !flags.has("z")) return "-u requires -z to be specified";
-  if (flags.has("z") && flags.has("P")) return "-z and -P cannot be specified at the same time";
   return null;
 }
 
@@ -196,7 +196,11 @@ export function* flushF({ blk }: QemuIoSession): Polls<boolean> {
 }
 
 function requestFlags(flags: Options["flags"]): number {
-  return (flags.has("f") ? BDRV_REQ_FUA : 0) | (flags.has("u") ? BDRV_REQ_MAY_UNMAP : 0);
+  return (
+    (flags.has("f") ? BDRV_REQ_FUA : 0) |
+    (flags.has("n") ? BDRV_REQ_NO_FALLBACK : 0) |
+    (flags.has("u") ? BDRV_REQ_MAY_UNMAP : 0)
+  );
 }
 
 function filled(bytes: number, pattern: number): GuestBuffer {
@@ -211,13 +215,25 @@ function numberOf(session: QemuIoSession, text: string): number | null {
   return null;
 }
 
-function rangeOf(session: QemuIoSession, words: readonly string[]): Range | null {
+function rangeOf(
+  session: QemuIoSession,
+  words: readonly string[],
+  bytesMax = BDRV_REQUEST_MAX_BYTES,
+): Range | null {
   const offset = numberOf(session, must(words[0], "an offset is given"));
   const length = must(words[1], "a length is given");
   const bytes = offset === null ? null : numberOf(session, length);
   if (offset === null || bytes === null) return null;
-  if (bytes <= BDRV_REQUEST_MAX_BYTES) return { offset, bytes };
+  if (bytes <= bytesMax) return { offset, bytes };
   session.print(`length cannot exceed ${BDRV_REQUEST_MAX_BYTES}, given ${length}`);
+  return null;
+}
+
+/** With -n as many zeroes as there are bytes: nothing is written for them. */
+function writeRangeOf(session: QemuIoSession, { flags, rest }: Options): Range | null {
+  const range = rangeOf(session, rest, Number.MAX_SAFE_INTEGER);
+  if (range === null || range.bytes <= BDRV_REQUEST_MAX_BYTES || flags.has("n")) return range;
+  session.print(`length cannot exceed ${BDRV_REQUEST_MAX_BYTES} without -n, given ${rest[1]}`);
   return null;
 }
 
