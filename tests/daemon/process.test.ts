@@ -198,7 +198,7 @@ describe("monitors of a daemon", () => {
   it.each([
     [["--trace", "bdrv_*"], "use --record DIR"],
     [["--chardev", "socket,id=a,path=x,wait=off"], "'wait' option is incompatible"],
-    [["--monitor", "chardev=a,mode=readline"], "does not accept value 'readline'"],
+    [["--monitor", "chardev=a,mode=readline"], "Only QMP is supported"],
     [["--drive", "file=x.qcow2"], "Parameter 'id' is missing"],
     [["--drive", "id=d,file=none,format=raw"], "Could not open 'none'"],
     [["--ring", "many"], "a number of events"],

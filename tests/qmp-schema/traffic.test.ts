@@ -60,12 +60,16 @@ async function run(qmp: QmpClient, { execute, args = {}, answer, error, events =
 }
 
 describe.skipIf(!haveTools("qemu-img"))("traffic of QEMU's own tests", () => {
-  it.each(DIALOGS)("$title", async ({ options, steps }) => {
-    const daemon = await startDaemon(folder, options);
-    expect(daemon.stderr()).toBe("");
-    const qmp = await qmpClient(join(folder, "qmp.sock"));
-    for (const step of steps) await run(qmp, step);
-    expect(await daemon.ended).toBe(0);
-    await expectSound(daemon.trace());
-  });
+  it.each(DIALOGS)(
+    "$title",
+    async ({ options, steps }) => {
+      const daemon = await startDaemon(folder, options);
+      expect(daemon.stderr()).toBe("");
+      const qmp = await qmpClient(join(folder, "qmp.sock"));
+      for (const step of steps) await run(qmp, step);
+      expect(await daemon.ended).toBe(0);
+      await expectSound(daemon.trace());
+    },
+    120_000,
+  );
 });
