@@ -24,6 +24,7 @@ export const nullAioDriver: BlockDriver = {
   coFlushToDisk: (bs) => nullAioCommon(bs, 0, null),
   coBlockStatus: nullCoBlockStatus,
   getlength: (bs) => nullStateOf(bs).length,
+  getAllocatedFileSize: () => 0,
   reopenPrepare: () => undefined,
 };
 

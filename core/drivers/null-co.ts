@@ -18,6 +18,7 @@ export const nullCoDriver: BlockDriver = {
   coTruncate: nullCoTruncate,
   coBlockStatus: nullCoBlockStatus,
   getlength: (bs) => nullStateOf(bs).length,
+  getAllocatedFileSize: () => 0,
   reopenPrepare: () => undefined,
 };
 
