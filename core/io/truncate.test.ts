@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { SimulatedHost } from "#explorer";
-import { blkTruncate } from "../backend/index.ts";
+import { blkSetDevOps, blkTruncate } from "../backend/index.ts";
 import { EACCES, EINVAL, EIO, ENOTSUP } from "../base/index.ts";
 import { fileOpen } from "../drivers/index.ts";
 import { runDisk, textDisk } from "../drivers/test-support.ts";
@@ -57,5 +57,26 @@ describe("a truncate", () => {
       },
       new SimulatedHost({ seed: 1 }),
     );
+  });
+
+  it("tells the users of a node, as a write does behind its end, and nobody when it fails", () => {
+    const sizes: number[] = [];
+    const host = new SimulatedHost({ seed: 1, disk: { spaceBytes: 8192 } });
+    runDisk(function* (): Polls<void> {
+      const bs = yield* fileOpen({ nodeName: "", path: "/a.img", create: true });
+      const { blk, writeText } = yield* textDisk(bs);
+      blkSetDevOps(blk, {
+        resizeCb: () => {
+          sizes.push(bs.totalBytes);
+          return undefined;
+        },
+      });
+      yield* blkTruncate(blk, 4096);
+      yield* writeText(0, "a");
+      yield* writeText(4096, "b");
+      yield* blkTruncate(blk, 16_384);
+      yield* blkTruncate(blk, 1024);
+    }, host);
+    expect(sizes).toEqual([4096, 4608, 1024]);
   });
 });
