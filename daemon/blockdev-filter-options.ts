@@ -53,6 +53,8 @@ const BLKDEBUG = {
 const NBD = {
   server: flatAddress,
   export: optional(str),
+  "tls-creds": optional(str),
+  "tls-hostname": optional(str),
   "x-dirty-bitmap": optional(str),
   "reconnect-delay": optional(uint32),
   "open-timeout": optional(uint32),

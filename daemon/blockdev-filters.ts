@@ -23,6 +23,7 @@ import type { Polls } from "#core/sched";
 import type { FilterOptions } from "./blockdev-filter-options.ts";
 import type { BlockdevRef } from "./blockdev-options.ts";
 import { dirtyBitmapLookup } from "./commands/bitmap-commands.ts";
+import { credsUnref, getTlsCreds } from "./commands/credentials.ts";
 import { socketAddressOf } from "./commands/export-commands.ts";
 
 /** What opening a filter needs to know besides its options. */
@@ -113,20 +114,34 @@ function* openCopyBeforeWrite(
   });
 }
 
+/** nbd_open, and of nbd_process_options what is about TLS. Polls. */
 function* openNbd(
   options: Extract<FilterOptions, { readonly driver: "nbd" }>,
   { nodeName, readOnly }: FilterContext,
 ): Polls<BlockDriverState> {
-  const { "x-dirty-bitmap": dirtyBitmap } = options;
-  return yield* nbdOpen({
-    nodeName,
-    readOnly,
-    server: socketAddressOf(options.server),
-    exportName: options.export ?? "",
-    reconnectDelay: options["reconnect-delay"] ?? 0,
-    openTimeout: options["open-timeout"] ?? 0,
-    ...(dirtyBitmap === undefined ? {} : { dirtyBitmap }),
-  });
+  const { "x-dirty-bitmap": dirtyBitmap, "tls-creds": credsId } = options;
+  const server = socketAddressOf(options.server);
+  const creds = credsId === undefined ? null : getTlsCreds(credsId, "client");
+  const hostname = options["tls-hostname"] ?? (server.type === "inet" ? server.host : null);
+  let users = creds === null ? 0 : 1;
+  const release = (): void => {
+    if (creds !== null && users-- > 0) credsUnref(creds);
+  };
+  const opened = yield* settle(() =>
+    nbdOpen({
+      nodeName,
+      readOnly,
+      server,
+      exportName: options.export ?? "",
+      reconnectDelay: options["reconnect-delay"] ?? 0,
+      openTimeout: options["open-timeout"] ?? 0,
+      ...(creds === null ? {} : { tls: { creds: creds.handle, hostname }, onClose: release }),
+      ...(dirtyBitmap === undefined ? {} : { dirtyBitmap }),
+    }),
+  );
+  if (opened.ok) return opened.value;
+  release();
+  throw opened.error;
 }
 
 /** QAPI: BlockPermission. */

@@ -5,7 +5,7 @@
 import type { BlockBackend } from "#core/backend";
 import type { HostHandle } from "#core/base";
 import type { BlockDriverState } from "#core/graph";
-import type { AioContext, SocketAddress } from "#core/sched";
+import { type AioContext, perMachine, type SocketAddress } from "#core/sched";
 import { EventQueue } from "./events.ts";
 import type { NbdExport, NbdServer } from "./nbd/index.ts";
 import type { JsonObject, Sendable } from "./qmp/json-value.ts";
@@ -47,6 +47,8 @@ export interface DaemonCreds {
   readonly isServer: boolean;
   /** Whoever shakes hands with them has proven its distinguished name. */
   readonly identifiesPeer: boolean;
+  /** The object, the NBD server, nodes: when the last is gone, the host forgets them. */
+  users: number;
 }
 
 /** C: QAuthZ. */
@@ -63,6 +65,9 @@ export type DaemonObject =
   | DaemonSecret
   | DaemonCreds
   | DaemonAuthz;
+
+/** object_get_objects_root: the objects of this run, by id. */
+export const objectsRoot = perMachine(() => new Map<string, DaemonObject>());
 
 /** Who is told how the daemon gets on; each of them runs straight through. */
 export interface DaemonHooks {
@@ -84,7 +89,7 @@ export class Daemon {
   readonly nodes = new Map<string, BlockDriverState>();
   /** BlockBackends with a name, each with the reference of its creation. */
   readonly drives: BlockBackend[] = [];
-  readonly objects = new Map<string, DaemonObject>();
+  readonly objects = objectsRoot();
   readonly exports = new Map<string, DaemonExport>();
   readonly chardevs = new Map<string, DaemonChardev>();
   readonly monitors = new Set<QmpMonitor<Daemon>>();

@@ -3,10 +3,19 @@
 // Neither a secret nor a key is ever in the core's memory, so none can get into a trace. Once a socket has shaken hands, what is
 // received from it is what the peer said, not what was on the wire: a recording of such a session replays as one without TLS.
 
-import { assert, type ByteCount, type ByteOffset, type HostHandle } from "../base/index.ts";
+import {
+  assert,
+  type ByteCount,
+  type ByteOffset,
+  type HostHandle,
+  strerror,
+} from "../base/index.ts";
+import { site } from "../probe/index.ts";
 import type { Co } from "./colours.ts";
 import type { GuestBuffer, HostCallRequest } from "./host.ts";
-import { hostCall, hostSubmit } from "./host-io.ts";
+import { hostAllocate, hostCall, hostReveal, hostSubmit } from "./host-io.ts";
+
+const SITE_HANDSHAKE = site("qio_channel_tls_handshake");
 
 /** C: QCryptoSecret. `data` null: it was given, but too long to keep. In replay nobody looks at it. */
 export interface SecretSpec {
@@ -57,6 +66,32 @@ export function hostClose(handle: HostHandle): void {
 function kept(request: HostCallRequest): HostHandle | HostRefusal {
   const { ret, value } = hostCall(request);
   return ret < 0 ? { errno: -ret, reason: value } : (value as HostHandle);
+}
+
+/** Bytes of the name that a server must have, or of the sentence that says why there was no handshake. */
+const CLIENT_TEXT_BYTES = 1024;
+
+/**
+ * qio_channel_tls_handshake, as a client: from here on the connection is encrypted. `hostname` is what the server's certificate must
+ * be made out to; null where it names nobody. Returns null, or why there is no such connection. Nothing may be under way on it.
+ * Common.
+ */
+export function* socketHandshakeClient(
+  socket: HostHandle,
+  creds: HostHandle,
+  hostname: string | null,
+): Co<string | null> {
+  assert(socket !== creds, "credentials are no socket");
+  const name = new TextEncoder().encode(hostname ?? "");
+  if (name.length >= CLIENT_TEXT_BYTES) return "The hostname is too long";
+  const text = hostAllocate(CLIENT_TEXT_BYTES);
+  text.data?.fill(0);
+  text.data?.set(name);
+  const bytes = CLIENT_TEXT_BYTES as ByteCount;
+  const ret = yield* hostSubmit("handshake", socket, creds as number as ByteOffset, bytes, text, 0);
+  if (ret === 0) return null;
+  if (ret < 0) return strerror(-ret);
+  return new TextDecoder().decode(hostReveal(SITE_HANDSHAKE, text, 0, ret));
 }
 
 /**

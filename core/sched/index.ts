@@ -72,6 +72,7 @@ export {
   hostTlsCreds,
   type SecretSpec,
   socketHandshake,
+  socketHandshakeClient,
   type TlsCredsSpec,
 } from "./host-tls.ts";
 export { iothreadCreate, iothreadStopJoin } from "./iothread.ts";

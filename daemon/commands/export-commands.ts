@@ -12,11 +12,12 @@ import {
   bdrvTryChangeAioContext,
   settle,
 } from "#core/graph";
-import { hostClose, type Polls, type SocketAddress } from "#core/sched";
+import type { Polls, SocketAddress } from "#core/sched";
 import { emitEvent } from "../events.ts";
 import {
   exportedBitmap,
   type NbdExport,
+  type NbdServer,
   nbdExportCreate,
   nbdExportDelete,
   nbdServerStart,
@@ -37,6 +38,7 @@ import {
 } from "../qmp/schema.ts";
 import type { Daemon, DaemonAuthz, DaemonCreds, DaemonExport } from "../state.ts";
 import { bitmapOrName, dirtyBitmapLookup } from "./bitmap-commands.ts";
+import { credsUnref, getTlsCreds } from "./credentials.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 import { blockExportInfo } from "./result-types.ts";
 
@@ -85,10 +87,26 @@ function portOf(text: string): number {
 export function* startNbdServer(
   daemon: Daemon,
   address: SocketAddress,
-  { "tls-creds": credsId, "tls-authz": authzId, "max-connections": maxConnections }: ServerMembers,
+  members: ServerMembers,
 ): Polls<void> {
   if (daemon.nbdServer !== null) throw new BlockError(EINVAL, "NBD server already running");
-  const creds = credsId === undefined ? null : serverCreds(daemon, credsId);
+  const { "tls-creds": credsId } = members;
+  const creds = credsId === undefined ? null : getTlsCreds(credsId, "server");
+  const started = yield* settle(() => listen(daemon, address, creds, members));
+  if (!started.ok) {
+    if (creds !== null) credsUnref(creds);
+    throw started.error;
+  }
+  daemon.nbdServer = started.value;
+  daemon.nbdCreds = creds;
+}
+
+function* listen(
+  daemon: Daemon,
+  address: SocketAddress,
+  creds: DaemonCreds | null,
+  { "tls-authz": authzId, "max-connections": maxConnections }: ServerMembers,
+): Polls<NbdServer> {
   // QEMU would let everybody in.
   if (authzId !== undefined && creds?.identifiesPeer !== true)
     throw new BlockError(
@@ -96,25 +114,13 @@ export function* startNbdServer(
       "'tls-authz' needs 'tls-creds' by which clients prove who they are",
     );
   const isAllowed = (identity: string) => authzOf(daemon, authzId)?.isAllowed(identity) ?? false;
-  daemon.nbdServer = yield* nbdServerStart({
+  return yield* nbdServerStart({
     address,
     ...(maxConnections === undefined ? {} : { maxConnections }),
     ...(creds === null
       ? {}
       : { tls: { creds: creds.handle, isAllowed: authzId === undefined ? null : isAllowed } }),
   });
-  daemon.nbdCreds = creds;
-}
-
-/** nbd_get_tls_creds (blockdev-nbd.c:105). */
-function serverCreds(daemon: Daemon, id: string): DaemonCreds {
-  const object = daemon.objects.get(id);
-  if (object === undefined) throw new BlockError(EINVAL, `No TLS credentials with id '${id}'`);
-  if (!("isServer" in object))
-    throw new BlockError(EINVAL, `Object with id '${id}' is not TLS credentials`);
-  if (!object.isServer)
-    throw new BlockError(EINVAL, "Expected TLS credentials for a server endpoint");
-  return object;
 }
 
 /** qauthz_is_allowed_by_id: the object is looked up when a client comes; one that is not there lets nobody in. */
@@ -142,7 +148,7 @@ const serverStop = command("nbd-server-stop", nothing, function* (daemon: Daemon
   daemon.nbdServer = null;
   const creds = daemon.nbdCreds;
   daemon.nbdCreds = null;
-  if (creds !== null && daemon.objects.get(creds.id) !== creds) hostClose(creds.handle);
+  if (creds !== null) credsUnref(creds);
   return undefined;
 });
 

@@ -25,6 +25,7 @@ import {
 } from "../qmp/schema.ts";
 import type { SecretVault } from "../qmp/secret-seal.ts";
 import type { Daemon } from "../state.ts";
+import { credsUnref } from "./credentials.ts";
 import { SECURITY_TYPES, securityObject, securityObjects } from "./security-objects.ts";
 
 const RATES = [
@@ -114,7 +115,8 @@ const objectDel = command(
     }
     if (object.type === "throttle-group") throttleGroupDel(id);
     daemon.objects.delete(id);
-    if ("handle" in object && object !== daemon.nbdCreds) hostClose(object.handle);
+    if ("isServer" in object) credsUnref(object);
+    else if ("handle" in object) hostClose(object.handle);
     return undefined;
   },
 );

@@ -67,7 +67,8 @@ export function securityObject(
       const { endpoint = "client", "verify-peer": verifyPeer = true } = options;
       const isServer = endpoint === "server";
       const identifiesPeer = type === "tls-creds-x509" && verifyPeer;
-      return { type, id, handle: credsHandle(daemon, options), isServer, identifiesPeer };
+      const handle = credsHandle(daemon, options);
+      return { type, id, handle, isServer, identifiesPeer, users: 1 };
     }
     case "authz-simple":
       return { type, id, isAllowed: (identity) => identity === options.identity };

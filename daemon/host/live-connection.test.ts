@@ -26,7 +26,7 @@ async function connected() {
   const waiting = new Map<OpId, (ret: number) => void>();
   const options = {
     complete: ({ id }: HostOp, ret: number) => waiting.get(id)?.(ret),
-    tlsOptions: () => ({}),
+    liveTls: () => ({ isServer: true as const, options: {} }),
     onDirty: () => undefined,
   };
   const connection = new Connection(accepted, options, true);

@@ -9,11 +9,10 @@
 
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import type tls from "node:tls";
 import { assert, ECANCELED, ECONNRESET, EIO, errnoFromCode, must } from "#core/base";
 import type { HostOp } from "#core/sched";
 import { intoBuffers } from "./accepted-socket.ts";
-import { serverHandshake } from "./live-handshake.ts";
+import { type LiveTls, liveHandshake } from "./live-handshake.ts";
 import { contentsOf, copyBytes, copyFrom, dataOf } from "./op-memory.ts";
 
 /** Hands the result of an operation back, later than its submission. */
@@ -33,8 +32,8 @@ const COPIED_BYTES_MAX = 16 * 1024;
 /** What a connection tells its host. */
 export interface ConnectionOptions {
   readonly complete: Complete;
-  /** How a server with these credentials shakes hands. */
-  readonly tlsOptions: (credentials: number) => tls.TlsOptions;
+  /** How the end with these credentials shakes hands. */
+  readonly liveTls: (credentials: number) => LiveTls;
   /** There is something to flush. */
   readonly onDirty: (connection: Connection) => void;
 }
@@ -146,18 +145,20 @@ export class Connection {
     }
     this.flush();
     this.#handshakes = op;
-    serverHandshake(this.#unheard(), this.#options.tlsOptions(op.offset), (result) => {
+    const live = this.#options.liveTls(op.offset);
+    liveHandshake(this.#unheard(), live, live.isServer ? "" : textIn(op), (result) => {
       if (this.#handshakes !== op) return;
       this.#handshakes = null;
       if (result.stream === null) {
         this.#error = result.errno;
-        this.#options.complete(op, -result.errno);
+        const { why } = result;
+        this.#options.complete(op, why === undefined ? -result.errno : putText(why, op));
         return;
       }
       this.#stream = result.stream;
       this.#isHeard = false;
       this.#listen();
-      this.#options.complete(op, putName(result.peer, op));
+      this.#options.complete(op, putText(result.peer, op));
     });
     return null;
   }
@@ -339,9 +340,15 @@ export class Connection {
   }
 }
 
-/** Where the peer's name goes; one that has no room there is nobody's. */
-function putName(peer: string, op: HostOp): number {
-  const name = Buffer.from(peer);
+/** What the core has to say with a handshake: a text that ends with a zero. */
+function textIn(op: HostOp): string {
+  const bytes = contentsOf(op);
+  return Buffer.from(bytes.subarray(0, bytes.indexOf(0))).toString();
+}
+
+/** Where the peer's name goes, or what is wrong; what has no room there is nobody's. */
+function putText(text: string, op: HostOp): number {
+  const name = Buffer.from(text);
   if (name.length > op.bytes) return -EIO;
   contentsOf(op).set(name);
   return name.length;

@@ -11,6 +11,7 @@ import { EINVAL, errnoFromCode, type HostHandle, must } from "#core/base";
 import type { HostResult, SecretSpec, TlsCredsSpec } from "#core/sched";
 import { type CredentialFile, Reason, reasonNumber } from "./credential-reasons.ts";
 import { priorityOptions } from "./gnutls-priority.ts";
+import type { LiveTls } from "./live-handshake.ts";
 
 type FileName = (typeof CredentialFile)[number];
 
@@ -35,7 +36,7 @@ class Refusal extends Error {
 /** Every secret and credential of one host, by handle. */
 export class LiveCredentials {
   readonly #secrets = new Map<number, Buffer>();
-  readonly #creds = new Map<number, tls.TlsOptions>();
+  readonly #creds = new Map<number, LiveTls>();
   readonly #newHandle: () => HostHandle;
 
   constructor(newHandle: () => HostHandle) {
@@ -96,8 +97,8 @@ export class LiveCredentials {
     });
   }
 
-  /** How a server with these credentials shakes hands. */
-  serverOptions(handle: number): tls.TlsOptions {
+  /** How their end shakes hands. */
+  liveTls(handle: number): LiveTls {
     return must(this.#creds.get(handle), "handshakes are made with credentials of this host");
   }
 }
@@ -141,14 +142,14 @@ function file(dir: string, name: FileName, required: boolean): Buffer | undefine
   }
 }
 
-function commonOptions({ priority }: TlsCredsSpec): tls.TlsOptions {
+function commonOptions({ priority }: TlsCredsSpec): tls.SecureContextOptions {
   const options = priorityOptions(priority ?? "NORMAL");
   if (options === null) throw new Refusal(Reason.priority);
   return options;
 }
 
 /** qcrypto_tls_creds_x509_load (crypto/tlscredsx509.c). */
-function x509(spec: TlsCredsSpec, password: Buffer | undefined): tls.TlsOptions {
+function x509(spec: TlsCredsSpec, password: Buffer | undefined): LiveTls {
   const { dir, isServer, verifyPeer, sanityCheck } = spec;
   const certName = isServer ? "server-cert.pem" : "client-cert.pem";
   const keyName = isServer ? "server-key.pem" : "client-key.pem";
@@ -160,7 +161,7 @@ function x509(spec: TlsCredsSpec, password: Buffer | undefined): tls.TlsOptions 
   const authorities = certificates(ca, "ca-cert.pem");
   const own = cert === undefined ? [] : certificates(cert, certName);
   if (sanityCheck) checkCertificates(authorities, own, certName);
-  const options: tls.TlsOptions = {
+  const options: tls.SecureContextOptions = {
     ...commonOptions(spec),
     ca,
     ...(crl === undefined ? {} : { crl }),
@@ -168,15 +169,15 @@ function x509(spec: TlsCredsSpec, password: Buffer | undefined): tls.TlsOptions 
     ...(key === undefined ? {} : { key }),
     ...(dhparam === undefined ? {} : { dhparam }),
     ...(password === undefined ? {} : { passphrase: password.toString() }),
-    requestCert: verifyPeer,
-    rejectUnauthorized: verifyPeer,
   };
   try {
     tls.createSecureContext(options);
   } catch {
     throw new Refusal(reasonNumber(Reason.unusable, keyName));
   }
-  return options;
+  if (!isServer) return { isServer, options: { ...options, verifiesPeer: verifyPeer } };
+  const peers = { requestCert: verifyPeer, rejectUnauthorized: verifyPeer };
+  return { isServer, options: { ...options, ...peers } };
 }
 
 /** Every certificate of a PEM file. */
@@ -234,7 +235,7 @@ function isTrusted(
 }
 
 /** qcrypto_tls_creds_psk_load (crypto/tlscredspsk.c): lines of `username:key`, the key in hexadecimal digits. */
-function psk(spec: TlsCredsSpec): tls.TlsOptions {
+function psk(spec: TlsCredsSpec): LiveTls {
   const text = must(file(spec.dir, "keys.psk", true), "what is required is there");
   const keys = new Map<string, Buffer>();
   for (const line of text.toString().split("\n")) {
@@ -243,12 +244,14 @@ function psk(spec: TlsCredsSpec): tls.TlsOptions {
     if (match === null) throw new Refusal(reasonNumber(Reason.unusable, "keys.psk"));
     keys.set(must(match[1], "a name"), Buffer.from(must(match[2], "a key"), "hex"));
   }
-  if (!spec.isServer && !keys.has(spec.username))
-    throw new Refusal(reasonNumber(Reason.noSuchUser, "keys.psk"));
-  return {
-    ...commonOptions(spec),
-    ciphers: PSK_CIPHERS,
-    dhparam: "auto",
-    pskCallback: (_socket, identity) => keys.get(identity) ?? null,
-  };
+  const common = { ...commonOptions(spec), ciphers: PSK_CIPHERS };
+  if (spec.isServer) {
+    const pskCallback = (_socket: unknown, identity: string) => keys.get(identity) ?? null;
+    return { isServer: true, options: { ...common, dhparam: "auto", pskCallback } };
+  }
+  const key = keys.get(spec.username);
+  if (key === undefined) throw new Refusal(reasonNumber(Reason.noSuchUser, "keys.psk"));
+  // Who knows the key is who it says it is: there is no certificate to look at.
+  const pskCallback = () => ({ psk: key, identity: spec.username });
+  return { isServer: false, options: { ...common, pskCallback, verifiesPeer: false } };
 }

@@ -77,7 +77,7 @@ export class LiveHost implements Host {
     this.#files = new LiveFiles({ ...options, aio });
     this.#sockets = new LiveSockets({
       ...options,
-      tlsOptions: (handle) => this.#credentials.serverOptions(handle),
+      liveTls: (handle) => this.#credentials.liveTls(handle),
     });
   }
 

@@ -5,7 +5,6 @@ import { existsSync } from "node:fs";
 import net from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
-import type tls from "node:tls";
 import {
   assert,
   ECANCELED,
@@ -17,6 +16,7 @@ import {
 } from "#core/base";
 import type { HostOp, SocketAddress } from "#core/sched";
 import { type Complete, Connection, type ConnectionOptions } from "./live-connection.ts";
+import type { LiveTls } from "./live-handshake.ts";
 import { stdioStream } from "./stdio-stream.ts";
 
 /** Connections that wait to be accepted. */
@@ -27,7 +27,7 @@ export interface LiveSocketsOptions {
   readonly complete: Complete;
   readonly newHandle: () => HostHandle;
   /** How a server with these credentials shakes hands. */
-  readonly tlsOptions: (credentials: number) => tls.TlsOptions;
+  readonly liveTls: (credentials: number) => LiveTls;
 }
 
 /** Every socket of one host, by handle. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { haveTools } from "../nbd-peers/live-server.ts";
 import { NO_QEMU, qemu } from "../qcow2/test-support.ts";
+import { runQemuIo } from "./qemu-io-lines.ts";
 import {
   daemonFolder,
   expectSound,
@@ -53,21 +54,10 @@ async function client(
 }
 
 /** Commands of qemu-io on the node; the first line that each prints. */
-async function run(
-  { daemon, qmp }: { daemon: RunningDaemon; qmp: QmpClient },
+const run = (
+  peer: { daemon: RunningDaemon; qmp: QmpClient },
   ...commands: string[]
-) {
-  const first: string[] = [];
-  for (const command of commands) {
-    const before = daemon.stdout().length;
-    const line = `qemu-io disk "${command}"`;
-    await qmp.execute("human-monitor-command", { "command-line": line });
-    while (!daemon.stdout().slice(before).includes("\n")) await pause(5);
-    await pause(5);
-    first.push(daemon.stdout().slice(before).split("\n")[0] ?? "");
-  }
-  return first;
-}
+): Promise<string[]> => runQemuIo(peer, "disk", commands);
 
 describe.skipIf(NO_QEMU !== "" || !haveTools("nbdkit", "qemu-nbd"))(
   `the NBD client of the daemon${NO_QEMU}`,

@@ -74,13 +74,13 @@ export function cancelConnection(bs: BlockDriverState): void {
 
 /** One try. */
 function* attempt(state: NbdClientState): Co<HandshakeFailure | null> {
-  const { server, exportName, context } = state.options;
+  const { server, exportName, context, tls } = state.options;
   const opened = socketClient(server);
   if (opened < 0) return refused(server, -opened);
   const socket = opened as HostHandle;
   state.connecting = socket;
   const ret = yield* socketConnect(socket);
-  const wish = { exportName, context: context ?? "base:allocation" };
+  const wish = { exportName, context: context ?? "base:allocation", tls };
   const found = ret < 0 ? refused(server, -ret) : yield* handshake(socket, wish);
   // Cancelled: it is closed already.
   if (state.connecting === null) return refused(server, ECONNREFUSED);

@@ -54,7 +54,7 @@ import {
   NBD_STRING_BYTES_MAX,
 } from "./protocol.ts";
 import { type ChunkReader, nbdRequest } from "./requests.ts";
-import { NbdClientState, nbdInfoOf, nbdStateOf } from "./state.ts";
+import { NbdClientState, type NbdTls, nbdInfoOf, nbdStateOf } from "./state.ts";
 import { get64, message, readHeader, readPayload, send } from "./wire.ts";
 
 const SITE_OPEN = site("nbd_open");
@@ -76,6 +76,9 @@ export interface NbdOptions {
   readonly reconnectDelay?: number;
   /** So long the first connection is looked for; 0 for one try. */
   readonly openTimeout?: number;
+  /** Encrypt; the credentials are kept until the node is closed. */
+  readonly tls?: NbdTls;
+  readonly onClose?: () => void;
   /** Metadata context instead of base:allocation. */
   readonly dirtyBitmap?: string;
   readonly ctx?: AioContext;
@@ -108,11 +111,15 @@ export function* nbdOpen(options: NbdOptions): Polls<BlockDriverState> {
   const { reconnectDelay = 0, openTimeout = 0 } = options;
   if (exportName.length > NBD_STRING_BYTES_MAX)
     throw new BlockError(EINVAL, "export name too long to send to server");
+  if (dirtyBitmap !== undefined && dirtyBitmap.length > NBD_STRING_BYTES_MAX)
+    throw new BlockError(EINVAL, "x-dirty-bitmap query too long to send to server");
   assert(reconnectDelay >= 0, "a delay is not negative");
   const state = new NbdClientState({
     server,
     exportName,
     context: dirtyBitmap ?? null,
+    tls: options.tls ?? null,
+    onClose: options.onClose ?? (() => undefined),
     reconnectDelayNs: reconnectDelay * SECOND_NS,
     openTimeoutNs: openTimeout * SECOND_NS,
   });
@@ -171,6 +178,7 @@ function* nbdClientClose(bs: BlockDriverState): Polls<void> {
   const { socket } = state;
   state.state = "quit";
   state.socket = null;
+  state.options.onClose();
   if (socket === null) return;
   const head = message([4, NBD_REQUEST_MAGIC], [2, 0], [2, NBD_CMD_DISC], [8, 0], [8, 0], [4, 0]);
   yield* runInCoroutine(bs.aioContext, () => send(socket, head), SITE_CLOSE);

@@ -1,22 +1,31 @@
-// The handshake (nbd/client.c: nbd_receive_negotiate): fixed newstyle, structured replies, a metadata context, and the export.
+// The handshake (nbd/client.c: nbd_receive_negotiate): TLS, structured replies, a metadata context, and the export.
 //
-// A server may refuse each of the first two and is used without. One that does not know NBD_OPT_GO is asked the old way.
+// With credentials nothing is said before the connection is encrypted. A server may refuse structured replies and the context, and is
+// used without. One that does not know NBD_OPT_GO, or is no fixed newstyle server, is asked the old way; one that speaks oldstyle
+// has one export without a name, and is asked nothing.
 
 import { EINVAL, EIO, type HostHandle } from "../../base/index.ts";
 import { site } from "../../probe/index.ts";
-import type { Co } from "../../sched/index.ts";
+import { type Co, socketHandshakeClient } from "../../sched/index.ts";
 import {
   IHAVEOPT,
+  NBD_CLIENT_MAGIC,
   NBD_FLAG_FIXED_NEWSTYLE,
   NBD_FLAG_NO_ZEROES,
   NBD_INFO_BLOCK_SIZE,
   NBD_INFO_EXPORT,
+  NBD_OPT_ABORT,
   NBD_OPT_EXPORT_NAME,
   NBD_OPT_GO,
   NBD_OPT_SET_META_CONTEXT,
+  NBD_OPT_STARTTLS,
   NBD_OPT_STRUCTURED_REPLY,
   NBD_REP_ACK,
+  NBD_REP_ERR_BLOCK_SIZE_REQD,
+  NBD_REP_ERR_INVALID,
+  NBD_REP_ERR_PLATFORM,
   NBD_REP_ERR_POLICY,
+  NBD_REP_ERR_SHUTDOWN,
   NBD_REP_ERR_TLS_REQD,
   NBD_REP_ERR_UNKNOWN,
   NBD_REP_ERR_UNSUP,
@@ -27,7 +36,7 @@ import {
   NBD_STRING_BYTES_MAX,
   NBDMAGIC,
 } from "./protocol.ts";
-import type { NbdExportInfo } from "./state.ts";
+import type { NbdExportInfo, NbdTls } from "./state.ts";
 import { get64, isMagic, message, readHeader, send } from "./wire.ts";
 
 const SITE_START = site("nbd_start_negotiate");
@@ -46,6 +55,8 @@ export interface HandshakeFailure {
 export interface HandshakeWish {
   readonly exportName: string;
   readonly context: string;
+  /** Encrypt first; null to speak in the clear. */
+  readonly tls: NbdTls | null;
 }
 
 interface OptionReply {
@@ -62,16 +73,60 @@ function wrong(text: string): HandshakeFailure {
 /** nbd_receive_negotiate (nbd/client.c:1024): shake hands on a connected socket. Common. */
 export function* handshake(
   socket: HostHandle,
-  { exportName, context }: HandshakeWish,
+  wish: HandshakeWish,
 ): Co<NbdExportInfo | HandshakeFailure> {
-  const hello = yield* readHeader(socket, 18, SITE_START);
+  const hello = yield* readHeader(socket, 16, SITE_START);
   if (typeof hello === "number") return { ...LOST, message: "Failed to read initial magic" };
   if (!isMagic(hello, 0, NBDMAGIC)) return wrong("Bad initial magic received");
+  if (isMagic(hello, 8, NBD_CLIENT_MAGIC)) return yield* oldstyle(socket, wish);
   if (!isMagic(hello, 8, IHAVEOPT)) return wrong("Bad server magic received");
-  const flags = hello.getUint16(16);
-  if ((flags & NBD_FLAG_FIXED_NEWSTYLE) === 0) return wrong("The server is no newstyle server");
+  return yield* newstyle(socket, wish);
+}
+
+/** What is known of an export that nobody was asked about. */
+const UNASKED = {
+  minBlock: 0,
+  preferredBlock: 0,
+  maxBlock: 0,
+  structuredReply: false,
+  contextId: null,
+};
+
+/** nbd_negotiate_finish_oldstyle (nbd/client.c:999): its length and flags, and 124 bytes of nothing. */
+function* oldstyle(
+  socket: HostHandle,
+  { exportName, tls }: HandshakeWish,
+): Co<NbdExportInfo | HandshakeFailure> {
+  if (tls !== null) return wrong("Server does not support STARTTLS");
+  if (exportName !== "") return wrong("Server does not support non-empty export names");
+  const data = yield* readHeader(socket, 12 + 124, SITE_START);
+  if (typeof data === "number") return { ...LOST, message: "Failed to read export length" };
+  const [size, flags] = [get64(data, 0), data.getUint32(8)];
+  if (size < 0) return wrong("The export is longer than anything");
+  if (flags > 0xffff) return wrong(`Unexpected export flags ${flags.toString(16)}`);
+  return { ...UNASKED, size, flags };
+}
+
+function* newstyle(
+  socket: HostHandle,
+  { exportName, context, tls }: HandshakeWish,
+): Co<NbdExportInfo | HandshakeFailure> {
+  const said = yield* readHeader(socket, 2, SITE_START);
+  if (typeof said === "number") return { ...LOST, message: "Failed to read server flags" };
+  const flags = said.getUint16(0);
+  const isFixed = (flags & NBD_FLAG_FIXED_NEWSTYLE) !== 0;
+  const noZeroes = (flags & NBD_FLAG_NO_ZEROES) !== 0;
   const answer = flags & (NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
   if ((yield* send(socket, message([4, answer]))) < 0) return LOST;
+  if (tls !== null) {
+    if (!isFixed) return wrong("Server does not support STARTTLS");
+    const refused = yield* startTls(socket, tls);
+    if (refused !== null) return refused;
+  }
+  if (!isFixed) {
+    const found = yield* exportByName(socket, exportName, noZeroes);
+    return "errno" in found ? found : { ...UNASKED, ...found };
+  }
   const structured = yield* ask(socket, NBD_OPT_STRUCTURED_REPLY, new Uint8Array(0));
   if ("errno" in structured) return structured;
   const structuredReply = structured.type === NBD_REP_ACK;
@@ -81,8 +136,22 @@ export function* handshake(
     if (agreed !== null && typeof agreed !== "number") return agreed;
     contextId = agreed;
   }
-  const found = yield* go(socket, exportName, (flags & NBD_FLAG_NO_ZEROES) !== 0);
+  const found = yield* go(socket, exportName, noZeroes);
   return "errno" in found ? found : { ...found, structuredReply, contextId };
+}
+
+/** nbd_receive_starttls (nbd/client.c:600): null when the connection is encrypted. */
+function* startTls(socket: HostHandle, { creds, hostname }: NbdTls): Co<HandshakeFailure | null> {
+  const reply = yield* ask(socket, NBD_OPT_STARTTLS, new Uint8Array(0));
+  if ("errno" in reply) return reply;
+  if (reply.type === NBD_REP_ERR_UNSUP) {
+    yield* abort(socket);
+    return wrong("Server don't support STARTTLS option");
+  }
+  if (reply.type !== NBD_REP_ACK) return yield* refusal(socket, reply, NBD_OPT_STARTTLS);
+  if (reply.data.byteLength > 0) return wrong("Unexpected length of the reply to a wish for TLS");
+  const why = yield* socketHandshakeClient(socket, creds, hostname);
+  return why === null ? null : wrong(why);
 }
 
 /** nbd_negotiate_simple_meta_context (nbd/client.c:812): its number, or null when the server has no such context. */
@@ -118,7 +187,7 @@ function* go(
   for (let count = 0; count < REPLIES_MAX; count++) {
     if ("errno" in reply) return reply;
     if (reply.type === NBD_REP_ERR_UNSUP) return yield* exportByName(socket, exportName, noZeroes);
-    if (reply.type >= NBD_REP_FLAG_ERROR) return refusal(reply, exportName);
+    if (reply.type >= NBD_REP_FLAG_ERROR) return yield* refusal(socket, reply, NBD_OPT_GO);
     if (reply.type === NBD_REP_ACK)
       return found.size < 0 ? wrong("broken server omitted NBD_INFO_EXPORT") : found;
     const more = reply.type === NBD_REP_INFO ? withInfo(found, reply.data) : null;
@@ -160,20 +229,38 @@ function* exportByName(
   return { size, flags: data.getUint16(8), minBlock: 0, preferredBlock: 0, maxBlock: 0 };
 }
 
-/** nbd_handle_reply_err (nbd/client.c:163), for the request for an export. */
-function refusal({ type, data }: OptionReply, exportName: string): HandshakeFailure {
-  const said = new TextDecoder().decode(data);
-  const hint = said === "" ? "" : `; server reported: ${said}`;
+const OPTION_NAMES: Readonly<Record<number, string>> = {
+  [NBD_OPT_STARTTLS]: "starttls",
+  [NBD_OPT_GO]: "go",
+};
+
+/** nbd_handle_reply_err (nbd/client.c:163), for an option that cannot be done without; the server is told that it is over. */
+function* refusal(socket: HostHandle, { type }: OptionReply, option: number): Co<HandshakeFailure> {
+  yield* abort(socket);
+  const name = `option ${option} (${OPTION_NAMES[option]})`;
   switch (type) {
     case NBD_REP_ERR_POLICY:
-      return wrong(`Denied by server for option ${NBD_OPT_GO} (go)${hint}`);
+      return wrong(`Denied by server for ${name}`);
+    case NBD_REP_ERR_INVALID:
+      return wrong(`Invalid parameters for ${name}`);
+    case NBD_REP_ERR_PLATFORM:
+      return wrong(`Server lacks support for ${name}`);
     case NBD_REP_ERR_TLS_REQD:
-      return wrong(`Server requires TLS for option ${NBD_OPT_GO} (go)${hint}`);
+      return wrong(`TLS negotiation required before ${name}`);
     case NBD_REP_ERR_UNKNOWN:
-      return wrong(`Requested export '${exportName}' not available${hint}`);
+      return wrong("Requested export not available");
+    case NBD_REP_ERR_SHUTDOWN:
+      return wrong(`Server shutting down before ${name}`);
+    case NBD_REP_ERR_BLOCK_SIZE_REQD:
+      return wrong(`Server requires INFO_BLOCK_SIZE for ${name}`);
     default:
-      return wrong(`Unknown error code when asking for option ${NBD_OPT_GO} (go)${hint}`);
+      return wrong(`Unknown error code when asking for ${name}`);
   }
+}
+
+/** nbd_send_opt_abort: nobody waits for an answer. */
+function* abort(socket: HostHandle): Co<void> {
+  yield* send(socket, optionOf(NBD_OPT_ABORT, new Uint8Array(0)));
 }
 
 function byteLength(text: string): number {

@@ -5,6 +5,8 @@ import { EINVAL, EIO, ENOMEM, ENOSPC, ENOTSUP, EPERM } from "../../base/index.ts
 
 /** Words of 64 bits as their two halves. */
 export const NBDMAGIC = [0x4e42_444d, 0x4147_4943] as const;
+/** Where IHAVEOPT would be, from a server that speaks oldstyle: one export, and no options. */
+export const NBD_CLIENT_MAGIC = [0x0000_4202, 0x8186_1253] as const;
 export const IHAVEOPT = [0x4948_4156, 0x454f_5054] as const;
 export const NBD_REP_MAGIC = [0x0003_e889, 0x0455_65a9] as const;
 export const NBD_REQUEST_MAGIC = 0x2560_9513;
@@ -21,6 +23,8 @@ export const NBD_FLAG_SEND_TRIM = 1 << 5;
 export const NBD_FLAG_SEND_WRITE_ZEROES = 1 << 6;
 
 export const NBD_OPT_EXPORT_NAME = 1;
+export const NBD_OPT_ABORT = 2;
+export const NBD_OPT_STARTTLS = 5;
 export const NBD_OPT_GO = 7;
 export const NBD_OPT_STRUCTURED_REPLY = 8;
 export const NBD_OPT_SET_META_CONTEXT = 10;
@@ -31,8 +35,12 @@ export const NBD_REP_META_CONTEXT = 4;
 export const NBD_REP_FLAG_ERROR = 0x8000_0000;
 export const NBD_REP_ERR_UNSUP = 0x8000_0001;
 export const NBD_REP_ERR_POLICY = 0x8000_0002;
+export const NBD_REP_ERR_INVALID = 0x8000_0003;
+export const NBD_REP_ERR_PLATFORM = 0x8000_0004;
 export const NBD_REP_ERR_TLS_REQD = 0x8000_0005;
 export const NBD_REP_ERR_UNKNOWN = 0x8000_0006;
+export const NBD_REP_ERR_SHUTDOWN = 0x8000_0007;
+export const NBD_REP_ERR_BLOCK_SIZE_REQD = 0x8000_0008;
 
 export const NBD_INFO_EXPORT = 0;
 export const NBD_INFO_BLOCK_SIZE = 3;

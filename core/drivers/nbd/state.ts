@@ -55,15 +55,25 @@ export interface NbdReply {
   readonly length: number;
 }
 
+/** How a client encrypts. */
+export interface NbdTls {
+  readonly creds: HostHandle;
+  /** What the server's certificate must be made out to; null where the user has not said. */
+  readonly hostname: string | null;
+}
+
 /** How a client is connected. */
 export interface NbdConnectionOptions {
   readonly server: SocketAddress;
   readonly exportName: string;
   /** The metadata context that is asked for; null for base:allocation. */
   readonly context: string | null;
+  readonly tls: NbdTls | null;
   /** Nanoseconds. */
   readonly reconnectDelayNs: number;
   readonly openTimeoutNs: number;
+  /** The node is closed: the credentials are not needed any more. */
+  readonly onClose: () => void;
 }
 
 /** C: BDRVNBDState. */
