@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { EIO, ENOMEDIUM, ENOTSUP } from "../base/index.ts";
-import { overlayOpen } from "../drivers/index.ts";
+import { nullCoDriver, nullOpen, overlayOpen } from "../drivers/index.ts";
 import { bufferOf, runDisk, textDisk, textOf } from "../drivers/test-support.ts";
 import { type BlockDriver, bdrvOpenDriver } from "../graph/index.ts";
 import { qiovOf } from "../io/index.ts";
@@ -60,7 +60,7 @@ describe("requests from thread level", () => {
       expect(yield* blkPwriteCompressed(blk, 512, 1024, hostAllocate(1024))).toBe(0);
       expect(calls).toEqual(["1024 at 512, in flight"]);
       expect(bs.writeGen).toBe(1);
-      const plain = yield* overlayOpen({ nodeName: "plain", size: 4096 });
+      const plain = yield* nullOpen(nullCoDriver, { nodeName: "plain", size: 4096 });
       const other = yield* blkNewWithBs(plain);
       expect(yield* blkPwriteCompressed(other, 0, 512, hostAllocate(512))).toBe(-ENOTSUP);
     });

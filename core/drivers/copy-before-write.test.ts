@@ -9,7 +9,7 @@ import {
   blkPwritev,
   blkUnref,
 } from "../backend/index.ts";
-import { EACCES, EIO, ENOTSUP, ETIMEDOUT } from "../base/index.ts";
+import { EACCES, EIO, ENOSPC, ENOTSUP, ETIMEDOUT } from "../base/index.ts";
 import {
   type BdrvDirtyBitmap,
   bdrvCreateDirtyBitmap,
@@ -291,6 +291,20 @@ describe("copy-before-write", () => {
       const before = clockNs();
       expect(yield* blkPwritev(blk, 0, 6 * MIB, qiovOf(hostAllocate(6 * MIB)))).toBe(0);
       expect([clockNs() - before, sizes]).toEqual([100, [MIB, MIB, MIB]]);
+      yield* blkUnref(blk);
+      yield* bdrvUnref(cbw);
+    });
+  });
+
+  it("fails a write for which the target is too short", () => {
+    runDisk(function* (): Polls<void> {
+      const [file, target] = [
+        yield* drawn("disk", "abcd"),
+        yield* overlayOpen({ nodeName: "t", size: CLUSTER }),
+      ];
+      const cbw = yield* copyBeforeWriteOpen({ nodeName: "cbw", file, target });
+      const { blk, writeText } = yield* textDisk(cbw);
+      expect([yield* writeText(0, "X"), yield* writeText(CLUSTER, "X")]).toEqual([0, -ENOSPC]);
       yield* blkUnref(blk);
       yield* bdrvUnref(cbw);
     });

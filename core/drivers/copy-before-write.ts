@@ -12,7 +12,7 @@
 // A write waits until the clusters that it touches are copied, and until nobody reads them from the file. A read of a snapshot
 // holds writes up for as long as it takes, by its request among the frozen ones.
 
-import { assert, EACCES, type SiteId } from "../base/index.ts";
+import { assert, EACCES, type SiteId, strerror } from "../base/index.ts";
 import {
   type BdrvDirtyBitmap,
   bdrvCreateDirtyBitmap,
@@ -49,6 +49,7 @@ import { bdrvCoPdiscard } from "../io/discard.ts";
 import { bdrvCoFlush } from "../io/flush.ts";
 import { qiovAfter } from "../io/guest-copy.ts";
 import { nodeBehind } from "../io/inserted.ts";
+import { bdrvGetlength } from "../io/length.ts";
 import { alignDown, alignUp } from "../io/limits.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
@@ -155,7 +156,7 @@ export const copyBeforeWriteDriver: BlockDriver = {
     ),
   coPdiscard: (bs, offset, bytes) =>
     afterCopying(bs, offset, bytes, 0, () => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes)),
-  coFlush: (bs) => bdrvCoFlush(nodeBehind(file(bs, SITE_FLUSH), SITE_FLUSH)),
+  coFlush: cbwCoFlush,
   coPreadvSnapshot: cbwCoPreadvSnapshot,
   coSnapshotBlockStatus: cbwCoSnapshotBlockStatus,
   coPdiscardSnapshot: cbwCoPdiscardSnapshot,
@@ -179,7 +180,6 @@ export function* copyBeforeWriteOpen(options: CbwOptions): Polls<BlockDriverStat
     ],
     *drvOpen(bs): Polls<void> {
       const bitmap = options.bitmap?.() ?? null;
-      bs.totalBytes = fileBs.totalBytes;
       state.copying = yield* startCopying(bs, bitmap);
     },
   });
@@ -189,22 +189,23 @@ function* startCopying(bs: BlockDriverState, bitmap: BdrvDirtyBitmap | null): Po
   const children = childrenOf(bs, SITE_OPEN).snapshot();
   const target = children.find(({ name }) => name === "target");
   modelAssert(target !== undefined, "s->target", SITE_OPEN);
-  const bcs = newBlockCopy(file(bs, SITE_OPEN), target, bitmap);
+  const length = bdrvGetlength(nodeBehind(file(bs, SITE_OPEN), SITE_OPEN));
+  if (length < 0)
+    throw new BlockError(-length, `could not get length of device: ${strerror(-length)}`);
+  bs.totalBytes = length;
+  const bcs = newBlockCopy(bs, target, bitmap);
   const [doneBitmap, accessBitmap] = [newBitmap(bs, bcs), newBitmap(bs, bcs)];
-  const { copyBitmap } = bcs;
-  withDirtyBitmapsLock(bs, () =>
-    withDirtyBitmapsLock(copyBitmap.bs, () => accessBitmap.bitmap.merge(copyBitmap.bitmap)),
-  );
+  withDirtyBitmapsLock(bs, () => accessBitmap.bitmap.merge(bcs.copyBitmap.bitmap));
   return { target, bcs, accessBitmap, doneBitmap };
 }
 
 function newBlockCopy(
-  source: BdrvChild,
+  bs: BlockDriverState,
   target: BdrvChild,
   bitmap: BdrvDirtyBitmap | null,
 ): BlockCopyState {
   try {
-    return blockCopyStateNew(source, target, bitmap);
+    return blockCopyStateNew(bs, file(bs, SITE_OPEN), target, bitmap);
   } catch (error) {
     if (!(error instanceof BlockError)) throw error;
     throw new BlockError(error.errno, `Cannot create block-copy-state: ${error.message}`);
@@ -217,15 +218,15 @@ function newBitmap(bs: BlockDriverState, { clusterBytes }: BlockCopyState): Bdrv
   return bitmap;
 }
 
-/** cbw_close (block/copy-before-write.c:472). The node is drained, copies that took too long are over. Polls. */
-function* cbwClose(bs: BlockDriverState): Polls<void> {
+/** cbw_close (block/copy-before-write.c:472). The node is drained, copies that took too long are over. */
+function cbwClose(bs: BlockDriverState): undefined {
   const state = stateOf(bs);
   const { copying } = state;
   if (copying === null) return;
   state.copying = null;
   bdrvReleaseDirtyBitmap(copying.accessBitmap);
   bdrvReleaseDirtyBitmap(copying.doneBitmap);
-  yield* blockCopyStateFree(copying.bcs);
+  blockCopyStateFree(copying.bcs);
 }
 
 /**
@@ -281,6 +282,12 @@ function* cbwDoCopyBeforeWrite(
   yield* reqlistWaitAll(state.frozenReads, start, length, state.lock);
   qemuCoMutexUnlock(state.lock);
   return 0;
+}
+
+/** cbw_co_flush (block/copy-before-write.c:197): a filter that was dropped is flushed once more when it is closed. */
+function* cbwCoFlush(bs: BlockDriverState): Co<number> {
+  const child = fileOf(bs, SITE_FLUSH);
+  return child === null ? 0 : yield* bdrvCoFlush(nodeBehind(child, SITE_FLUSH));
 }
 
 /** Where the start of a range of the snapshot can be read from now; `req` holds up writes there until it is unlocked. */

@@ -4,10 +4,10 @@
 import { assert, EINVAL, type SiteId } from "../base/index.ts";
 import { fileOf } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
-import { bdrvBackingChainNext } from "../graph/chain.ts";
+import { bdrvBackingChainNext, bdrvSkipFilters } from "../graph/chain.ts";
 import { BDRV_BLOCK_ALLOCATED } from "../graph/driver-results.ts";
 import { bdrvFreezeBackingChain, bdrvUnfreezeBackingChain } from "../graph/freeze.ts";
-import { bdrvFindNode, bdrvRef, bdrvUnref } from "../graph/node-life.ts";
+import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import {
   BLK_PERM_ALL,
@@ -36,6 +36,7 @@ import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { site } from "../probe/index.ts";
 import { type Co, globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
+import { driverRef, driverUnref } from "./driver-references.ts";
 import { passThrough } from "./filter.ts";
 
 const SITE_OPEN = site("cor_open");
@@ -85,16 +86,18 @@ function freezeDownTo(bs: BlockDriverState, name: string): BlockDriverState {
   if (bottom === null) throw new BlockError(EINVAL, `Bottom node '${name}' not found`);
   if (bottom.drv.isFilter) throw new BlockError(EINVAL, `Bottom node '${name}' is a filter`);
   bdrvFreezeBackingChain(bs, bottom);
-  bdrvRef(bottom);
+  driverRef(bottom);
   return bottom;
 }
 
 /** cor_close (block/copy-on-read.c:231). Polls. */
 function* corClose(bs: BlockDriverState): Polls<void> {
-  const { bottom } = stateOf(bs);
+  const state = stateOf(bs);
+  const { bottom } = state;
   if (bottom === null) return;
+  state.bottom = null;
   bdrvUnfreezeBackingChain(bs, bottom);
-  yield* bdrvUnref(bottom);
+  yield* driverUnref(bottom);
 }
 
 /** cor_child_perm (block/copy-on-read.c:96): to write what is there already; not where nobody may write. */
@@ -144,14 +147,17 @@ function* corCoPreadv(
   return 0;
 }
 
-/** bdrv_is_allocated_above, between the image and `bottom`, both ends of the chain of backing files included. */
+/**
+ * bdrv_is_allocated_above, between the image and `bottom`, both ends of the chain of backing files included. Differs from QEMU: the image
+ * may be the bottom itself, and then there is nothing between; QEMU goes on to the end of the chain, and ends at an assertion.
+ */
 function* allocatedBelow(
   image: BlockDriverState,
   bottom: BlockDriverState,
   offset: number,
   bytes: number,
 ): Co<{ readonly ret: number; readonly pnum: number }> {
-  const next = bdrvBackingChainNext(image);
+  const next = bdrvSkipFilters(image) === bottom ? null : bdrvBackingChainNext(image);
   if (next === null) return { ret: 0, pnum: bytes };
   const range = { wantZero: false, offset, bytes };
   const base = { base: bottom, includeBase: true };

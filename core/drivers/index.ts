@@ -9,6 +9,7 @@ export {
 } from "./copy-before-write.ts";
 export { copyOnReadDriver, copyOnReadOpen } from "./copy-on-read.ts";
 export { type DriverEvent, driverEvent, driverEventListeners } from "./driver-events.ts";
+export { driverReferences } from "./driver-references.ts";
 export { type FileOptions, fileDefaults, fileDriver, fileOpen } from "./file.ts";
 export type { FileLocking } from "./file-locks.ts";
 export { backingFilterDriver, filterDriver } from "./filter.ts";

@@ -71,6 +71,8 @@ export const overlayDriver: BlockDriver = {
   supportsBacking: true,
   coPreadv: overlayCoPreadv,
   coPwritev: overlayCoPwritev,
+  // Nothing gets smaller: it is there for who insists on compressing.
+  coPwritevCompressed: overlayCoPwritev,
   coPwriteZeroes: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coPdiscard: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coTruncate: overlayCoTruncate,

@@ -57,7 +57,6 @@ export function* snapshotAccessOpen(
   return yield* bdrvOpenDriver(snapshotAccessDriver, nodeName, {
     readOnly,
     children: [{ name: "file", role: BDRV_CHILD_DATA | BDRV_CHILD_PRIMARY, bs: fileBs }],
-    totalBytes: fileBs.totalBytes,
   });
 }
 

@@ -83,6 +83,7 @@ export {
 } from "./op-blockers.ts";
 export {
   bdrvInsertNode,
+  bdrvInsertNodeOpenedBy,
   bdrvOpenDriver,
   bdrvSetCache,
   bdrvSetCommonOptions,

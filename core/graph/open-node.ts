@@ -169,10 +169,25 @@ export function* bdrvInsertNode(
   assert(drv.isFilter, "what is inserted is a filter");
   assert(!bs.closed, "the node below has a driver");
   const name = options.childName ?? (drv.filteredChildIsBacking === true ? "backing" : "file");
+  const children = [{ name, role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs }];
+  return yield* bdrvInsertNodeOpenedBy(bs, () =>
+    bdrvOpenDriver(drv, nodeName, { ...options, children }),
+  );
+}
+
+/**
+ * bdrv_insert_node (block.c:5315) for a driver with a function of its own to open a node: `open` makes one above `bs`, whose reference
+ * it takes over. Polls.
+ */
+export function* bdrvInsertNodeOpenedBy(
+  bs: BlockDriverState,
+  open: () => Polls<BlockDriverState>,
+): Polls<BlockDriverState> {
+  globalStateCode(SITE_INSERT);
+  assert(!bs.closed, "the node below has a driver");
   return yield* graphOp(SITE_INSERT, function* (): Polls<BlockDriverState> {
     bdrvRef(bs);
-    const children = [{ name, role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs }];
-    const opened = yield* settle(() => bdrvOpenDriver(drv, nodeName, { ...options, children }));
+    const opened = yield* settle(open);
     if (!opened.ok) throw prepended("Could not create node", opened.error);
     const filter = opened.value;
     const replaced = yield* settle(() =>

@@ -21,7 +21,6 @@ import {
   nullOpen,
   overlayDriver,
   overlayOpen,
-  quorumDriver,
   quorumOpen,
   rawDriver,
   rawOpen,
@@ -63,6 +62,13 @@ import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
 import { GROUPS, limitDrive, setBlkContext } from "./blk-moves.ts";
 import { changeMedium, plugDevice, readUnqueued, resize, setOnError } from "./device-moves.ts";
+import {
+  canBeDropped,
+  insertFilterOfUsers,
+  openSnapshotAccess,
+  openVotingQuorum,
+  removeFilterOfUsers,
+} from "./filter-moves.ts";
 import { endJob, pauseJob, setSpeed, startJob, startTransaction, tellJob } from "./job-moves.ts";
 import { blockOperation, reopenBacking, reopenFile } from "./node-moves.ts";
 import { disjoint, fits, NODE_BYTES } from "./shapes.ts";
@@ -70,8 +76,7 @@ import type { StormState } from "./storm-state.ts";
 
 const SITE = site("storm");
 
-/** More nodes are not made, and more drained sections not opened. */
-const NODES_MAX = 30;
+/** More drained sections are not opened. */
 const SECTIONS_MAX = 3;
 const FROZEN_MAX = 2;
 const FILTERS = [filterDriver, backingFilterDriver, injectErrorDriver] as const;
@@ -95,10 +100,14 @@ export const MOVES: readonly Move[] = [
   { name: "open inheriting raw", weight: 2, counted: true, carryOut: openInheriting },
   { name: "open throttle", weight: 2, counted: true, carryOut: openThrottle },
   { name: "open quorum", weight: 2, counted: true, carryOut: openQuorum },
+  { name: "open voting quorum", weight: 2, counted: true, carryOut: openVotingQuorum },
+  { name: "open snapshot access", weight: 2, counted: true, carryOut: openSnapshotAccess },
   { name: "unref", weight: 6, counted: false, carryOut: dropReference },
   { name: "set backing", weight: 8, counted: true, carryOut: setBacking },
   { name: "append", weight: 5, counted: true, carryOut: append },
   { name: "insert filter", weight: 5, counted: true, carryOut: insertFilter },
+  { name: "insert filter of users", weight: 8, counted: true, carryOut: insertFilterOfUsers },
+  { name: "remove filter of users", weight: 5, counted: true, carryOut: removeFilterOfUsers },
   { name: "drop filter", weight: 5, counted: true, carryOut: dropFilter },
   { name: "replace node", weight: 6, counted: true, carryOut: replaceNode },
   { name: "add child", weight: 3, counted: true, carryOut: addChild },
@@ -134,9 +143,6 @@ export const MOVES: readonly Move[] = [
   { name: "drain everything", weight: 2, counted: false, carryOut: drainEverything },
 ];
 
-const hasRoom = (storm: StormState, count = 1): boolean =>
-  storm.nodes().length + count <= NODES_MAX;
-
 function* opened(storm: StormState, open: () => Polls<BlockDriverState>): Polls<void> {
   const openAndHold = function* (): Polls<void> {
     storm.hold(yield* open());
@@ -145,13 +151,13 @@ function* opened(storm: StormState, open: () => Polls<BlockDriverState>): Polls<
 }
 
 function* openLeaf(storm: StormState): Polls<void> {
-  if (!hasRoom(storm)) return;
+  if (!storm.hasRoom()) return;
   const driver = storm.prng.chance(1, 2) ? nullAioDriver : nullCoDriver;
   yield* opened(storm, () => nullOpen(driver, { nodeName: storm.name("leaf"), size: NODE_BYTES }));
 }
 
 function* openOverlay(storm: StormState): Polls<void> {
-  if (!hasRoom(storm)) return;
+  if (!storm.hasRoom()) return;
   const backing = storm.prng.chance(2, 3) ? storm.pick(storm.nodes()) : undefined;
   const options = { nodeName: storm.name("overlay"), size: NODE_BYTES };
   yield* opened(storm, () =>
@@ -161,14 +167,14 @@ function* openOverlay(storm: StormState): Polls<void> {
 
 function* openRaw(storm: StormState): Polls<void> {
   const file = storm.pick(storm.nodes());
-  if (file === undefined || !hasRoom(storm)) return;
+  if (file === undefined || !storm.hasRoom()) return;
   yield* opened(storm, () => rawOpen(storm.name("raw"), taken(file)));
 }
 
 /** A reopen of it reopens the node below as well. */
 function* openInheriting(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes());
-  if (bs === undefined || !hasRoom(storm)) return;
+  if (bs === undefined || !storm.hasRoom()) return;
   const role = BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY;
   yield* opened(storm, () => {
     const children = [{ name: "file", role, bs: taken(bs), inherits: true }];
@@ -179,14 +185,14 @@ function* openInheriting(storm: StormState): Polls<void> {
 function* openThrottle(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes());
   const group = storm.pick(GROUPS);
-  if (bs === undefined || group === undefined || !hasRoom(storm)) return;
+  if (bs === undefined || group === undefined || !storm.hasRoom()) return;
   yield* opened(storm, () => throttleOpen(storm.name("throttle"), taken(bs), group));
 }
 
 function* openQuorum(storm: StormState): Polls<void> {
   const first = storm.pick(storm.nodes());
   const second = storm.pick(storm.nodes(), (bs) => bs !== first);
-  if (first === undefined || second === undefined || !hasRoom(storm)) return;
+  if (first === undefined || second === undefined || !storm.hasRoom()) return;
   const both = storm.prng.chance(1, 2) && disjoint(first, second);
   const children = both ? [first, second] : [first];
   yield* opened(storm, () => quorumOpen(storm.name("quorum"), children.map(taken)));
@@ -207,7 +213,7 @@ function* setBacking(storm: StormState): Polls<void> {
 
 function* append(storm: StormState): Polls<void> {
   const top = storm.pick(storm.nodes());
-  if (top === undefined || !hasRoom(storm)) return;
+  if (top === undefined || !storm.hasRoom()) return;
   const bs = yield* overlayOpen({ nodeName: storm.name("snapshot"), size: NODE_BYTES });
   storm.hold(bs);
   yield* storm.attempt(() => bdrvAppend(bs, top));
@@ -215,7 +221,7 @@ function* append(storm: StormState): Polls<void> {
 
 function* insertFilter(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes());
-  if (bs === undefined || !hasRoom(storm)) return;
+  if (bs === undefined || !storm.hasRoom()) return;
   const driver = storm.pick(FILTERS) ?? filterDriver;
   const rule = { types: ["write" as const], errno: ENOSPC };
   const opaque = driver === injectErrorDriver ? new InjectErrorState([rule]) : null;
@@ -226,7 +232,8 @@ function* insertFilter(storm: StormState): Polls<void> {
 function* dropFilter(storm: StormState): Polls<void> {
   const bs = storm.pick(
     storm.nodes(),
-    ({ drv, rawChildren: { first } }) => drv.isFilter && first !== null && !first.frozen,
+    (node) =>
+      node.drv.isFilter && canBeDropped(node) && bdrvFilterOrCowChild(node)?.frozen === false,
   );
   if (bs === undefined || storm.isInUse(bs)) return;
   if (!(yield* storm.attempt(() => bdrvDropFilter(bs)))) return;
@@ -243,14 +250,14 @@ function* replaceNode(storm: StormState): Polls<void> {
 }
 
 function* addChild(storm: StormState): Polls<void> {
-  const quorum = storm.pick(storm.nodes(), ({ drv }) => drv === quorumDriver);
+  const quorum = storm.pick(storm.nodes(), ({ drv }) => drv.addChild !== undefined);
   const child = storm.pick(storm.nodes(), (bs) => bs !== quorum);
   if (quorum === undefined || child === undefined || !fits([quorum], child)) return;
   yield* storm.attempt(() => bdrvAddChild(quorum, child));
 }
 
 function* delChild(storm: StormState): Polls<void> {
-  const quorum = storm.pick(storm.nodes(), ({ drv }) => drv === quorumDriver);
+  const quorum = storm.pick(storm.nodes(), ({ drv }) => drv.addChild !== undefined);
   const edge = quorum === undefined ? undefined : storm.pick(quorum.rawChildren.snapshot());
   if (quorum !== undefined && edge !== undefined)
     yield* storm.attempt(() => bdrvDelChild(quorum, edge));
@@ -298,11 +305,11 @@ function* freezeChain(storm: StormState): Polls<void> {
   const bs = storm.pick(storm.nodes(), (node) => bdrvFilterOrCowBs(node) !== null);
   const base = bs === undefined ? null : bdrvFilterOrCowBs(bs);
   if (bs === undefined || base === null || storm.frozen.length >= FROZEN_MAX) return;
-  yield* storm.attempt(function* (): Polls<void> {
+  const freeze = function* (): Polls<void> {
     bdrvFreezeBackingChain(bs, base);
-  });
-  if (bdrvFilterOrCowChild(bs)?.frozen !== true || storm.frozen.some((chain) => chain.bs === bs))
-    return;
+  };
+  // Who has frozen a link thaws it: what copy-on-read has frozen is not the storm's.
+  if (!(yield* storm.attempt(freeze))) return;
   storm.ref(bs);
   storm.frozen.push({ bs, base });
 }

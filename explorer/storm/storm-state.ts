@@ -7,6 +7,7 @@
 
 import { type BlockBackend, blkAll } from "#core/backend";
 import { AssertionError, EIO, must, type Prng } from "#core/base";
+import { driverReferences } from "#core/drivers";
 import {
   type BlockDriverState,
   BlockError,
@@ -24,6 +25,8 @@ import type { StormBlock } from "./node-moves.ts";
 
 /** One operation in so many is made to fail, at every fault point that it has. */
 const FAULT_EVERY = 24;
+/** More nodes are not made. */
+const NODES_MAX = 30;
 /** No operation has more. */
 const FAULT_POINTS_MAX = 1000;
 
@@ -80,9 +83,14 @@ export class StormState {
   /** The nodes that can be used. A filter that was dropped, and that a job still keeps, is none: there is nothing below it. */
   nodes(): readonly BlockDriverState[] {
     return bdrvAllStates().filter(
-      ({ refcnt, closed, drv, rawChildren }) =>
-        refcnt > 0 && !closed && !(drv.isFilter && rawChildren.first === null),
+      ({ refcnt, closed, drv, rawFile, rawBacking }) =>
+        refcnt > 0 && !closed && !(drv.isFilter && rawFile === null && rawBacking === null),
     );
+  }
+
+  /** Whether so many more nodes may be made. */
+  hasRoom(count = 1): boolean {
+    return this.nodes().length + count <= NODES_MAX;
   }
 
   /** A node that the storm still holds. */
@@ -186,7 +194,9 @@ export class StormState {
   #countReferences(accounted: boolean): void {
     const checker = this.world.checker;
     if (checker === null) return;
-    checker.holders = { referencesTo: (bs) => this.#held.get(bs) ?? 0 };
+    checker.holders = {
+      referencesTo: (bs) => (this.#held.get(bs) ?? 0) + (driverReferences().get(bs) ?? 0),
+    };
     checker.probe.motion.handsAreFull = !accounted;
     checker.probe.edited = true;
   }

@@ -89,6 +89,22 @@ const DRAWN: Readonly<Record<string, readonly string[]>> = {
     "blk_io_limits_update_group",
     "throttle_open",
   ],
+  "filters and drivers for tests": [
+    "blkdebug_open",
+    "cbw_open",
+    "block_copy",
+    "bdrv_co_preadv_snapshot",
+    "bdrv_co_pdiscard_snapshot",
+    "compress_open",
+    "cor_open",
+    "bdrv_co_do_copy_on_readv",
+    "preallocate_open",
+    "quorum_open/vote",
+    "quorum_add_child/vote",
+    "quorum_del_child/vote",
+    "snapshot_access_open",
+    "throttle_open",
+  ],
   jobs: [
     "block_job_create",
     "job_start",
@@ -130,10 +146,10 @@ describe("a storm keeps every invariant", () => {
 
   it("without patch 10 a request meets a node before its permissions, in the middle of bdrv_replace_node", () => {
     const regime = must(STORM_REGIMES[2], "the one without patch 10");
-    const report = runStorms(regime, { firstSeed: 485, seeds: 1, operations: 200 });
+    const report = runStorms(regime, { firstSeed: 202, seeds: 1, operations: 200 });
     expect(report.violations).toEqual([]);
     expect(report.holes).toEqual([
-      expect.stringContaining("seed 485: assertion child->perm & BLK_PERM_WRITE\nAgain: quiesce"),
+      expect.stringContaining("seed 202: assertion child->perm & BLK_PERM_WRITE\nAgain: quiesce"),
     ]);
   });
 

@@ -41,7 +41,7 @@ it("stops at the first invariant that does not hold with --check, and says with 
 it("runs a storm again by the command that a storm that went wrong is told with", async () => {
   const regime = must(STORM_REGIMES[2], "the one without patch 10");
   const output = path("storm.trace");
-  const words = stormCommand(regime, 485, 200).replace("storm.trace", output).split(" ").slice(1);
+  const words = stormCommand(regime, 202, 200).replace("storm.trace", output).split(" ").slice(1);
   const { code, stdout } = await quiesce(words);
   expect([code, stdout.trimEnd().split("; ")[1]]).toEqual([
     0,

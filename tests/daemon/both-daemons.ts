@@ -74,12 +74,20 @@ async function answer(client: QmpClient, command: string, args: object): Promise
   }
 }
 
+/** Bitmaps that only the daemon itself knows: which nodes have them is its own business. */
+function areNameless(key: string, value: unknown): boolean {
+  if (key !== "dirty-bitmaps" || !Array.isArray(value)) return false;
+  return value.every((bitmap: object) => !("name" in bitmap));
+}
+
 /** Without the times of snapshots; names of nodes that are options in the order of our choice. */
 function comparable(value: unknown): unknown {
   if (typeof value === "string" && value.startsWith("json:"))
     return comparable(JSON.parse(value.slice("json:".length)));
   if (Array.isArray(value)) return value.map(comparable);
   if (typeof value !== "object" || value === null) return value;
-  const members = Object.entries(value).filter(([key]) => !/^date-/.test(key));
+  const members = Object.entries(value).filter(
+    ([key, member]) => !/^date-/.test(key) && !areNameless(key, member),
+  );
   return Object.fromEntries(members.map(([key, member]) => [key, comparable(member)]));
 }

@@ -9,7 +9,7 @@
 //
 // Not here: what only jobs use of it (progress, speed, skipping what is not allocated, compression, copy_range).
 
-import { assert, ECANCELED, ETIMEDOUT } from "../../base/index.ts";
+import { assert, ECANCELED, ENOSPC, ETIMEDOUT } from "../../base/index.ts";
 import {
   type BdrvDirtyBitmap,
   bdrvCreateDirtyBitmap,
@@ -21,13 +21,13 @@ import {
 import { BlockError } from "../../graph/block-error.ts";
 import { bdrvBackingChainNext, bdrvChainContains } from "../../graph/chain.ts";
 import { BDRV_BLOCK_ZERO } from "../../graph/driver-results.ts";
-import { bdrvRef, bdrvUnref } from "../../graph/node-life.ts";
 import { BDRV_REQ_SERIALISING, type BdrvChild, type BlockDriverState } from "../../graph/state.ts";
 import { bdrvCoCommonBlockStatusAbove } from "../../io/block-status.ts";
 import { qiovOf } from "../../io/guest-copy.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "../../io/in-flight.ts";
 import { bdrvGetInfo } from "../../io/info.ts";
 import { nodeBehind } from "../../io/inserted.ts";
+import { bdrvGetlength } from "../../io/length.ts";
 import { alignDown, alignUp } from "../../io/limits.ts";
 import { bdrvCoPreadv } from "../../io/read.ts";
 import { bdrvCoPwritev } from "../../io/write.ts";
@@ -40,7 +40,6 @@ import {
   hostAllocate,
   ioCode,
   modelAssert,
-  type Polls,
   qemuCoMutexLock,
   qemuCoMutexUnlock,
   qemuCoTimeout,
@@ -71,6 +70,7 @@ const SITE_CLUSTER = site("block_copy_calculate_cluster_size");
 const SITE_COPY = site("block_copy");
 const SITE_DIRTY = site("block_copy_dirty_clusters");
 const SITE_STATUS = site("block_copy_block_status");
+const SITE_DO_COPY = site("block_copy_do_copy");
 const SITE_RESET = site("block_copy_reset");
 
 const MIB = 1024 * 1024;
@@ -94,7 +94,7 @@ export class BlockCopyState {
   /** Protects what follows. */
   readonly lock = new CoMutex();
   readonly reqs = new BlockReqList();
-  /** What is to be copied: of the source, with one reference to that node. */
+  /** What is to be copied. */
   readonly copyBitmap: BdrvDirtyBitmap;
   readonly memory = new SharedResource(MEMORY_BYTES_MAX);
 
@@ -121,19 +121,19 @@ function chunkBytesOf(from: BlockDriverState, to: BlockDriverState, cluster: num
 
 /**
  * block_copy_state_new (block-copy.c:390): copying from `source` to `target` of what is dirty in `bitmap`, or of everything.
- * BlockError when the bitmap cannot be used. Differs from QEMU: the source node is kept until the state is freed, since it has
- * the bitmap of what is to be copied.
+ * BlockError when the bitmap cannot be used. Differs from QEMU: what is to be copied is in a bitmap of `owner`, which is as long as the
+ * source; the node behind `source` may be exchanged, and QEMU ends at an assertion when it is deleted with such a bitmap.
  */
 export function blockCopyStateNew(
+  owner: BlockDriverState,
   source: BdrvChild,
   target: BdrvChild,
   bitmap: BdrvDirtyBitmap | null,
 ): BlockCopyState {
   globalStateCode(SITE_NEW);
   assert(source !== target, "a copy is made elsewhere");
-  const bs = nodeBehind(source, SITE_NEW);
   const cluster = clusterBytesFor(nodeBehind(target, SITE_NEW));
-  const copyBitmap = bdrvCreateDirtyBitmap(bs, cluster, null);
+  const copyBitmap = bdrvCreateDirtyBitmap(owner, cluster, null);
   bdrvDisableDirtyBitmap(copyBitmap);
   try {
     if (bitmap !== null) bdrvMergeDirtyBitmap(copyBitmap, bitmap);
@@ -144,16 +144,14 @@ export function blockCopyStateNew(
     const what = `Failed to merge bitmap '${bitmap?.name}' to internal copy-bitmap`;
     throw new BlockError(error.errno, `${what}: ${error.message}`);
   }
-  bdrvRef(bs);
   return new BlockCopyState(source, target, copyBitmap);
 }
 
-/** block_copy_state_free (block-copy.c:230). Nothing is under way. Polls. */
-export function* blockCopyStateFree({ copyBitmap, reqs }: BlockCopyState): Polls<void> {
+/** block_copy_state_free (block-copy.c:230). Nothing is under way. */
+export function blockCopyStateFree({ copyBitmap, reqs }: BlockCopyState): void {
   globalStateCode(SITE_FREE);
   assert(reqs.reqs.size === 0, "nothing is being copied");
   bdrvReleaseDirtyBitmap(copyBitmap);
-  yield* bdrvUnref(copyBitmap.bs);
 }
 
 /** block_copy_calculate_cluster_size (block-copy.c:347). */
@@ -314,12 +312,16 @@ function* runTask(state: BlockCopyState, call: Call, req: BlockReq, isZero: bool
   return ret;
 }
 
-/** block_copy_do_copy (block-copy.c:465): the last cluster may end behind the disk. */
+/**
+ * block_copy_do_copy (block-copy.c:465): the last cluster may end behind the disk. Differs from QEMU: for a target that is too short
+ * the copy fails with ENOSPC, where QEMU ends at an assertion.
+ */
 function* doCopy(state: BlockCopyState, req: BlockReq, isZero: boolean): Co<number> {
   const { source, target, writeFlags } = state;
   const { offset } = req;
   const bytes = Math.min(offset + req.bytes, state.bytes) - offset;
   assert(bytes > 0, "what is copied lies on the disk");
+  if (offset + bytes > bdrvGetlength(nodeBehind(target, SITE_DO_COPY))) return -ENOSPC;
   if (isZero) return yield* bdrvCoPwriteZeroes(target, offset, bytes, writeFlags);
   const bounce = qiovOf(hostAllocate(bytes));
   const ret = yield* bdrvCoPreadv(source, offset, bytes, bounce, 0);
