@@ -19,6 +19,7 @@ import {
   qemuCoEnterNext,
   qemuCoQueueWait,
   qemuCoroutineSelf,
+  settled,
 } from "../sched/index.ts";
 import type { BlockBackend } from "./block-backend.ts";
 import { blkParkInFlight, blkUnparkInFlight } from "./in-flight.ts";
@@ -30,18 +31,21 @@ const SITE_WAKE_QUEUED_REQUESTS = site("wake_queued_requests");
  * blk_wait_while_drained (block-backend.c:1270): called by a request that counts in flight once. The graph may have changed when
  * it comes back. Differs from QEMU: waits until it has seen the gate open, unless `waitsOnce`.
  */
-export function* blkWaitWhileDrained(blk: BlockBackend): Co<void> {
+export function blkWaitWhileDrained(blk: BlockBackend): Co<void> {
   ioCode(blk.ctx, SITE_WAIT_WHILE_DRAINED);
   modelAssert(blk.inFlight > 0, "blk->in_flight > 0");
+  return gateClosed(blk) ? waitAtGate(blk) : settled(undefined);
+}
+
+function* waitAtGate(blk: BlockBackend): Co<void> {
   const co = qemuCoroutineSelf();
-  while (gateClosed(blk)) {
+  do {
     blkParkInFlight(blk);
     machine.probe.emit(Ev.req_queued, blk.id, co.id);
     yield* qemuCoQueueWait(blk.queuedRequests);
     machine.probe.emit(Ev.req_resumed, blk.id, co.id);
     blkUnparkInFlight(blk);
-    if (blk.waitsOnce) return;
-  }
+  } while (!blk.waitsOnce && gateClosed(blk));
   assert(blk.inFlight > 0, "who has passed the gate is in flight");
 }
 

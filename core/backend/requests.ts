@@ -27,6 +27,7 @@ import {
   ioOrGsCode,
   machine,
   modelAssert,
+  settled,
 } from "../sched/index.ts";
 import {
   type Direction,
@@ -231,9 +232,10 @@ function qiovOfPart({ qiov, qiovOffset }: QiovPart): Qiov {
 }
 
 /** Throttling: the request counts in flight by now, so that a drain lets it go on and waits for it. */
-function* waitForIoLimits(blk: BlockBackend, bytes: number, direction: Direction): Co<void> {
+function waitForIoLimits(blk: BlockBackend, bytes: number, direction: Direction): Co<void> {
   const tgm = blk.throttleGroupMember;
-  if (tgm.group !== null) yield* throttleGroupCoIoLimitsIntercept(tgm, bytes, direction);
+  if (tgm.group === null) return settled(undefined);
+  return throttleGroupCoIoLimitsIntercept(tgm, bytes, direction);
 }
 
 function rootNow(blk: BlockBackend, siteId: SiteId): BdrvChild {

@@ -2,7 +2,7 @@
 //
 // An event goes to one node, the one that it happens to; a driver tells the node of its file. Whoever hears it may change what
 // fails from then on, or hold the request: so this is a place where a request may yield. Nearly always nobody listens, and
-// then it costs next to nothing: a generator that has ended is handed out.
+// then it costs next to nothing.
 
 import { assert, ENOTSUP } from "../base/index.ts";
 import { edgeBs, edgeHome, edgeListens, listeningFileOf } from "../graph/access.ts";
@@ -10,7 +10,7 @@ import { bdrvPrimaryChild } from "../graph/chain.ts";
 import type { BlkdebugEvent } from "../graph/debug-events.ts";
 import type { BdrvChild, BlockDriverState } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { type Co, globalStateCode, ioCode } from "../sched/index.ts";
+import { type Co, globalStateCode, ioCode, settled } from "../sched/index.ts";
 import { nodeBehind } from "./inserted.ts";
 
 const SITE_EVENT = site("bdrv_debug_event");
@@ -21,22 +21,18 @@ const SITE_REMOVE = site("bdrv_debug_remove_breakpoint");
 const SITE_RESUME = site("bdrv_debug_resume");
 const SITE_SUSPENDED = site("bdrv_debug_is_suspended");
 
-/** Has ended already; one for all. */
-const NOTHING: Co<void> = (function* (): Co<void> {})();
-NOTHING.next();
-
 /** bdrv_debug_event (block.c:6307): `event` happens to `bs`. */
 export function bdrvDebugEvent(bs: BlockDriverState, event: BlkdebugEvent): Co<void> {
   ioCode(bs.aioContext, SITE_EVENT);
   const { coDebugEvent } = bs.drv;
-  if (coDebugEvent === undefined || bs.closed) return NOTHING;
+  if (coDebugEvent === undefined || bs.closed) return settled(undefined);
   return coDebugEvent(bs, event);
 }
 
 /** BLKDBG_EVENT (block_int-io.h): `event` happens to the node behind `child`. */
 export function blkdbgEvent(child: BdrvChild, event: BlkdebugEvent): Co<void> {
   ioCode(edgeHome(child), SITE_CHILD_EVENT);
-  if (!edgeListens(child)) return NOTHING;
+  if (!edgeListens(child)) return settled(undefined);
   return bdrvDebugEvent(nodeBehind(child, SITE_CHILD_EVENT), event);
 }
 
@@ -44,7 +40,7 @@ export function blkdbgEvent(child: BdrvChild, event: BlkdebugEvent): Co<void> {
 export function blkdbgFileEvent(bs: BlockDriverState, event: BlkdebugEvent): Co<void> {
   ioCode(bs.aioContext, SITE_FILE_EVENT);
   const child = listeningFileOf(bs, SITE_FILE_EVENT);
-  return child === null ? NOTHING : blkdbgEvent(child, event);
+  return child === null ? settled(undefined) : blkdbgEvent(child, event);
 }
 
 /** bdrv_debug_breakpoint (block.c:6332): hold the next request at `event`; 0 or a negated errno. */

@@ -15,10 +15,12 @@ import {
   machine,
   modelAssert,
   qemuCoMutexLock,
+  qemuCoMutexTryLock,
   qemuCoMutexUnlock,
   qemuCoQueueRestartAll,
   qemuCoQueueWait,
   qemuCoroutineSelf,
+  settled,
 } from "../sched/index.ts";
 import { alignDown, alignUp, BDRV_REQUEST_MAX_BYTES } from "./limits.ts";
 
@@ -28,7 +30,7 @@ const SITE_WAIT_SERIALISING_REQUESTS = site("bdrv_wait_serialising_requests");
 const SITE_MAKE_REQUEST_SERIALISING = site("bdrv_make_request_serialising");
 
 /** tracked_request_begin (io.c:784): a request of the running coroutine is under way. `type` is the catalogue's RequestType. */
-export function* trackedRequestBegin(
+export function trackedRequestBegin(
   bs: BlockDriverState,
   type: number,
   offset: number,
@@ -50,44 +52,67 @@ export function* trackedRequestBegin(
     waitingFor: null,
     waitQueue: new CoQueue(),
   };
-  yield* qemuCoMutexLock(bs.reqsLock);
+  if (!qemuCoMutexTryLock(bs.reqsLock)) return trackLater(req);
+  track(req);
+  return settled(req);
+}
+
+function* trackLater(req: BdrvTrackedRequest): Co<BdrvTrackedRequest> {
+  yield* qemuCoMutexLock(req.bs.reqsLock);
+  track(req);
+  return req;
+}
+
+/** Under the lock, which is given back. */
+function track(req: BdrvTrackedRequest): void {
+  const { bs, type, offset, bytes } = req;
   bs.trackedRequests.push(req);
   // Zeroes and discards can be about more than an event's integer holds.
   const shown = Math.min(bytes, BDRV_REQUEST_MAX_BYTES);
   machine.probe.emitWide(Ev.tracked_begin, offset, bs.id, type, shown);
   qemuCoMutexUnlock(bs.reqsLock);
-  return req;
 }
 
 /** tracked_request_end (io.c:763): it is over; all who wait for it look again. */
-export function* trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
+export function trackedRequestEnd(req: BdrvTrackedRequest): Co<void> {
   ioCode(req.bs.aioContext, SITE_TRACKED_REQUEST_END);
   const { bs } = req;
   if (req.serialising) bs.serialisingInFlight--;
   assert(bs.serialisingInFlight >= 0, "a serialising request ends once");
-  yield* qemuCoMutexLock(bs.reqsLock);
+  if (!qemuCoMutexTryLock(bs.reqsLock)) return forgetLater(req);
   forget(req);
-  machine.probe.emit(Ev.tracked_end, bs.id, req.type);
-  qemuCoQueueRestartAll(req.waitQueue);
-  qemuCoMutexUnlock(bs.reqsLock);
+  return settled(undefined);
 }
 
-/** Take it out of the list, where it often is the last one. */
+function* forgetLater(req: BdrvTrackedRequest): Co<void> {
+  yield* qemuCoMutexLock(req.bs.reqsLock);
+  forget(req);
+}
+
+/** Take it out of the list, where it often is the last one. Under the lock, which is given back. */
 function forget(req: BdrvTrackedRequest): void {
-  const { trackedRequests } = req.bs;
+  const { bs } = req;
+  const { trackedRequests } = bs;
   const at = trackedRequests.lastIndexOf(req);
   assert(at >= 0, "a tracked request ends once");
   for (let i = at + 1; i < trackedRequests.length; i++)
     trackedRequests[i - 1] = trackedRequests[i] as BdrvTrackedRequest;
   trackedRequests.pop();
+  machine.probe.emit(Ev.tracked_end, bs.id, req.type);
+  qemuCoQueueRestartAll(req.waitQueue);
+  qemuCoMutexUnlock(bs.reqsLock);
 }
 
 /** bdrv_wait_serialising_requests (io.c:939): wait until no serialising request overlaps. Free when there is none at all. */
-export function* bdrvWaitSerialisingRequests(self: BdrvTrackedRequest): Co<void> {
+export function bdrvWaitSerialisingRequests(self: BdrvTrackedRequest): Co<void> {
   ioCode(self.bs.aioContext, SITE_WAIT_SERIALISING_REQUESTS);
   const { bs } = self;
   assert(bs.trackedRequests.includes(self), "who waits is tracked");
-  if (bs.serialisingInFlight === 0) return;
+  return bs.serialisingInFlight === 0 ? settled(undefined) : lockAndWait(self);
+}
+
+function* lockAndWait(self: BdrvTrackedRequest): Co<void> {
+  const { bs } = self;
   yield* qemuCoMutexLock(bs.reqsLock);
   yield* waitLocked(self);
   qemuCoMutexUnlock(bs.reqsLock);

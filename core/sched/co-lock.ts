@@ -3,7 +3,7 @@
 
 import { assert, type LockId } from "../base/index.ts";
 import { Ev, LockKindOf } from "../probe/index.ts";
-import type { Co } from "./colours.ts";
+import { type Co, settled } from "./colours.ts";
 import { aioCoWake, type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
 import { machine, nextId } from "./current.ts";
 import { modelAssert } from "./model-assert.ts";
@@ -50,16 +50,29 @@ export class CoMutex {
 }
 
 /** qemu_co_mutex_lock: take it, or wait in order of arrival. Not recursive. Common. */
-export function* qemuCoMutexLock(mutex: CoMutex): Co<void> {
+export function qemuCoMutexLock(mutex: CoMutex): Co<void> {
+  return qemuCoMutexTryLock(mutex) ? settled(undefined) : waitForMutex(mutex);
+}
+
+/** qemu_co_mutex_lock of a mutex that is free, which is taken then; false when it is not. Common. */
+export function qemuCoMutexTryLock(mutex: CoMutex): boolean {
   const self = qemuCoroutineSelf();
   modelAssert(mutex.holder !== self, "a CoMutex is not recursive");
-  if (mutex.holder === null) {
-    mutex.holder = self;
-  } else {
-    mutex.waiters.push(self);
-    yield* qemuCoroutineYield();
-    assert(mutex.holder === self, "a CoMutex is handed to who is woken");
-  }
+  if (mutex.holder !== null) return false;
+  mutex.holder = self;
+  mutexTaken(mutex, self);
+  return true;
+}
+
+function* waitForMutex(mutex: CoMutex): Co<void> {
+  const self = qemuCoroutineSelf();
+  mutex.waiters.push(self);
+  yield* qemuCoroutineYield();
+  assert(mutex.holder === self, "a CoMutex is handed to who is woken");
+  mutexTaken(mutex, self);
+}
+
+function mutexTaken(mutex: CoMutex, self: Coroutine): void {
   self.locksHeld++;
   machine.probe.emit(Ev.lock_acquire, lockId(mutex, LockKindOf.co_mutex), LockKindOf.co_mutex, 1);
 }

@@ -8,7 +8,7 @@ import { assert, type CoId, type TaskId } from "../base/index.ts";
 import { Ev } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
 import { aioBhNew, qemuBhSchedule } from "./bottom-half.ts";
-import { CO_STOP, type Co } from "./colours.ts";
+import { CO_STOP, type Co, isSettled } from "./colours.ts";
 import { machine } from "./current.ts";
 import { COROUTINE_DEPTH_MAX } from "./limits.ts";
 import { modelAssert } from "./model-assert.ts";
@@ -40,6 +40,7 @@ export class Coroutine {
 /** qemu_coroutine_create: a coroutine that will run `body` when entered. Common. */
 export function qemuCoroutineCreate(body: () => Co<void>): Coroutine {
   const co = new Coroutine(++machine.last.co as CoId, body());
+  assert(!isSettled(co.generator), "what a coroutine runs waits to be entered");
   machine.probe.emit(Ev.co_create, co.id);
   return co;
 }

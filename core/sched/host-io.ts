@@ -12,7 +12,7 @@ import {
 } from "../base/index.ts";
 import { Call, Ev, Request } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
-import type { Co } from "./colours.ts";
+import { type Co, settled } from "./colours.ts";
 import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
 import { machine, nextId, perMachine } from "./current.ts";
 import type {
@@ -69,7 +69,7 @@ export function hostCall(request: HostCallRequest): HostResult {
  * Submit an operation and wait for it, if it is not complete at once; returns what the host returned (>= 0 or a negated errno).
  * Common.
  */
-export function* hostSubmit(
+export function hostSubmit(
   type: HostOpType,
   handle: HostHandle,
   offset: ByteOffset,
@@ -86,10 +86,14 @@ export function* hostSubmit(
   const now = host.submit({ id, type, handle, offset, bytes, iov, iovOffset });
   if (now !== null) {
     probe.emit(Ev.io_now, id, now, machine.takeSteps());
-    return now;
+    return settled(now);
   }
   const operation = new IoOperation(id, ctx, qemuCoroutineSelf());
   outstanding().push(operation);
+  return untilDone(operation);
+}
+
+function* untilDone(operation: IoOperation): Co<number> {
   yield* qemuCoroutineYield();
   return operation.ret;
 }

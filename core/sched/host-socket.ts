@@ -26,13 +26,13 @@ function socketAt(address: SocketAddress, listens: boolean): HostHandle | number
 }
 
 /** Wait until a client's socket is connected, or a listener listens; 0 (of TCP listeners: the port), or a negated errno. Common. */
-export function* socketConnect(socket: HostHandle): Co<number> {
-  return yield* submit("connect", socket, null, 0, 0, 0);
+export function socketConnect(socket: HostHandle): Co<number> {
+  return submit("connect", socket, null, 0, 0, 0);
 }
 
 /** qio_channel_socket_accept: the next connection of a listener; a handle, or a negated errno. Common. */
-export function* socketAccept(listener: HostHandle): Co<number> {
-  return yield* submit("accept", listener, null, 0, 0, 0);
+export function socketAccept(listener: HostHandle): Co<number> {
+  return submit("accept", listener, null, 0, 0, 0);
 }
 
 /** Where received bytes go, and how many: at least `least`, at most `most`. */
@@ -44,23 +44,23 @@ export interface SocketRange {
 }
 
 /** qio_channel_read: bytes received; fewer than `least` (or 0) only when the peer has sent its last; or a negated errno. Common. */
-export function* socketRecv(socket: HostHandle, range: SocketRange): Co<number> {
+export function socketRecv(socket: HostHandle, range: SocketRange): Co<number> {
   const { buffer, start, least, most } = range;
   assert(least >= 1, "a receive waits for something");
   assert(least <= most, "no more is waited for than is taken");
   assert(start + most <= buffer.length, "what is received has room");
-  return yield* submit("recv", socket, buffer, start, least, most);
+  return submit("recv", socket, buffer, start, least, most);
 }
 
 /** qio_channel_write_all: `bytes` of `buffer` from `start` on are handed to the system; 0, or a negated errno. Common. */
-export function* socketSend(
+export function socketSend(
   socket: HostHandle,
   buffer: GuestBuffer,
   start: number,
   bytes: number,
 ): Co<number> {
   assert(start + bytes <= buffer.length, "what is sent is there");
-  return yield* submit("send", socket, buffer, start, 0, bytes);
+  return submit("send", socket, buffer, start, 0, bytes);
 }
 
 /** qio_channel_close: after what was handed over has been sent. Common. */
@@ -68,7 +68,7 @@ export function socketClose(socket: HostHandle): void {
   hostCall({ call: "close", handle: socket });
 }
 
-function* submit(
+function submit(
   type: HostOpType,
   socket: HostHandle,
   buffer: GuestBuffer | null,
@@ -76,5 +76,5 @@ function* submit(
   least: number,
   bytes: number,
 ): Co<number> {
-  return yield* hostSubmit(type, socket, least as ByteOffset, bytes as ByteCount, buffer, start);
+  return hostSubmit(type, socket, least as ByteOffset, bytes as ByteCount, buffer, start);
 }

@@ -15,7 +15,6 @@ export interface CountingInbox extends Inbox {
 
 /** The inbox of `owner`, for its host. Common. */
 export function inboxOf(owner: Machine): CountingInbox {
-  const probe = owner.probe;
   const inbox: CountingInbox = {
     received: 0,
     get stepsSinceInput(): number {
@@ -26,14 +25,14 @@ export function inboxOf(owner: Machine): CountingInbox {
       assert(rank >= 0, "the host completes an outstanding operation, once");
       const operation = takeOutstanding(rank);
       operation.ret = ret;
-      probe.emit(Ev.io_complete, id, rank, ret, owner.takeSteps());
+      owner.probe.emit(Ev.io_complete, id, rank, ret, owner.takeSteps());
       operation.ctx.completions.push(operation);
       inbox.received++;
     },
     expire(timerId) {
       const timer = armedTimer(timerId);
       if (timer === undefined) return false;
-      probe.emit(Ev.timer_expire, timerId, owner.takeSteps());
+      owner.probe.emit(Ev.timer_expire, timerId, owner.takeSteps());
       timerExpired(timer);
       inbox.received++;
       return true;
@@ -41,7 +40,7 @@ export function inboxOf(owner: Machine): CountingInbox {
     fdReady(handlerId) {
       const fd = fdHandlerById(handlerId);
       if (fd === undefined || fd.ctx.readyFds.includes(fd)) return false;
-      probe.emit(Ev.fd_ready, handlerId, owner.takeSteps());
+      owner.probe.emit(Ev.fd_ready, handlerId, owner.takeSteps());
       fd.ctx.readyFds.push(fd);
       inbox.received++;
       return true;

@@ -13,7 +13,7 @@ export {
 } from "./bottom-half.ts";
 export * from "./co-lock.ts";
 export { qemuCoTimeout } from "./co-timeout.ts";
-export type { Co, Handler, Polls, StraightHandler } from "./colours.ts";
+export { type Co, type Handler, type Polls, type StraightHandler, settled } from "./colours.ts";
 export {
   aioCoEnter,
   aioCoSchedule,

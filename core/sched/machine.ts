@@ -25,7 +25,7 @@ import { type Polls, STEP_BLOCKED } from "./colours.ts";
 import type { Coroutine } from "./coroutine.ts";
 import { nextId, withMachine } from "./current.ts";
 import type { Host, Scheduler } from "./host.ts";
-import { inboxOf } from "./inbox.ts";
+import { type CountingInbox, inboxOf } from "./inbox.ts";
 import { CONTEXTS_MAX, STEPS_MAX } from "./limits.ts";
 import { ModelAssertion } from "./model-assert.ts";
 
@@ -84,6 +84,7 @@ export class Machine {
   readonly aroundGraphOp: AroundGraphOp | null;
   readonly atEntry: AtEntry | null;
   readonly #afterStep: (() => void) | null;
+  readonly #inbox: CountingInbox = inboxOf(this);
   outcome: RunOutcome | null = null;
   /** The modelled assertion that ended the run. */
   assertion: ModelAssertion | null = null;
@@ -151,7 +152,7 @@ export class Machine {
   }
 
   #loop(): RunOutcome {
-    const inbox = inboxOf(this);
+    const inbox = this.#inbox;
     const runnable: AioContext[] = [];
     for (;;) {
       this.#collectRunnable(runnable);

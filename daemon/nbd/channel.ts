@@ -39,8 +39,10 @@ export function* channelReadHeader(
 ): Co<Uint8Array<ArrayBuffer> | null> {
   if (bytes === 0) return new Uint8Array(0);
   if (channel.header.length < bytes) channel.header = hostAllocate(bytes);
-  const isThere = yield* channelReadInto(channel, channel.header, 0, bytes);
-  return isThere ? hostReveal(siteId, channel.header, 0, bytes) : null;
+  if (channel.isClosed) return null;
+  const range = { buffer: channel.header, start: 0, least: bytes, most: bytes };
+  if ((yield* socketRecv(channel.socket, range)) !== bytes) return null;
+  return hostReveal(siteId, channel.header, 0, bytes);
 }
 
 /** Exactly `bytes` bytes of payload into `buffer`; false when the connection is over. Common. */
@@ -68,8 +70,8 @@ export function* channelSkip(channel: NbdChannel, bytes: number): Co<boolean> {
 }
 
 /** nbd_write: send what this program wrote; false when the connection is over. Common. */
-export function* channelWrite(channel: NbdChannel, bytes: Uint8Array): Co<boolean> {
-  return yield* channelSend(channel, new GuestBuffer(bytes.length, bytes), 0, bytes.length);
+export function channelWrite(channel: NbdChannel, bytes: Uint8Array): Co<boolean> {
+  return channelSend(channel, new GuestBuffer(bytes.length, bytes), 0, bytes.length);
 }
 
 /** Send `bytes` bytes of `buffer`, a header and its payload at once; false when the connection is over. Common. */

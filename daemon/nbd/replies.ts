@@ -17,26 +17,25 @@ import type { NbdClient } from "./client.ts";
 import * as nbd from "./protocol.ts";
 
 /** nbd_send_generic_reply; false when the client is gone. */
-export function* sendResult(
+export function sendResult(
   client: NbdClient,
   cookie: Word64,
   ret: number,
   why: string,
 ): Co<boolean> {
-  if (ret < 0) return yield* sendError(client, cookie, -ret, why);
-  return yield* channelWrite(client.channel, simpleReply(cookie, 0));
+  if (ret < 0) return sendError(client, cookie, -ret, why);
+  return channelWrite(client.channel, simpleReply(cookie, 0));
 }
 
 /** An error; with a sentence where the client understands chunks. */
-export function* sendError(
+export function sendError(
   client: NbdClient,
   cookie: Word64,
   errno: number,
   why: string,
 ): Co<boolean> {
   const error = wireError(errno);
-  if (!client.structuredReply)
-    return yield* channelWrite(client.channel, simpleReply(cookie, error));
+  if (!client.structuredReply) return channelWrite(client.channel, simpleReply(cookie, error));
   const text = utf8(why);
   const head = chunkHead(
     cookie,
@@ -49,7 +48,7 @@ export function* sendError(
     .u32(error)
     .u16(text.length)
     .raw(text);
-  return yield* channelWrite(client.channel, message.done());
+  return channelWrite(client.channel, message.done());
 }
 
 /** An answer without chunks. */

@@ -52,7 +52,7 @@ const CACHE_BYTES = 1024 * 1024;
 /** nbd_trip (nbd/server.c:2623) in a loop, until the client goes; returns when its last request is answered. Common. */
 export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> {
   for (;;) {
-    yield* untilRoom(client, nbdExport);
+    if (!hasRoom(client, nbdExport)) yield* untilRoom(client, nbdExport);
     const request = yield* receive(client, nbdExport);
     if (request === null) break;
     begin(client, nbdExport, request);
@@ -60,15 +60,19 @@ export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> 
   while (client.requests > 0) yield* qemuCoQueueWait(client.answered);
 }
 
-/** Until the client may have another request. One that has none always may: nobody is held up for ever by those that do not read. */
+/** Whether the client may have another request. One that has none always may: nobody is held up for ever by those that do not read. */
+function hasRoom(client: NbdClient, nbdExport: NbdExport): boolean {
+  if (isFull(client)) return false;
+  return client.requests === 0 || nbdExport.bytes < NBD_EXPORT_BYTES_MAX;
+}
+
+function isFull({ requests, bytes }: NbdClient): boolean {
+  return requests >= NBD_CLIENT_REQUESTS_MAX || bytes >= NBD_CLIENT_BYTES_MAX;
+}
+
 function* untilRoom(client: NbdClient, nbdExport: NbdExport): Co<void> {
-  for (;;) {
-    if (client.requests >= NBD_CLIENT_REQUESTS_MAX || client.bytes >= NBD_CLIENT_BYTES_MAX)
-      yield* qemuCoQueueWait(client.answered);
-    else if (client.requests > 0 && nbdExport.bytes >= NBD_EXPORT_BYTES_MAX)
-      yield* qemuCoQueueWait(nbdExport.room);
-    else return;
-  }
+  while (!hasRoom(client, nbdExport))
+    yield* qemuCoQueueWait(isFull(client) ? client.answered : nbdExport.room);
 }
 
 /** nbd_co_receive_request: the next request with its payload; null when the client is gone, or says nonsense. */
@@ -195,45 +199,52 @@ function* serveRequest(client: NbdClient, nbdExport: NbdExport, request: NbdRequ
 }
 
 /** nbd_handle_request (nbd/server.c:2490). */
-function* handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co<void> {
-  const { type, flags, from, length } = request;
+function handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co<unknown> {
+  const { type, flags } = request;
   const fua = (flags & nbd.NBD_CMD_FLAG_FUA) !== 0;
   switch (type) {
     case nbd.NBD_CMD_READ:
-      yield* readCommand(client, blk, request, fua);
-      return;
-    case nbd.NBD_CMD_WRITE: {
-      assert(request.buffer !== null, "a write has its payload");
-      const qiov = { buffer: request.buffer, start: 0 };
-      const ret = yield* blkCoPwritev(blk, from, length, qiov, fua ? BDRV_REQ_FUA : 0);
-      yield* sendResult(client, request.cookie, ret, "writing to file failed");
-      return;
-    }
-    case nbd.NBD_CMD_WRITE_ZEROES: {
-      const ret = yield* blkCoPwriteZeroes(blk, from, length, zeroFlags(flags));
-      yield* sendResult(client, request.cookie, ret, "writing to file failed");
-      return;
-    }
+      return readCommand(client, blk, request, fua);
+    case nbd.NBD_CMD_WRITE:
+      return write(client, blk, request, fua);
+    case nbd.NBD_CMD_WRITE_ZEROES:
+      return writeZeroes(client, blk, request);
     case nbd.NBD_CMD_FLUSH:
-      yield* sendResult(client, request.cookie, yield* blkCoFlush(blk), "flush failed");
-      return;
-    case nbd.NBD_CMD_TRIM: {
-      let ret = yield* blkCoPdiscard(blk, from, length);
-      if (ret >= 0 && fua) ret = yield* blkCoFlush(blk);
-      yield* sendResult(client, request.cookie, ret, "discard failed");
-      return;
-    }
-    case nbd.NBD_CMD_CACHE: {
-      const ret = yield* cache(blk, from, length);
-      yield* sendResult(client, request.cookie, ret, "caching data failed");
-      return;
-    }
+      return flush(client, blk, request);
+    case nbd.NBD_CMD_TRIM:
+      return trim(client, blk, request, fua);
+    case nbd.NBD_CMD_CACHE:
+      return cache(client, blk, request);
     case nbd.NBD_CMD_BLOCK_STATUS:
-      yield* blockStatus(client, blk, request);
-      return;
+      return blockStatus(client, blk, request);
     default:
-      yield* sendError(client, request.cookie, EINVAL, `invalid request type (${type}) received`);
+      return sendError(client, request.cookie, EINVAL, `invalid request type (${type}) received`);
   }
+}
+
+type Blk = NbdExport["blk"];
+
+function* write(client: NbdClient, blk: Blk, request: NbdRequest, fua: boolean): Co<void> {
+  const { buffer, from, length, cookie } = request;
+  assert(buffer !== null, "a write has its payload");
+  const ret = yield* blkCoPwritev(blk, from, length, { buffer, start: 0 }, fua ? BDRV_REQ_FUA : 0);
+  yield* sendResult(client, cookie, ret, "writing to file failed");
+}
+
+function* writeZeroes(client: NbdClient, blk: Blk, request: NbdRequest): Co<void> {
+  const { from, length, flags, cookie } = request;
+  const ret = yield* blkCoPwriteZeroes(blk, from, length, zeroFlags(flags));
+  yield* sendResult(client, cookie, ret, "writing to file failed");
+}
+
+function* flush(client: NbdClient, blk: Blk, { cookie }: NbdRequest): Co<void> {
+  yield* sendResult(client, cookie, yield* blkCoFlush(blk), "flush failed");
+}
+
+function* trim(client: NbdClient, blk: Blk, request: NbdRequest, fua: boolean): Co<void> {
+  let ret = yield* blkCoPdiscard(blk, request.from, request.length);
+  if (ret >= 0 && fua) ret = yield* blkCoFlush(blk);
+  yield* sendResult(client, request.cookie, ret, "discard failed");
 }
 
 function zeroFlags(flags: number): number {
@@ -270,8 +281,13 @@ function* blockStatus(client: NbdClient, blk: NbdExport["blk"], request: NbdRequ
   }
 }
 
-/** Read what lies there, for the sake of the caches below, and forget it. */
-function* cache(blk: NbdExport["blk"], from: number, length: number): Co<number> {
+function* cache(client: NbdClient, blk: Blk, { from, length, cookie }: NbdRequest): Co<void> {
+  const ret = yield* readAndForget(blk, from, length);
+  yield* sendResult(client, cookie, ret, "caching data failed");
+}
+
+/** Read what lies there, for the sake of the caches below. */
+function* readAndForget(blk: Blk, from: number, length: number): Co<number> {
   const buffer = hostAllocate(Math.min(length, CACHE_BYTES));
   for (let done = 0; done < length; done += CACHE_BYTES) {
     const bytes = Math.min(CACHE_BYTES, length - done);
