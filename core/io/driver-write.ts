@@ -11,7 +11,7 @@ import {
   type Qiov,
 } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { type Co, hostAllocate, hostDecide, ioCode } from "../sched/index.ts";
+import { type Co, hostAllocate, hostDecide, ioCode, settled } from "../sched/index.ts";
 import { bdrvBscInvalidateRange } from "./block-status-cache.ts";
 import { bdrvCoFlush } from "./flush.ts";
 import { guestZero, qiovAfter, qiovOf } from "./guest-copy.ts";
@@ -38,7 +38,7 @@ export function bufferIsZero(qiov: Qiov, bytes: number): boolean {
  * The loop of bdrv_aligned_pwritev (io.c:2106): the write, in pieces that the driver takes; a flush for BDRV_REQ_FUA after the last
  * one is enough. Common.
  */
-export function* driverPwritevPieces(
+export function driverPwritevPieces(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -46,6 +46,17 @@ export function* driverPwritevPieces(
   flags: number,
 ): Co<number> {
   const most = maxTransferOf(bs);
+  if (bytes <= most) return bdrvDriverPwritev(bs, offset, bytes, qiov, flags);
+  return severalPieces(bs, most, { offset, bytes }, qiov, flags);
+}
+
+function* severalPieces(
+  bs: BlockDriverState,
+  most: number,
+  { offset, bytes }: { readonly offset: number; readonly bytes: number },
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
   let done = 0;
   for (; bytes - done > most; done += most) {
     const piece = qiovAfter(qiov, done);
@@ -59,7 +70,7 @@ export function* driverPwritevPieces(
  * bdrv_driver_pwritev (io.c:1207). Differs from QEMU: BDRV_REQ_FUA is always emulated, by a flush. As in QEMU that flush goes to
  * the children only, when nothing else was written: this write moves the generation when it is over.
  */
-export function* bdrvDriverPwritev(
+export function bdrvDriverPwritev(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -68,10 +79,20 @@ export function* bdrvDriverPwritev(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_DRIVER_PWRITEV);
   const { drv } = bs;
-  if (drv.coPwritev === undefined) return -ENOTSUP;
-  const ret = yield* drv.coPwritev(bs, offset, bytes, qiov, flags & ~OWN_FLAGS);
-  if (ret < 0 || (flags & BDRV_REQ_FUA) === 0) return ret;
-  return yield* bdrvCoFlush(bs);
+  if (drv.coPwritev === undefined) return settled(-ENOTSUP);
+  if ((flags & BDRV_REQ_FUA) !== 0) return writeAndFlush(bs, offset, bytes, qiov, flags);
+  return drv.coPwritev(bs, offset, bytes, qiov, flags & ~OWN_FLAGS);
+}
+
+function* writeAndFlush(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  const ret = yield* bdrvDriverPwritev(bs, offset, bytes, qiov, flags & ~BDRV_REQ_FUA);
+  return ret < 0 ? ret : yield* bdrvCoFlush(bs);
 }
 
 /** bdrv_driver_pwritev_compressed (io.c:1275): -ENOTSUP by a driver that cannot compress. */

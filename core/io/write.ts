@@ -19,7 +19,7 @@ import {
   type Qiov,
 } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
-import { type Co, ioCode, modelAssert } from "../sched/index.ts";
+import { type Co, ioCode, modelAssert, settled } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvGetClusterSize } from "./copy-on-read.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
@@ -168,7 +168,7 @@ function isAllZero(bs: BlockDriverState, qiov: Qiov, bytes: number): boolean {
  * bdrv_co_write_req_prepare (io.c:1955): refuse a node that is read-only; wait for serialising requests that overlap; assert
  * that `child` may do this to `bytes` at `offset`, by now, since an edit may have taken the permission while it waited.
  */
-export function* bdrvCoWriteReqPrepare(
+export function bdrvCoWriteReqPrepare(
   child: BdrvChild,
   req: BdrvTrackedRequest,
   offset: number,
@@ -177,7 +177,7 @@ export function* bdrvCoWriteReqPrepare(
 ): Co<number> {
   ioCode(edgeHome(child), SITE_PREPARE);
   const { bs } = req;
-  if (bs.readOnly) return -EPERM;
+  if (bs.readOnly) return settled(-EPERM);
   modelAssert(!bs.inactive, "!(bs->open_flags & BDRV_O_INACTIVE)", SITE_PREPARE);
   const waits = (flags & BDRV_REQ_NO_WAIT) === 0;
   modelAssert(
@@ -185,11 +185,34 @@ export function* bdrvCoWriteReqPrepare(
     "!((flags & BDRV_REQ_NO_WAIT) && !(flags & BDRV_REQ_SERIALISING))",
     SITE_PREPARE,
   );
+  const range = { offset, bytes };
+  if ((flags & BDRV_REQ_SERIALISING) === 0 && bs.serialisingInFlight === 0)
+    return settled(checkPrepared(child, req, range, flags));
+  return waitAndCheck(child, req, range, flags);
+}
+
+function* waitAndCheck(
+  child: BdrvChild,
+  req: BdrvTrackedRequest,
+  range: WrittenRange,
+  flags: number,
+): Co<number> {
   if ((flags & BDRV_REQ_SERIALISING) !== 0) {
-    const ret = yield* serialise(req, !waits);
+    const ret = yield* serialise(req, (flags & BDRV_REQ_NO_WAIT) !== 0);
     if (ret < 0) return ret;
-  } else if (bs.serialisingInFlight > 0) yield* bdrvWaitSerialisingRequests(req);
-  const { perm } = child;
+  } else {
+    yield* bdrvWaitSerialisingRequests(req);
+  }
+  return checkPrepared(child, req, range, flags);
+}
+
+function checkPrepared(
+  { perm }: BdrvChild,
+  req: BdrvTrackedRequest,
+  { offset, bytes }: WrittenRange,
+  flags: number,
+): number {
+  const { bs } = req;
   modelAssert(
     (perm & BLK_PERM_RESIZE) !== 0 || offset + bytes <= alignUp(bs.totalBytes, BDRV_SECTOR_SIZE),
     "offset + bytes <= bs->total_sectors * BDRV_SECTOR_SIZE || child->perm & BLK_PERM_RESIZE",

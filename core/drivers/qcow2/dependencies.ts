@@ -4,7 +4,13 @@
 import { assert } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, ioCode, qemuCoQueueRestartAll, qemuCoQueueWait } from "../../sched/index.ts";
+import {
+  type Co,
+  ioCode,
+  qemuCoQueueRestartAll,
+  qemuCoQueueWait,
+  settled,
+} from "../../sched/index.ts";
 import { InFlightAllocation, type Qcow2State, stateOf } from "./state.ts";
 
 const SITE_WAIT = site("handle_dependencies");
@@ -13,7 +19,7 @@ const SITE_WAIT = site("handle_dependencies");
  * handle_dependencies: how many of the `clusters` from `first` on nobody is allocating; waits, with the lock released, while it is
  * none. Whoever had to wait looks at the tables again.
  */
-export function* waitForAllocations(
+export function waitForAllocations(
   bs: BlockDriverState,
   first: number,
   clusters: number,
@@ -21,6 +27,11 @@ export function* waitForAllocations(
   ioCode(bs.aioContext, SITE_WAIT);
   assert(clusters > 0, "a request touches a cluster");
   const state = stateOf(bs);
+  const isFree = firstOverlap(state, first, clusters) === null;
+  return isFree ? settled(clusters) : untilFree(state, first, clusters);
+}
+
+function* untilFree(state: Qcow2State, first: number, clusters: number): Co<number> {
   for (;;) {
     const busy = firstOverlap(state, first, clusters);
     if (busy === null) return clusters;

@@ -11,7 +11,7 @@ import { qiovOf } from "../../io/guest-copy.ts";
 import { bdrvCoPreadv } from "../../io/read.ts";
 import { bdrvCoPwritev } from "../../io/write.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, hostAllocate, ioCode } from "../../sched/index.ts";
+import { type Co, hostAllocate, ioCode, settled } from "../../sched/index.ts";
 import { allocClusters, freeClusters } from "./allocate.ts";
 import { signalCorruption } from "./corrupt.ts";
 import {
@@ -29,7 +29,8 @@ import { imageFile, zeroMetadata } from "./metadata-io.ts";
 import { preWriteOverlapCheck } from "./overlap.ts";
 import type { Slice } from "./slice-cache.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
-import { tableGet, tableSet } from "./table-io.ts";
+import type { Entry64 } from "./table.ts";
+import { knownTableEntry, tableGet, tableSet } from "./table-io.ts";
 import { cacheGet, freePending } from "./write-back.ts";
 
 const SITE_GET = site("get_cluster_table");
@@ -66,12 +67,33 @@ export function allSubclusters(state: Qcow2State): number {
 }
 
 /** The entry of guest cluster `cluster`, or a negated errno. `writeAt` is where in the guest's disk someone is about to write. */
-export function* getEntry(
+export function getEntry(
   bs: BlockDriverState,
   cluster: number,
   writeAt: number | null = null,
 ): Co<ClusterEntry | number> {
   ioCode(bs.aioContext, SITE_GET);
+  const known = knownEntry(stateOf(bs), cluster);
+  return known === null ? lookUp(bs, cluster, writeAt) : settled(known);
+}
+
+/** The same, where the tables that it is in are in memory, and right; else null. */
+function knownEntry(state: Qcow2State, cluster: number): ClusterEntry | null {
+  const table = knownTable(state, cluster);
+  if (table === null) return null;
+  if (table.offset === 0) return UNALLOCATED;
+  const place = placeOf(state, cluster);
+  const slice = state.l2Cache.get(table.offset + place.slice);
+  if (slice === undefined) return null;
+  const entry = decodeEntry(state, slice, place.at);
+  return isSound(state, cluster, entry) ? entry : null;
+}
+
+function* lookUp(
+  bs: BlockDriverState,
+  cluster: number,
+  writeAt: number | null,
+): Co<ClusterEntry | number> {
   const state = stateOf(bs);
   const table = yield* l2TableOf(bs, cluster);
   if (typeof table === "number") return table;
@@ -104,8 +126,14 @@ export function* setEntry(bs: BlockDriverState, cluster: number, entry: ClusterE
  * l2_allocate: the L2 table of `cluster` is there and nothing else uses it: 0 or a negated errno. A table that is shared with a
  * snapshot is copied, unseen: as long as both name it, the clusters that it names are shared, and it says so.
  */
-export function* ensureTable(bs: BlockDriverState, cluster: number): Co<number> {
+export function ensureTable(bs: BlockDriverState, cluster: number): Co<number> {
   ioCode(bs.aioContext, SITE_TABLE);
+  const state = stateOf(bs);
+  const known = knownTable(state, cluster);
+  return known?.copied === true ? settled(0) : makeTable(bs, cluster);
+}
+
+function* makeTable(bs: BlockDriverState, cluster: number): Co<number> {
   const state = stateOf(bs);
   const old = yield* l2TableOf(bs, cluster);
   if (typeof old === "number") return old;
@@ -146,21 +174,43 @@ function* copyTable(bs: BlockDriverState, from: number, to: number): Co<number> 
   return yield* bdrvCoPwritev(imageFile(bs), to, clusterBytes, buffer);
 }
 
-/** The L2 table of a guest cluster: its offset, 0 for none, and whether it is used here only. */
-function* l2TableOf(
-  bs: BlockDriverState,
-  cluster: number,
-): Co<{ offset: number; copied: boolean } | number> {
+/** Where an L2 table is. */
+interface L2Table {
+  /** 0 for none. */
+  readonly offset: number;
+  /** It is used here only. */
+  readonly copied: boolean;
+}
+
+/** The L2 table of a guest cluster, if what says so is in memory, and right; else null. */
+function knownTable(state: Qcow2State, cluster: number): L2Table | null {
+  const index = Math.floor(cluster / state.l2Entries);
+  const entry = index < state.l1.entries ? knownTableEntry(state.l1, index) : null;
+  return entry === null ? null : tableIn(state, entry);
+}
+
+/** The L2 table of a guest cluster, or a negated errno. */
+function* l2TableOf(bs: BlockDriverState, cluster: number): Co<L2Table | number> {
   const state = stateOf(bs);
   const index = Math.floor(cluster / state.l2Entries);
   if (index >= state.l1.entries) return -EFBIG;
   const entry = yield* tableGet(bs, state.l1, index);
   if (typeof entry === "number") return entry;
-  const offset = join64(entry.high & OFFSET_HIGH_MASK, entry.low & OFFSET_LOW_MASK);
-  if (offset % state.clusterBytes !== 0 || offset >= HOST_OFFSET_MAX) {
-    const where = `L2 table offset ${hex(offset)} unaligned (L1 index: ${hex(index)})`;
-    return yield* signalCorruption(bs, where);
-  }
+  const table = tableIn(state, entry);
+  if (table !== null) return table;
+  const offset = hex(l2Offset(entry));
+  const where = `L2 table offset ${offset} unaligned (L1 index: ${hex(index)})`;
+  return yield* signalCorruption(bs, where);
+}
+
+function l2Offset({ high, low }: Entry64): number {
+  return join64(high & OFFSET_HIGH_MASK, low & OFFSET_LOW_MASK);
+}
+
+/** What an entry of the L1 table names; null when that can be no table. */
+function tableIn({ clusterBytes }: Qcow2State, entry: Entry64): L2Table | null {
+  const offset = l2Offset(entry);
+  if (offset % clusterBytes !== 0 || offset >= HOST_OFFSET_MAX) return null;
   return { offset, copied: offset !== 0 && (entry.high & OFLAG_COPIED) !== 0 };
 }
 
@@ -187,12 +237,14 @@ export function decodeEntry(
   const isZero = state.subclusters === 1 && (low & OFLAG_ZERO) !== 0;
   const isThere = offset !== 0 || (copied && !isZero && state.header.hasDataFile);
   const host = isThere ? offset : null;
-  const rest = { compressed: false, copied, host, compressedBytes: 0 };
+  let zero = low & OFLAG_ZERO;
+  let allocated = isThere && zero === 0 ? 1 : 0;
   if (state.subclusters > 1) {
-    return { ...rest, zero: view.getUint32(at + 8), allocated: view.getUint32(at + 12) };
+    zero = view.getUint32(at + 8);
+    allocated = view.getUint32(at + 12);
   }
-  const zero = low & OFLAG_ZERO;
-  return { ...rest, zero, allocated: isThere && zero === 0 ? 1 : 0 };
+  // One literal, so that all entries have one shape.
+  return { compressed: false, copied, host, compressedBytes: 0, allocated, zero };
 }
 
 /** The descriptor has x = 62 - (cluster_bits - 8) bits of offset, then the number of further sectors. */
@@ -202,7 +254,14 @@ function decodeCompressed(state: Qcow2State, high: number, low: number): Cluster
   const offset = join64(descriptor & (2 ** highBits - 1), low);
   const sectors = (descriptor >>> highBits) + 1;
   const compressedBytes = sectors * 512 - (offset % 512);
-  return { ...UNALLOCATED, compressed: true, host: offset, compressedBytes };
+  return {
+    compressed: true,
+    copied: false,
+    host: offset,
+    compressedBytes,
+    allocated: 0,
+    zero: 0,
+  };
 }
 
 function encodeEntry(state: Qcow2State, { view }: Slice, at: number, entry: ClusterEntry): void {

@@ -66,9 +66,13 @@ export function* mapRange(
     const more = runIn(state, next, 0, bytes - run.bytes);
     if (more.kind !== run.kind) break;
     if (more.host !== (run.host === null ? null : run.host + run.bytes)) break;
-    run = { ...run, bytes: run.bytes + more.bytes };
+    run = longer(run, more.bytes);
   }
   return run;
+}
+
+function longer({ kind, bytes, host, compressedBytes }: Extent, more: number): Extent {
+  return { kind, bytes: bytes + more, host, compressedBytes };
 }
 
 /** The run from byte `start` of a cluster on, within it. */

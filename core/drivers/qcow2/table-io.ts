@@ -28,7 +28,17 @@ export function* tableGet(
 ): Co<Entry64 | number> {
   ioCode(bs.aioContext, SITE_GET);
   const page = yield* pageOf(bs, table, index);
-  if (typeof page === "number") return page;
+  return typeof page === "number" ? page : entryAt(page, index);
+}
+
+/** Entry `index`, if its page is here; else null. Common. */
+export function knownTableEntry(table: PagedTable, index: number): Entry64 | null {
+  assert(index >= 0 && index < table.entries, "the table has the entry");
+  const page = table.pages.get(Math.floor(index / PAGE_ENTRIES));
+  return page === undefined ? null : entryAt(page, index);
+}
+
+function entryAt(page: DataView, index: number): Entry64 {
   const at = (index % PAGE_ENTRIES) * ENTRY_BYTES;
   return { high: page.getUint32(at), low: page.getUint32(at + 4) };
 }
