@@ -5,56 +5,63 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import type { Load } from "./daemon/client.ts";
+import { type ClientName, canDo, type Order, runClient } from "./daemon/clients.ts";
 import { SERVERS, type Server, type ServerName, startServer } from "./daemon/servers.ts";
 import { type Figures, median } from "./recording/measure.ts";
 
+const KIB = 1024;
+const IMAGE_BYTES = 128 * KIB * KIB;
+
+/** Above it a client has hardly any time left: it is what the row measures. */
+const BUSY_MAX = 0.85;
+
 /** One line of the table. */
-interface Row
-  extends Pick<Load, "write" | "sequential" | "bytes" | "depth" | "connections" | "requests"> {
+interface Row extends Omit<Order, "socket" | "imageBytes" | "prefix"> {
   readonly title: string;
 }
 
-const KIB = 1024;
-const IMAGE_BYTES = 128 * KIB * KIB;
-const ROWS: readonly Row[] = [1, 4].flatMap((connections) => [
-  row("4k random reads", { bytes: 4 * KIB, depth: 1, connections, requests: 10_000 }),
-  row("4k random reads", { bytes: 4 * KIB, depth: 32, connections, requests: 40_000 }),
-  row("4k random writes", {
-    bytes: 4 * KIB,
-    depth: 32,
-    connections,
-    requests: 20_000,
-    write: true,
-  }),
-  row("64k sequential reads", {
-    bytes: 64 * KIB,
-    depth: 8,
-    connections,
-    requests: 4_000,
-    sequential: true,
-  }),
-  row("64k sequential writes", {
-    bytes: 64 * KIB,
-    depth: 8,
-    connections,
-    requests: 4_000,
-    sequential: true,
-    write: true,
-  }),
-]);
+const SMALL = { bytes: 4 * KIB, sequential: false };
+const LARGE = { bytes: 64 * KIB, sequential: true, depth: 8, requests: 4_000 };
+const ROWS: readonly Row[] = [
+  ...[1, 4].flatMap((connections) => [
+    row("own", { ...SMALL, write: false, depth: 1, connections, requests: 10_000 }),
+    row("own", { ...SMALL, write: false, depth: 32, connections, requests: 40_000 }),
+    row("own", { ...SMALL, write: true, depth: 1, connections, requests: 10_000 }),
+    row("own", { ...SMALL, write: true, depth: 32, connections, requests: 20_000 }),
+    row("own", { ...LARGE, write: false, connections }),
+    row("own", { ...LARGE, write: true, connections }),
+  ]),
+  row("fio", { ...SMALL, write: false, depth: 1, connections: 1, requests: 10_000 }),
+  row("fio", { ...SMALL, write: false, depth: 32, connections: 1, requests: 30_000 }),
+  row("fio", { ...SMALL, write: false, depth: 32, connections: 4, requests: 30_000 }),
+  row("fio", { ...SMALL, write: true, depth: 32, connections: 1, requests: 20_000 }),
+  ...[false, true].map((write) =>
+    row("qemu-img bench", {
+      ...{ bytes: 4 * KIB, sequential: true, write, depth: 32 },
+      ...{ connections: 1, requests: 30_000 },
+    }),
+  ),
+  ...[1, 4].map((connections) =>
+    row("nbdcopy", {
+      ...{ bytes: 256 * KIB, sequential: true, write: false, depth: 64 },
+      ...{ connections, requests: IMAGE_BYTES / (256 * KIB) },
+    }),
+  ),
+];
 
-function row(what: string, load: Omit<Row, "title" | "write" | "sequential"> & Partial<Row>): Row {
-  const { depth, connections } = load;
-  const title = `${what}, QD ${depth}, ${connections} conn`;
-  return { write: false, sequential: false, ...load, title };
+function row(client: ClientName, load: Omit<Row, "title" | "client">): Row {
+  const { bytes, sequential, write, depth, connections } = load;
+  if (!canDo(client, load)) throw new Error(`${client} cannot do that`);
+  const what = `${bytes / KIB}k ${sequential ? "sequential" : "random"} ${write ? "writes" : "reads"}`;
+  const by = client === "own" ? "" : `${client}: `;
+  return { client, ...load, title: `${by}${what}, QD ${depth}, ${connections} conn` };
 }
 
 /** What one server did in one round of one row. */
 interface Measured {
   readonly perSecond: number;
   readonly cpuUs: number;
+  readonly clientBusy: number;
 }
 
 const options = optionsOf(process.argv.slice(2));
@@ -109,35 +116,34 @@ function makeImage(path: string, format: string): void {
 
 function measureRow(servers: readonly Server[], load: Row): Map<ServerName, Measured[]> {
   const found = new Map<ServerName, Measured[]>(servers.map(({ name }) => [name, []]));
-  for (let round = 0; round < options.rounds; round++) {
-    for (const server of servers) found.get(server.name)?.push(measure(server, load));
+  // The first round is to warm up: a server's code for this load is compiled, its caches hold what it needs.
+  for (let round = 0; round <= options.rounds; round++) {
+    for (const server of servers) {
+      const measured = measure(server, load);
+      if (round > 0) found.get(server.name)?.push(measured);
+    }
   }
   return found;
 }
 
-function measure(server: Server, load: Row): Measured {
-  const { socket } = server;
-  const program = fileURLToPath(new URL("./daemon/client.js", import.meta.url));
-  const before = server.cpuSeconds();
-  const requests = Math.round((load.requests * options.scale) / 100);
-  const order: Load = { ...load, socket, name: "bench", requests };
-  const [command, ...args] = [
-    ...options.clientPrefix,
-    process.execPath,
-    program,
-    JSON.stringify(order),
-  ];
-  const text = execFileSync(command as string, args, { encoding: "utf8" });
-  const { answered, seconds } = JSON.parse(text) as { answered: number; seconds: number };
-  const cpuUs = ((server.cpuSeconds() - before) / answered) * 1e6;
-  return { perSecond: requests / seconds, cpuUs };
+function measure({ socket, cpuSeconds }: Server, { title: _title, ...load }: Row): Measured {
+  const before = cpuSeconds();
+  const { requests, seconds, answered, busy } = runClient({
+    ...{ ...load, socket, imageBytes: IMAGE_BYTES, prefix: options.clientPrefix },
+    requests: Math.round((load.requests * options.scale) / 100),
+  });
+  const cpuUs = ((cpuSeconds() - before) / answered) * 1e6;
+  return { perSecond: requests / seconds, cpuUs, clientBusy: busy };
 }
 
 // ---- The table -------------------------------------------------------------------------------------------------------
 
 function heading(format: string): string {
   const names = options.servers.map((name) => (name as string).padStart(19)).join("");
-  return `\n${format}: thousand requests a second (median), ratio to ${options.servers[0]} (median of the rounds), µs of processor time a request\n${"".padEnd(38)}${names}`;
+  const against = `ratio to ${options.servers[0]} (median of the rounds)`;
+  return `
+${format}: thousand requests a second (median), ${against}, µs of processor time a request; c: the client was busy
+${"".padEnd(52)}${names}`;
 }
 
 function report(
@@ -146,14 +152,21 @@ function report(
   found: ReadonlyMap<ServerName, readonly Measured[]>,
 ) {
   const first = found.get(options.servers[0] as ServerName) ?? [];
-  let line = title.padEnd(38);
+  let line = title.padEnd(52);
   for (const [name, rounds] of found) {
     const ratio = median(rounds.map(({ perSecond }, i) => perSecond / (first[i]?.perSecond ?? 1)));
     const rate = median(rounds.map(({ perSecond }) => perSecond));
     const cpu = median(rounds.map(({ cpuUs }) => cpuUs));
-    line += `${(rate / 1000).toFixed(1)} ${ratio.toFixed(2)}x ${cpu.toFixed(1)}`.padStart(19);
-    figures[`${format}, ${title}, ${name}: requests a second`] = Math.round(rate);
-    figures[`${format}, ${title}, ${name} / ${options.servers[0]}`] = Number(ratio.toFixed(2));
+    const busy = median(rounds.map(({ clientBusy }) => clientBusy));
+    const mark = busy > BUSY_MAX ? "c" : " ";
+    line += `${(rate / 1000).toFixed(1)} ${ratio.toFixed(2)}x ${cpu.toFixed(1)}${mark}`.padStart(
+      19,
+    );
+    const key = `${format}, ${title}, ${name}`;
+    if (name === options.servers[0]) figures[`${key}: requests a second`] = Math.round(rate);
+    else figures[`${key} / ${options.servers[0]}`] = Number(ratio.toFixed(2));
+    figures[`${key}: µs of processor time a request`] = Number(cpu.toFixed(1));
+    figures[`${key}: the client's share of a core`] = Number(busy.toFixed(2));
   }
   process.stdout.write(`${line}\n`);
 }

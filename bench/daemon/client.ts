@@ -196,11 +196,14 @@ async function run(load: Load): Promise<void> {
   // What the server learns at first is not measured.
   await milestone(workers, load.requests / 4);
   const from = process.hrtime.bigint();
+  const cpu = process.cpuUsage();
   await milestone(workers, load.requests);
   const seconds = Number(process.hrtime.bigint() - from) / 1e9;
+  const { user, system } = process.cpuUsage(cpu);
   await Promise.all(workers.map((worker) => worker.end()));
   const answered = workers.reduce((sum, worker) => sum + worker.answered, 0);
-  process.stdout.write(JSON.stringify({ seconds, answered }));
+  const busy = (user + system) / 1e6 / seconds;
+  process.stdout.write(`${JSON.stringify({ seconds, answered, busy })}\n`);
 }
 
 await run(JSON.parse(process.argv[2] ?? "") as Load);
