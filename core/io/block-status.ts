@@ -58,14 +58,20 @@ export function* bdrvCoCommonBlockStatusAbove(
 ): Co<StatusAbove> {
   ioCode(bs.aioContext, SITE_ABOVE);
   assert(!includeBase || base !== null, "the end of a chain is no layer");
-  if (!includeBase && bs === base) return { ...nothing(0), pnum: range.bytes, depth: 0 };
+  if (!includeBase && bs === base)
+    return { ret: 0, pnum: range.bytes, map: 0, file: null, depth: 0 };
   const top = yield* bdrvCoBlockStatus(bs, range);
-  if (top.ret < 0 || top.pnum === 0 || bs === base) return { ...top, depth: 1 };
-  if ((top.ret & BDRV_BLOCK_ALLOCATED) !== 0) return { ...top, depth: 1 };
+  if (top.ret < 0 || top.pnum === 0 || bs === base) return atDepth(top, 1);
+  if ((top.ret & BDRV_BLOCK_ALLOCATED) !== 0) return atDepth(top, 1);
   const eof = (top.ret & BDRV_BLOCK_EOF) !== 0 ? range.offset + top.pnum : 0;
   const found = yield* statusBelow(bs, { base, includeBase }, range, top);
   if (found.ret < 0 || range.offset + found.pnum !== eof) return found;
   return { ...found, ret: found.ret | BDRV_BLOCK_EOF };
+}
+
+/** Field by field: spreading a status in each request costs as much as asking for it. */
+function atDepth({ ret, pnum, map, file }: BlockStatus, depth: number): StatusAbove {
+  return { ret, pnum, map, file, depth };
 }
 
 /** The layers below `bs`, which left all of `top` to them. */
@@ -75,13 +81,13 @@ function* statusBelow(
   { wantZero, offset }: StatusRange,
   top: BlockStatus,
 ): Co<StatusAbove> {
-  let found: StatusAbove = { ...top, depth: 1 };
+  let found = atDepth(top, 1);
   for (let at = bdrvFilterOrCowBs(bs); includeBase || at !== base; at = bdrvFilterOrCowBs(at)) {
     modelAssert(at !== null, "p", SITE_ABOVE);
     const bytes = found.pnum;
     const status = yield* bdrvCoBlockStatus(at, { wantZero, offset, bytes });
     const depth = found.depth + 1;
-    found = { ...status, depth };
+    found = atDepth(status, depth);
     if (status.ret < 0) return found;
     if (status.pnum === 0) {
       // This layer is short, and what the upper one reads behind its end are zeroes, as if they were allocated here.
@@ -116,10 +122,11 @@ export function* bdrvCoBlockStatus(bs: BlockDriverState, range: StatusRange): Co
     return { ret: ret | BDRV_BLOCK_OFFSET_VALID, pnum: bytes, map: offset, file: bs };
   }
   const outermost = requestBegin(bs, Request.other, offset, bytes);
-  const status = yield* statusCounted(bs, { ...range, bytes });
+  const status = yield* statusCounted(bs, { wantZero: range.wantZero, offset, bytes });
   requestEnd(bs, Request.other, Math.min(status.ret, 0), outermost);
   if (status.ret < 0) return status;
-  return { ...status, ret: status.ret | eof(status.pnum) };
+  const { ret, pnum, map, file } = status;
+  return { ret: ret | eof(pnum), pnum, map, file };
 }
 
 /** The range was cut at the end of the node, and counts in flight. */

@@ -6,9 +6,10 @@
 //   auto       the calling thread while that is quick; the pool when the disk had to be waited for
 //
 // From the page cache a read takes a microsecond or two, and handing it to another thread and back takes ten. `auto` measures every
-// operation that it does inline. One that took too long sends the next ones to the pool; then a single one is tried inline
-// again, and if that is slow too, twice as many go to the pool before the next try. What was done inline is in a recording as
-// `io_now`, so a replay needs neither the clock nor this policy.
+// operation that it does inline. Two in a row that took too long send the next ones to the pool: one alone says little, since the
+// processor may have been given to another process meanwhile. Then a single one is tried inline again, and if that is slow too,
+// twice as many go to the pool before the next try. What was done inline is in a recording as `io_now`, so a replay needs neither
+// the clock nor this policy.
 
 import type { FileAio } from "#core/sched";
 
@@ -16,7 +17,8 @@ import type { FileAio } from "#core/sched";
 export const INLINE_BYTES_MAX = 128 * 1024;
 /** An inline operation that took longer waited for a disk: copying INLINE_BYTES_MAX takes a tenth of it. */
 const SLOW_MS = 0.3;
-/** Operations that go to the pool after a slow one: at first, and at most. */
+const SLOW_IN_A_ROW = 2;
+/** Operations that go to the pool after slow ones: at first, and at most. */
 const PENALTY_MIN = 16;
 const PENALTY_MAX = 4096;
 
@@ -31,6 +33,7 @@ export class AioPolicy {
   /** Operations that still go to the pool. */
   #pooled = 0;
   #penalty = PENALTY_MIN;
+  #slowInARow = 0;
 
   constructor(mode: FileAio) {
     this.mode = mode;
@@ -47,11 +50,12 @@ export class AioPolicy {
 
   /** An inline operation took `ms` milliseconds. */
   took(ms: number): void {
-    if (ms > SLOW_MS) {
+    if (ms <= SLOW_MS) {
+      this.#penalty = PENALTY_MIN;
+      this.#slowInARow = 0;
+    } else if (++this.#slowInARow >= SLOW_IN_A_ROW) {
       this.#pooled = this.#penalty;
       this.#penalty = Math.min(this.#penalty * 2, PENALTY_MAX);
-    } else {
-      this.#penalty = PENALTY_MIN;
     }
   }
 }
