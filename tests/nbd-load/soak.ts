@@ -56,7 +56,7 @@ export async function soak(
     ...["--object", "iothread,id=io0"],
     ...[
       "--blockdev",
-      "qcow2,node-name=disk,l2-cache-size=1M,file.driver=file,file.filename=image.qcow2",
+      "qcow2,node-name=disk,l2-cache-size=1048576,file.driver=file,file.filename=image.qcow2",
     ],
     ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock,max-connections=16"],
     ...["--export", "nbd,id=e0,node-name=disk,writable=on,iothread=io0"],
