@@ -3,7 +3,7 @@
 
 import { assert } from "../base/index.ts";
 import { site } from "../probe/index.ts";
-import { globalStateCode, perMachine } from "../sched/index.ts";
+import { globalStateCode, machine, perMachine } from "../sched/index.ts";
 import type { BlockDriverState } from "./state.ts";
 
 const SITE_NEXT_ALL_STATES = site("bdrv_next_all_states");
@@ -21,6 +21,11 @@ const monitorOwned = perMachine((): BlockDriverState[] => []);
 export function bdrvAllStates(): readonly BlockDriverState[] {
   globalStateCode(SITE_NEXT_ALL_STATES);
   return allStates().slice();
+}
+
+/** The same for an onlooker, in whatever thread; none where no machine runs. Common. */
+export function rawAllStates(): readonly BlockDriverState[] {
+  return machine === undefined ? [] : allStates().slice();
 }
 
 /** C: insertion into all_bdrv_states. */

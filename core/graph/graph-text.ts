@@ -13,7 +13,7 @@ import { assert, must } from "../base/index.ts";
 import { site } from "../probe/index.ts";
 import type { Polls } from "../sched/index.ts";
 import { globalStateCode } from "../sched/index.ts";
-import { bdrvAllStates } from "./all-states.ts";
+import { rawAllStates } from "./all-states.ts";
 import { bdrvRef } from "./node-life.ts";
 import { bdrvOpenDriver, type ChildSpec } from "./open-node.ts";
 import {
@@ -33,12 +33,12 @@ const SITE_GRAPH_FROM_TEXT = site("graph_from_text");
 const PERM_LETTERS = "rwus";
 
 /** The graph of all nodes, one line a node, in order of creation. Reads without leaving events. Common. */
-export function graphToText(nodes: Iterable<BlockDriverState> = bdrvAllStates()): string {
+export function graphToText(nodes: Iterable<BlockDriverState> = rawAllStates()): string {
   return [...nodes].map((bs) => nodeLine(bs, () => "")).join("\n");
 }
 
 /** As graphToText, with the permissions of every edge. Common. */
-export function graphToTextWithPerms(nodes: Iterable<BlockDriverState> = bdrvAllStates()): string {
+export function graphToTextWithPerms(nodes: Iterable<BlockDriverState> = rawAllStates()): string {
   return [...nodes].map((bs) => nodeLine(bs, permWord)).join("\n");
 }
 

@@ -1,7 +1,7 @@
 // The sockets of the live host: TCP and unix sockets, standard input and output, and descriptors that were inherited.
 // Connections are in live-connection.ts.
 
-import { existsSync } from "node:fs";
+import { existsSync, lstatSync, rmSync } from "node:fs";
 import net from "node:net";
 import { dirname } from "node:path";
 import type { Duplex } from "node:stream";
@@ -129,6 +129,7 @@ class Listener {
     const failed = (error: NodeJS.ErrnoException) =>
       this.#complete(op, -bindErrno(this.#address, error));
     server.once("error", failed);
+    removeLeftover(this.#address);
     server.listen(listenOptions(this.#address), () => {
       server.off("error", failed);
       // Later errors (no more descriptors) concern connections that never were.
@@ -150,6 +151,16 @@ class Listener {
     this.#server.close();
     for (const stream of this.#waiting.splice(0)) stream.destroy();
     for (const op of this.#accepts.splice(0)) this.#complete(op, -ECANCELED);
+  }
+}
+
+/** unix_listen_saddr (util/qemu-sockets.c): a socket in its place, which a killed process left, makes room; another file does not. */
+function removeLeftover(address: SocketAddress): void {
+  if (address.type !== "unix") return;
+  try {
+    if (lstatSync(address.path).isSocket()) rmSync(address.path);
+  } catch {
+    // There is none, or it cannot be removed: listening says why.
   }
 }
 

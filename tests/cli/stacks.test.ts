@@ -91,6 +91,18 @@ describe("the command that a finding names", () => {
     expect(moment.stack).toEqual(access?.stack);
   });
 
+  it("shows every event: the first ones, before anything runs, and those of iothreads", async () => {
+    const { stdout } = await quiesce(["dump", trace]);
+    const line = stdout.split("\n").find((text) => /^ctx[1-9]\d* /.test(text)) ?? "";
+    const ctx = line.split(" ")[0];
+    const event = Number(/# (\d+)$/.exec(line)?.[1]);
+    for (const to of [0, 1, event]) {
+      const { code, stdout: shown, stderr } = await quiesce(["replay", trace, "--to", String(to)]);
+      expect([code, stderr]).toEqual([0, ""]);
+      if (to === event) expect(shown).toContain(`\n  ${ctx} `);
+    }
+  });
+
   it.each([
     [
       "an event that the run does not reach",

@@ -153,6 +153,28 @@ describe("the recording of a daemon", () => {
     expect((await quiesce(["dump", at("full.trace")])).stdout).toContain('name="last"');
   });
 
+  it("does not keep the next one from its sockets, as the file of another kind does", async () => {
+    const first = await startDaemon(folder, DISK);
+    first.process.kill("SIGKILL");
+    await first.ended;
+    expect(existsSync(at("qmp.sock"))).toBe(true);
+    const second = await startDaemon(folder, DISK);
+    // What is there may still be the socket of the first.
+    const connect = () => qmpClient(at("qmp.sock")).catch(() => null);
+    let qmp = await connect();
+    for (; qmp === null; qmp = await connect()) await new Promise((go) => setTimeout(go, 50));
+    await qmp.execute("quit");
+    expect(await second.ended).toBe(0);
+    writeFileSync(at("file"), "not ours");
+    const argv = ["--nbd-server", `addr.type=unix,addr.path=${at("file")}`];
+    const refused = spawnSync(PROGRAM, ["daemon", ...DISK, ...argv], { encoding: "utf8" });
+    expect([refused.status, refused.stderr]).toEqual([
+      2,
+      expect.stringContaining("already in use"),
+    ]);
+    expect(readFileSync(at("file"), "utf8")).toBe("not ours");
+  });
+
   it("is written on SIGUSR1, the last events alone where there is a ring", async () => {
     const daemon = await startDaemon(folder, [
       ...[...DISK, "--ring", "2000"],
