@@ -7,12 +7,12 @@ import { Daemon } from "./state.ts";
 
 /** What clients see, each as `second:event:who`, of a run that emits with `main`. */
 function seen(main: (daemon: Daemon) => Polls<void>): string {
-  return runMain((log) => {
+  return runMain(function* (log): Polls<void> {
     const onEvent = (event: string, data: unknown) => {
       const { "node-name": node, reference } = data as Record<string, string>;
       log.push(`${clockNs() / 1e9}:${event}:${node ?? reference}`);
     };
-    return main(new Daemon(0, { onEvent }));
+    yield* main(new Daemon(0, { onEvent }));
   }).log;
 }
 
