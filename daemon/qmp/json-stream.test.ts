@@ -16,6 +16,9 @@ function read(text: string | Uint8Array, pieces = 1): string[] {
   return parsed.map((one) => (one.ok ? jsonText(one.value) : one.error));
 }
 
+/** Code points that Unicode keeps for nobody; QEMU's parser takes none of them. */
+const NO_CHARACTER = /\p{Noncharacter_Code_Point}/u;
+
 describe("a stream of JSON values", () => {
   it.each([
     ['{"execute": "quit"}', ['{"execute": "quit"}']],
@@ -73,7 +76,9 @@ describe("a stream of JSON values", () => {
 
   it("reads back whatever it prints", () => {
     const leaf: fc.Arbitrary<Sendable> = fc.oneof(
-      fc.string({ unit: "binary" }).filter((text) => !text.includes("\0")),
+      fc
+        .string({ unit: "binary" })
+        .filter((text) => !text.includes("\0") && !NO_CHARACTER.test(text)),
       fc.boolean(),
       fc.constant(null),
       fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n - 1n }),

@@ -73,6 +73,7 @@ export function prettyJsonText(value: Sendable, indent = ""): string {
 
 /** The shortest text that reads back as the same double; a whole one has no point, and one beyond all is C's word for it. */
 function floatText(value: number): string {
+  if (Object.is(value, -0)) return "-0";
   return Number.isFinite(value) ? String(value) : `${value < 0 ? "-" : ""}inf`;
 }
 
