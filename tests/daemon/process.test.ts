@@ -142,7 +142,8 @@ describe("the recording of a daemon", () => {
     const daemon = await startDaemon(folder, DISK);
     const qmp = await qmpClient(at("qmp.sock"));
     await qmp.execute("blockdev-add", { driver: "null-co", "node-name": "last" });
-    await new Promise((go) => setTimeout(go, 1200));
+    // A second, and what a busy machine takes.
+    await new Promise((go) => setTimeout(go, 4000));
     daemon.process.kill("SIGKILL");
     expect(await daemon.ended).toBe("SIGKILL");
     const dump = await quiesce(["dump", daemon.trace()]);
