@@ -116,7 +116,9 @@ export function makeTheirs(folder: string, prng: Prng): Subject {
   const geometry = drawGeometry(prng);
   const options = optionsOf(folder, geometry, prng);
   const isConverted = prng.chance(1, 2);
-  const flags = isConverted && geometry.dataFile === "none" && prng.chance(1, 2) ? ["-c"] : [];
+  // qemu-img compresses neither into a data file nor into room that it takes beforehand.
+  const canCompress = geometry.dataFile === "none" && !/preallocation=[^o]/.test(`${options}`);
+  const flags = isConverted && canCompress && prng.chance(1, 2) ? ["-c"] : [];
   const how = `qemu-img ${isConverted ? "convert" : "create"} ${flags} -o ${options}`;
   const subject = subjectOf(folder, geometry, how);
   const { backing, size } = geometry;
