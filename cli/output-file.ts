@@ -33,9 +33,12 @@ export function writeReport(path: string, text: () => string, terminal: Terminal
     else replaceFile(found === undefined ? path : realpathSync(path), text());
     return 0;
   } catch (error) {
-    const ending = endingOf(error);
-    terminal.stderr.write(`${path}: ${ending.text.replace(/^quiesce: /, "")}`);
-    return ending.code;
+    // Of the system's errors the text names the file; those of a report's own making do not.
+    if (error instanceof Error && "path" in error) error.path = path;
+    const { code, text: said } = endingOf(error);
+    const named = said.includes(path) ? said : said.replace(/^(quiesce: )?/, `quiesce: ${path}: `);
+    terminal.stderr.write(named);
+    return code;
   }
 }
 

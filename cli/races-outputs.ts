@@ -64,9 +64,12 @@ const FORMS: readonly Form[] = [
   { option: "--write-baseline", path: ({ writeBaseline }) => writeBaseline, text: newBaseline },
 ];
 
-/** The files that `options` name, in the order in which they are written. */
-export function outputPaths(options: OutputOptions): string[] {
-  return FORMS.map(({ path }) => path(options)).filter((path) => path !== undefined);
+/** What became of the outputs. */
+export interface Written {
+  /** The exit code, 0 when all is well. */
+  readonly code: number;
+  /** The files that are there now, in their order. */
+  readonly paths: readonly string[];
 }
 
 /** Refuses outputs over one of `inputs` or over each other. A new baseline may stand where the old one was. */
@@ -84,21 +87,21 @@ export function refuseOutputs(
   }
 }
 
-/** Writes them; one that cannot be written is said and keeps no other from being written. The exit code, 0 when all is well. */
+/** Writes them; one that cannot be written is said and keeps no other from being written. */
 export function writeOutputs(
   report: Report,
   facts: OutputFacts,
   options: OutputOptions,
   terminal: Terminal,
-): number {
+): Written {
   let code: number = ExitCode.ok;
+  const paths: string[] = [];
   for (const { path, text } of FORMS) {
     const output = path(options);
     if (output === undefined) continue;
-    code = Math.max(
-      code,
-      writeReport(output, () => text(report, facts, options), terminal),
-    );
+    const ret = writeReport(output, () => text(report, facts, options), terminal);
+    if (ret === ExitCode.ok) paths.push(output);
+    code = Math.max(code, ret);
   }
-  return code;
+  return { code, paths };
 }

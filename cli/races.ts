@@ -25,7 +25,7 @@ import { ExitCode, endingOf } from "./exit-codes.ts";
 import { type Judged, judge, type PolicyChoice, ReplayDiverged } from "./judge.ts";
 import { Progress } from "./progress.ts";
 import { followTrace } from "./races-online.ts";
-import { type OutputOptions, outputPaths, refuseOutputs, writeOutputs } from "./races-outputs.ts";
+import { type OutputOptions, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
 import { type ColorMode, columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
@@ -75,10 +75,11 @@ export async function races(
   const written = writeOutputs(report, facts, options, terminal);
   if (options.json === true)
     await writeAll(terminal.stdout, `${JSON.stringify(jsonReport(report), null, 2)}\n`);
-  else if (judged.length > 0) await writeAll(terminal.stdout, asText(report, options, terminal));
+  else if (judged.length > 0)
+    await writeAll(terminal.stdout, asText(report, written.paths, options, terminal));
   for (const { incomplete } of judged)
     if (incomplete !== null) terminal.stderr.write(`quiesce: ${incomplete}\n`);
-  return Math.max(code, written);
+  return Math.max(code, written.code);
 }
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
@@ -212,7 +213,12 @@ function verdict(report: Report, judged: readonly Judged[], failOn: FailOn): num
 }
 
 /** Findings, coverage, what there is to say of the files; the summary stands last. */
-function asText(report: Report, options: RacesOptions, { stdout }: Terminal): string {
+function asText(
+  report: Report,
+  written: readonly string[],
+  options: RacesOptions,
+  { stdout }: Terminal,
+): string {
   const paint = painterFor(stdout, options.color);
   const look = { columns: columnsOf(stdout), paint, details: options.details === true };
   const parts: string[] = [];
@@ -233,7 +239,6 @@ function asText(report: Report, options: RacesOptions, { stdout }: Terminal): st
   }
   if (options.annotations === "github") parts.push(githubAnnotations(report));
   parts.push(triageText(report, look));
-  const written = outputPaths(options);
   if (written.length > 0)
     parts.push(`${counted(written.length, "report")} written: ${written.join(", ")}\n`);
   parts.push(report.traces.map((trace) => summaryText(trace, look)).join(""));

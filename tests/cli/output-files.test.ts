@@ -56,7 +56,10 @@ it("a report that cannot be written does not take the findings or the other repo
   ]);
   expect(code).toBe(3);
   expect(stdout).toContain("good.trace: ");
-  expect(stderr).toContain("report.html");
+  expect(stderr).toBe(
+    `quiesce: cannot use ${path("missing/report.html")}: there is no such file or folder.\n`,
+  );
+  expect(stdout).toContain(`1 report written: ${sarif}\n`);
   expect(existsSync(sarif)).toBe(true);
 });
 
