@@ -5,6 +5,8 @@
 // straight through, and what it asserts at its start still holds at its end. The two generators yield different types, so
 // that `yield*` from one into the other is a compile error; a coroutine reaches a `Polls` through `coRunOutside` alone.
 
+import { assert } from "../base/index.ts";
+
 declare const coStop: unique symbol;
 declare const pollsStop: unique symbol;
 
@@ -21,8 +23,12 @@ export type Polls<T> = Generator<PollsStop, T, void>;
 /** What `settled` returns: over before it began. */
 class Settled implements Iterator<never, unknown, void> {
   value: unknown = undefined;
+  /** Whether nobody has taken the value yet. */
+  waits = false;
 
   next(): IteratorReturnResult<unknown> {
+    assert(this.waits, "the result of a function that did not wait is taken once");
+    this.waits = false;
     return { done: true, value: this.value };
   }
 
@@ -39,7 +45,12 @@ const SETTLED = new Settled();
  * under `yield*`, directly, or is returned to one that does. Common.
  */
 export function settled<T>(value: T): Co<T> {
+  assert(
+    !SETTLED.waits,
+    "a coroutine function is called under `yield*`, which takes its result at once",
+  );
   SETTLED.value = value;
+  SETTLED.waits = true;
   return SETTLED as unknown as Co<T>;
 }
 
