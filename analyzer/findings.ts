@@ -149,10 +149,14 @@ export interface DrainRow {
   readonly busy: number;
   /** Edits of the graph and moves to another context that main made while they were open. */
   readonly edits: number;
-  /** BlockBackends and jobs that they stopped, and for how long in all: in events, and by the core's clock readings. */
+  /**
+   * BlockBackends and jobs that they stopped, and for how long in all: in events; in time at least, by the core's clock readings; and at
+   * most, null when the clock was not read afterwards.
+   */
   readonly stopped: number;
   readonly stoppedEvents: number;
   readonly stoppedNs: number;
+  readonly stoppedNsMax: number | null;
   /** Requests that were queued, and times that a job stopped at a pause point, because of them. */
   readonly requestsWaited: number;
   readonly jobsPaused: number;

@@ -19,6 +19,7 @@ interface Cost {
   stopped: number;
   stoppedEvents: number;
   stoppedNs: number;
+  stoppedNsMax: number | null;
   requestsWaited: number;
   jobsPaused: number;
 }
@@ -51,6 +52,9 @@ export function drainCosts(events: readonly Event[]): string[] {
         sum(({ stopped }) => stopped),
         sum(({ stoppedEvents }) => stoppedEvents),
         sum(({ stoppedNs }) => stoppedNs),
+        own.some(({ stoppedNsMax }) => stoppedNsMax === null)
+          ? null
+          : sum(({ stoppedNsMax }) => stoppedNsMax ?? 0),
         sum(({ requestsWaited }) => requestsWaited),
         sum(({ jobsPaused }) => jobsPaused),
       ].join(" ");
@@ -90,6 +94,7 @@ function costOf(events: readonly Event[], section: Section): Cost {
     stopped: 0,
     stoppedEvents: 0,
     stoppedNs: 0,
+    stoppedNsMax: 0,
     requestsWaited: 0,
     jobsPaused: 0,
   };
@@ -121,7 +126,13 @@ function addStops(events: readonly Event[], { begin, held }: Section, cost: Cost
     for (const object of before.filter((one) => !after.includes(one))) {
       const from = since.get(object) ?? begin;
       cost.stoppedEvents += at - from;
-      cost.stoppedNs += clockAt(events, at) - clockAt(events, from);
+      const readings = clockReadings(events);
+      const inside = readings.filter(({ index }) => index > from && index < at);
+      cost.stoppedNs += (inside.at(-1)?.ns ?? 0) - (inside[0]?.ns ?? 0);
+      const before = readings.findLast(({ index }) => index < from)?.ns ?? 0;
+      const after = readings.find(({ index }) => index > at);
+      if (after === undefined) cost.stoppedNsMax = null;
+      else if (cost.stoppedNsMax !== null) cost.stoppedNsMax += after.ns - before;
     }
   }
 }
@@ -137,6 +148,8 @@ function stoppedBy(levels: Levels): Map<number, string[]> {
   return held;
 }
 
-function clockAt(events: readonly Event[], at: number): number {
-  return events[lastBefore(events, at, ({ kind }) => kind === Ev.clock_read)]?.wide ?? 0;
+function clockReadings(events: readonly Event[]): { index: number; ns: number }[] {
+  return events.flatMap(({ kind, wide }, index) =>
+    kind === Ev.clock_read ? [{ index, ns: wide }] : [],
+  );
 }

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { analyze } from "../analyze.ts";
 import type { DrainRow } from "../findings.ts";
-import { drainsText } from "../reports/drains-report.ts";
+import { drainsText, stoppedText } from "../reports/drains-report.ts";
 import { traceFromText } from "../test-support/trace-from-text.ts";
 
 function rowsOf(text: string): readonly DrainRow[] {
@@ -21,6 +21,13 @@ function drain(inside: string, before = ""): string {
       drain s1 n1 @f; up n1 s1; up b1 s1; ${before} zero n1 s1; zero b1 s1; waited s1; begun s1
       ${inside}
       undrain s1; down b1 s1; down n1 s1; undrained s1`;
+}
+
+/** `text` in main, where BEGIN and END are a drain that stops BlockBackend 1. */
+function between(text: string): string {
+  return `
+      main
+      ${text.replace("BEGIN", "drain s1 n1 @f; up b1 s1; waited s1; begun s1").replace("END", "undrain s1; down b1 s1; undrained s1")}`;
 }
 
 describe("a drain is needless", () => {
@@ -69,11 +76,38 @@ describe("what a drain stops", () => {
     expect(rowsOf(text)).toMatchObject([{ stopped: 1, stoppedEvents: 7 }]);
   });
 
-  it("and in time, as far as the clock was read", () => {
-    const text = `
-      main
-      clock 1000; drain s1 n1 @f; up b1 s1; waited s1; begun s1; clock 3500; undrain s1; down b1 s1; undrained s1; clock 9000`;
-    expect(rowsOf(text)).toMatchObject([{ stoppedNs: 2500 }]);
+  it.each([
+    ["no reading inside", "clock 1000; BEGIN; END; clock 9000", 0, 8000, "at most 0.008 ms"],
+    ["one inside", "clock 1000; BEGIN; clock 3500; END; clock 9000", 0, 8000, "at most 0.008 ms"],
+    [
+      "two inside",
+      "clock 1000; BEGIN; clock 3500; clock 6000; END; clock 9000",
+      2500,
+      8000,
+      "0.003 to 0.008 ms",
+    ],
+    ["no reading after it", "clock 1000; BEGIN; clock 3500; END", 0, null, "5 events"],
+    [
+      "two inside, none after",
+      "BEGIN; clock 3500; clock 60000; END",
+      56_500,
+      null,
+      "at least 0.057 ms",
+    ],
+    ["none before: it begins at 0", "BEGIN; END; clock 4000", 0, 4000, "at most 0.004 ms"],
+  ])("and in time between two bounds: %s", (_what, text, stoppedNs, stoppedNsMax, said) => {
+    const [row] = rowsOf(between(text));
+    expect(row).toMatchObject({ stoppedNs, stoppedNsMax });
+    expect(stoppedText(row as DrainRow)).toMatch(new RegExp(`${said}$`));
+  });
+
+  it("but time between two sections is not certain to be of either", () => {
+    const hour = 3_600_000_000_000;
+    const text = `main
+      clock 0; drain s1 n1 @f; up b1 s1; waited s1; begun s1; undrain s1; down b1 s1; undrained s1
+      clock 10; clock ${hour}
+      drain s2 n1 @f; up b1 s2; waited s2; begun s2; undrain s2; down b1 s2; undrained s2; clock ${hour + 10}`;
+    expect(rowsOf(text)).toMatchObject([{ stoppedNs: 0, stoppedNsMax: 20 }]);
   });
 
   it("changes hands when an edge moves between drained nodes", () => {

@@ -4,8 +4,12 @@
 //            └──────────────────────── b1 is stopped: counted in events, and by the clock ───────────────┘
 //
 // A section *stops* each BlockBackend and job that it quiesces, from the first level to the last; two sections that overlap are
-// both charged, since either alone would have stopped it. Time is that of the core's own clock readings, which are sparse, so it
-// is exact to the reading before each end; events always are. A section was *needless* when it made nothing quiet and guarded
+// both charged, since either alone would have stopped it. Events are exact. Time is that of the core's own clock readings, which are
+// sparse, so it has two bounds, and what passes between sections is charged to none of them for certain:
+//
+//   reading r1 ── stop ── reading r2 ── ... ── reading r3 ── go on ── reading r4        at least r3 - r2, at most r4 - r1
+//
+// A section was *needless* when it made nothing quiet and guarded
 // nothing: no condition of it read a counter above zero or a busy job, no request and no job had to wait for it, and nothing in
 // main edited the graph or moved something to another context while it was open. In another run it may be needed; so it is a note,
 // only where every section of a site was needless, and only when drains are asked for.
@@ -17,10 +21,16 @@ import type { Section } from "../model/sections.ts";
 import type { Names } from "../names.ts";
 import type { Pass, PassContext } from "./pass.ts";
 
+/** The time between two readings of the clock that follow one another; `until` is null before the second. */
+interface Gap {
+  readonly from: number;
+  until: number | null;
+}
+
 /** Since when something is stopped, and by how many levels. */
 interface Stop {
   readonly index: number;
-  readonly ns: number;
+  readonly gap: Gap;
   levels: number;
 }
 
@@ -43,6 +53,7 @@ interface SiteCost {
   stopped: number;
   stoppedEvents: number;
   stoppedNs: number;
+  stoppedNsMax: number | null;
   requestsWaited: number;
   jobsPaused: number;
   readonly first: number;
@@ -75,8 +86,10 @@ export class DrainCost implements Pass {
   readonly #context: PassContext;
   readonly #open = new Map<number, OpenDrain>();
   readonly #sites = new Map<number, SiteCost>();
-  /** The clock, as it was read last. */
-  #ns = 0;
+  /** The clock begins at 0 with the run. */
+  #gap: Gap = { from: 0, until: null };
+  /** What went on since the clock was read last. */
+  readonly #wentOn = new Map<SiteCost, number>();
 
   constructor(context: PassContext) {
     this.#context = context;
@@ -86,7 +99,7 @@ export class DrainCost implements Pass {
     const { now, graph } = this.#context;
     switch (kind) {
       case Ev.clock_read:
-        this.#ns = now.wide;
+        this.#read(now.wide);
         break;
       case Ev.drain_begin:
         this.#begins(a);
@@ -131,6 +144,13 @@ export class DrainCost implements Pass {
     }
   }
 
+  #read(ns: number): void {
+    for (const [cost, count] of this.#wentOn) addMax(cost, count * (ns - this.#gap.from));
+    this.#wentOn.clear();
+    this.#gap.until = ns;
+    this.#gap = { from: ns, until: null };
+  }
+
   #begins(id: number): void {
     const { now, sections } = this.#context;
     const section = sections.get(id);
@@ -146,6 +166,7 @@ export class DrainCost implements Pass {
         stopped: 0,
         stoppedEvents: 0,
         stoppedNs: 0,
+        stoppedNsMax: 0,
         requestsWaited: 0,
         jobsPaused: 0,
         first: now.index,
@@ -188,7 +209,7 @@ export class DrainCost implements Pass {
     const entry = drain.stopped.get(what);
     if (entry !== undefined) entry.levels++;
     else {
-      drain.stopped.set(what, { index: this.#context.now.index, ns: this.#ns, levels: 1 });
+      drain.stopped.set(what, { index: this.#context.now.index, gap: this.#gap, levels: 1 });
       this.#cost(drain).stopped++;
     }
   }
@@ -213,7 +234,10 @@ export class DrainCost implements Pass {
     drain.stopped.delete(what);
     const cost = this.#cost(drain);
     cost.stoppedEvents += this.#context.now.index - entry.index;
-    cost.stoppedNs += this.#ns - entry.ns;
+    const { from, until } = entry.gap;
+    if (until !== null) cost.stoppedNs += this.#gap.from - until;
+    addMax(cost, this.#gap.from - from);
+    this.#wentOn.set(cost, (this.#wentOn.get(cost) ?? 0) + 1);
     this.#forget(id, drain);
   }
 
@@ -243,6 +267,7 @@ export class DrainCost implements Pass {
   }
 
   finish(): void {
+    for (const cost of this.#wentOn.keys()) cost.stoppedNsMax = null;
     const { drafts } = this.#context;
     for (const { section, count, needless, first, last } of this.#sites.values()) {
       if (needless < count) continue;
@@ -286,4 +311,8 @@ export class DrainCost implements Pass {
           (a.site.name < b.site.name ? -1 : 1),
       );
   }
+}
+
+function addMax(cost: SiteCost, ns: number): void {
+  if (cost.stoppedNsMax !== null) cost.stoppedNsMax += ns;
 }

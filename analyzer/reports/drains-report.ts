@@ -1,10 +1,10 @@
 // What the drains of a trace cost, as text: a row a site, dearest first.
 //
 //   began in                       drains  needless  edits  waited  stopped for
-//   single drain of bdrv_append         3         0     12       5  1,203 events, 2.4 ms
+//   single drain of bdrv_append         3         0     12       5  1,203 events, at most 2.400 ms
 //
 // `needless`: drains that made nothing quiet and guarded nothing. `waited`: requests queued and jobs held up by it. `stopped for`:
-// how long BlockBackends and jobs were stopped, added up (passes/drain-cost.ts).
+// how long BlockBackends and jobs were stopped, added up; the time is between two bounds (passes/drain-cost.ts).
 
 import type { DrainRow } from "../findings.ts";
 import type { TextOptions } from "./text-report.ts";
@@ -29,9 +29,20 @@ export function drainsText(rows: readonly DrainRow[], options: TextOptions): str
   return `${[paint("dim", head), ...lines].join("\n")}\n`;
 }
 
-/** For how long its drains have stopped something, in words. */
-export function stoppedText({ stopped, stoppedEvents, stoppedNs }: DrainRow): string {
+/** For how long its drains have stopped something, in words; of time no more than the readings of the clock tell. */
+export function stoppedText({ stopped, stoppedEvents, stoppedNs, stoppedNsMax }: DrainRow): string {
   if (stopped === 0) return "nothing stopped";
-  const time = stoppedNs > 0 ? `, ${(stoppedNs / 1e6).toFixed(3)} ms` : "";
-  return `${counted(stoppedEvents, "event")}${time}`;
+  return [counted(stoppedEvents, "event"), timeText(stoppedNs, stoppedNsMax)]
+    .filter((part) => part !== "")
+    .join(", ");
+}
+
+function timeText(leastNs: number, mostNs: number | null): string {
+  if (mostNs === null) return leastNs > 0 ? `at least ${milliseconds(leastNs)} ms` : "";
+  const most = milliseconds(mostNs);
+  return leastNs > 0 ? `${milliseconds(leastNs)} to ${most} ms` : `at most ${most} ms`;
+}
+
+function milliseconds(ns: number): string {
+  return (ns / 1e6).toFixed(3);
 }

@@ -68,8 +68,19 @@ function lineOf({ rule, title, accesses, count, first, last }: Finding): string 
 }
 
 function costLine(row: DrainRow): string {
-  const { site, kind, count, needless, busy, edits, stopped, stoppedEvents, stoppedNs } = row;
+  const {
+    site,
+    kind,
+    count,
+    needless,
+    busy,
+    edits,
+    stopped,
+    stoppedEvents,
+    stoppedNs,
+    stoppedNsMax,
+  } = row;
   const { requestsWaited, jobsPaused } = row;
-  const sums = [count, needless, busy, edits, stopped, stoppedEvents, stoppedNs];
+  const sums = [count, needless, busy, edits, stopped, stoppedEvents, stoppedNs, stoppedNsMax];
   return `cost ${site.name} ${kind} ${[...sums, requestsWaited, jobsPaused].join(" ")}`;
 }

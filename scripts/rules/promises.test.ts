@@ -271,7 +271,7 @@ const MISTAKES: readonly Row[] = [
       [
         "passes/drain-cost.test.ts",
         "when nothing was in flight, nobody waited, and nothing was edited",
-        "and in time, as far as the clock was read",
+        "and in time between two bounds",
         "is a table, dearest first",
       ],
     ],
