@@ -47,6 +47,8 @@ export type BlockdevOptions = Common &
     | {
         readonly driver: "raw";
         readonly file: BlockdevRef;
+        readonly offset?: number;
+        readonly size?: number;
       }
     | ({
         readonly driver: "qcow2";
@@ -103,7 +105,7 @@ const DRIVERS = {
     aio: optional(enumOf(...FILE_AIO)),
     locking: optional(enumOf("on", "off", "auto")),
   },
-  raw: { file: blockdevRef },
+  raw: { file: blockdevRef, offset: optional(int()), size: optional(int()) },
   qcow2: {
     file: blockdevRef,
     backing: optional(alternate("BlockdevRefOrNull", jsonNull, str, newNode)),

@@ -64,7 +64,7 @@ export function* blockdevOpen(
   const readOnly = options["read-only"] ?? inherited.readOnly;
   // What the parent lets through, it does on purpose.
   const bs = yield* openDriver(options, { readOnly, discard: "unmap", cache });
-  bdrvSetCommonOptions(bs, common, cache, explicitCache(options));
+  bdrvSetCommonOptions(bs, common, cache, explicitOptions(options));
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
     const below = edgeBs(child, SITE_OPEN);
@@ -74,10 +74,13 @@ export function* blockdevOpen(
   return bs;
 }
 
-/** What was asked for of the cache, which a reopen of the parent does not change. */
-function explicitCache({ cache = {} }: BlockdevOptions): BlockOptions {
+/** What was asked for, of all that a node would have from its parent: a reopen of that does not change it. */
+function explicitOptions({ cache = {}, "read-only": readOnly }: BlockdevOptions): BlockOptions {
   const given = Object.entries(cache).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given.map(([name, value]) => [`cache.${name}`, value]));
+  return {
+    ...Object.fromEntries(given.map(([name, value]) => [`cache.${name}`, value])),
+    ...(readOnly === undefined ? {} : { "read-only": readOnly }),
+  };
 }
 
 /** Whether the options of a node say what its child `name` shall be, instead of which node it is. */
@@ -96,7 +99,7 @@ function* openDriver(options: BlockdevOptions, below: Inherited): Polls<BlockDri
     case "file":
       return yield* openFile(nodeName, options, below);
     case "raw":
-      return yield* rawOpen(nodeName, yield* openRef(options.file, below), readOnly);
+      return yield* openRaw(nodeName, options, below);
     case "qcow2":
       return yield* openQcow2(nodeName, options, below);
     case "null-co":
@@ -119,6 +122,25 @@ function* openDriver(options: BlockdevOptions, below: Inherited): Polls<BlockDri
         openRef: (ref) => openRef(ref, below),
       });
   }
+}
+
+/** raw_open of raw-format.c. Polls. */
+function* openRaw(
+  nodeName: string,
+  { file, offset, size }: Extract<BlockdevOptions, { readonly driver: "raw" }>,
+  below: Inherited,
+): Polls<BlockDriverState> {
+  const window = {
+    ...(offset === undefined ? {} : { offset: sizeOption("offset", offset) }),
+    ...(size === undefined ? {} : { size: sizeOption("size", size) }),
+  };
+  return yield* rawOpen(nodeName, yield* openRef(file, below), below.readOnly, window);
+}
+
+/** parse_option_size (util/qemu-option.c:197), which QEMU comes to later: what QMP calls an int is a size. */
+function sizeOption(name: string, value: number): number {
+  if (value >= 0) return value;
+  throw new BlockError(EINVAL, `Parameter '${name}' expects a non-negative number below 2^64`);
 }
 
 /** raw_open of file-posix.c. Polls. */
@@ -223,10 +245,11 @@ function* openQuorum(
 ): Polls<BlockDriverState> {
   const children: BlockDriverState[] = [];
   yield* openAll(options.children, below, children);
+  const { "read-pattern": readPattern, "rewrite-corrupted": rewriteCorrupted, blkverify } = options;
   return yield* quorumVoteOpen(nodeName, children, {
     voteThreshold: options["vote-threshold"],
-    readPattern: options["read-pattern"] ?? "quorum",
-    blkverify: options.blkverify ?? false,
-    rewriteCorrupted: options["rewrite-corrupted"] ?? false,
+    ...(readPattern === undefined ? {} : { readPattern }),
+    ...(blkverify === undefined ? {} : { blkverify }),
+    ...(rewriteCorrupted === undefined ? {} : { rewriteCorrupted }),
   });
 }

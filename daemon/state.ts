@@ -15,7 +15,6 @@ import { SecretVault } from "./qmp/secret-seal.ts";
 /** C: BlockExport of type nbd. */
 export interface DaemonExport {
   readonly id: string;
-  readonly nodeName: string;
   readonly blk: BlockBackend;
   readonly nbdExport: NbdExport;
   isShuttingDown: boolean;

@@ -13,7 +13,7 @@ import { CACHED, type CacheOptions } from "../graph/block-options.ts";
 import { bdrvPrimaryChild } from "../graph/chain.ts";
 import { bdrvParentCbChangeMedia } from "../graph/change-media.ts";
 import { bdrvRef, bdrvUnref } from "../graph/node-life.ts";
-import { bdrvSetCache } from "../graph/open-node.ts";
+import { bdrvOpenedFor, bdrvSetCache } from "../graph/open-node.ts";
 import { BLK_PERM_CONSISTENT_READ } from "../graph/permission-bits.ts";
 import type { BlockDriverState } from "../graph/state.ts";
 import { qiovOf } from "../io/index.ts";
@@ -81,7 +81,11 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
   const how = { nodeName: "", readOnly, cache, ...(ctx === undefined ? {} : { ctx }) };
   const file = yield* fileOpen({ ...how, path });
   const format = options.format ?? (yield* probe(file));
-  if (format === "raw") return yield* rawOpen(nodeName, file, readOnly);
+  if (format === "raw") {
+    const raw = yield* rawOpen(nodeName, file, readOnly);
+    bdrvOpenedFor(file, raw);
+    return raw;
+  }
   const { backing: named, ...imageOptions } = options;
   const bs = yield* qcow2Open({
     ...imageOptions,
@@ -89,6 +93,7 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
     file,
     openDataFile: (name) => fileOpen({ ...how, path: name }),
   });
+  bdrvOpenedFor(file, bs);
   if (options.noBacking === true) return bs;
   const backed = yield* settle(() => openBacking(bs, depth, cache, named));
   if (backed.ok) return bs;
@@ -117,11 +122,14 @@ function* openBacking(
   const opened = yield* settle(function* (): Polls<void> {
     if (format !== "" && format !== "raw" && format !== "qcow2")
       throw new BlockError(EINVAL, `Unknown driver '${format}'`);
+    if (hasProtocol(backingFile))
+      throw new BlockError(ENOTSUP, `Unknown protocol of '${backingFile}'`);
     const path = pathCombine(filenameOf(bs), backingFile);
     const named: Pick<OpenPathOptions, "format"> = format === "" ? {} : { format };
     const below = { path, readOnly: true, cache, ctx: aioContext, ...named, ...names };
     const backing = yield* openLink(below, depth + 1);
     const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
+    if (set.ok) bdrvOpenedFor(backing, bs);
     yield* bdrvUnref(backing);
     if (!set.ok) throw set.error;
   });
@@ -142,9 +150,13 @@ function filenameOf(bs: BlockDriverState): string {
 
 /** path_combine (block.c:353): `name` as it is meant in a file at `base`. Common. */
 export function pathCombine(base: string, name: string): string {
-  if (name.startsWith("json:") || /^[a-z0-9+.-]+:/i.test(name))
-    throw new BlockError(ENOTSUP, `Unknown protocol of '${name}'`);
-  return name.startsWith("/") ? name : base.slice(0, base.lastIndexOf("/") + 1) + name;
+  if (name.startsWith("/") || hasProtocol(name)) return name;
+  return base.slice(0, base.lastIndexOf("/") + 1) + name;
+}
+
+/** path_has_protocol (block.c:281): it is no path of a file. */
+function hasProtocol(name: string): boolean {
+  return /^[^/]*:/.test(name);
 }
 
 /** find_image_format (block.c:1042): by the first bytes. Polls. */

@@ -12,6 +12,7 @@
 import { assert, EINVAL, EIO, must, strerror } from "../base/index.ts";
 import { childrenOf } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
+import type { BlockOptions } from "../graph/block-options.ts";
 import { BDRV_BLOCK_DATA, BDRV_BLOCK_ZERO, type BlockStatus } from "../graph/driver-results.ts";
 import { bdrvGetDeviceOrNodeName } from "../graph/names.ts";
 import { bdrvUnref } from "../graph/node-life.ts";
@@ -126,12 +127,26 @@ export function* quorumVoteOpen(
   assert(children.length > 0, "a quorum has a child");
   return yield* bdrvOpenDriver(quorumVoteDriver, nodeName, {
     opaque: state,
+    options: namedOptions(options),
     children: children.map((bs, index) => ({
       name: `children.${index}`,
       role: BDRV_CHILD_DATA,
       bs,
     })),
   });
+}
+
+/** As the user names them. */
+function namedOptions(options: QuorumOptions): BlockOptions {
+  const named = {
+    "vote-threshold": options.voteThreshold,
+    "read-pattern": options.readPattern,
+    blkverify: options.blkverify,
+    "rewrite-corrupted": options.rewriteCorrupted,
+  };
+  return Object.fromEntries(
+    Object.entries(named).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+  );
 }
 
 function problemOf(state: QuorumState, options: QuorumOptions, count: number): string | null {

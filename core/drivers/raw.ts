@@ -1,7 +1,11 @@
 // `raw`: the format that is none. It passes requests on to its `file` child, whose length it asks for each time.
+//
+// With an `offset` or a `size` it is a window on its file: then it is no longer as good as a filter, and nothing gets out of it.
 
-import { assert, type SiteId } from "../base/index.ts";
+import { assert, EINVAL, ENOSPC, ENOTSUP, type SiteId, strerror } from "../base/index.ts";
 import { edgeListens, fileOf } from "../graph/access.ts";
+import { BlockError } from "../graph/block-error.ts";
+import { type ReopenState, withoutOption } from "../graph/block-options.ts";
 import type { BlkdebugEvent } from "../graph/debug-events.ts";
 import { bdrvDefaultPerms } from "../graph/default-perms.ts";
 import {
@@ -12,6 +16,7 @@ import {
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import { BLK_PERM_RESIZE, BLK_PERM_WRITE, type Permissions } from "../graph/permission-bits.ts";
 import {
+  BDRV_CHILD_DATA,
   BDRV_CHILD_FILTERED,
   BDRV_CHILD_PRIMARY,
   type BdrvChild,
@@ -19,16 +24,19 @@ import {
   type BlockDriverState,
   type WritableAfterReopen,
 } from "../graph/state.ts";
+import type { Truncation } from "../graph/truncation.ts";
 import { blkdbgEvent } from "../io/debug-event.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
+import { bdrvGetInfo } from "../io/info.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
+import { BDRV_LENGTH_MAX, BDRV_SECTOR_SIZE } from "../io/limits.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoTruncate } from "../io/truncate.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { bdrvCoPwriteZeroes } from "../io/write-zeroes.ts";
 import { site } from "../probe/index.ts";
-import { type Co, globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
+import { type Co, globalStateCode, modelAssert, type Polls, settled } from "../sched/index.ts";
 
 const SITE_READ = site("raw_co_preadv");
 const SITE_WRITE = site("raw_co_pwritev");
@@ -37,7 +45,28 @@ const SITE_DISCARD = site("raw_co_pdiscard");
 const SITE_STATUS = site("raw_co_block_status");
 const SITE_TRUNCATE = site("raw_co_truncate");
 const SITE_LENGTH = site("raw_getlength");
+const SITE_INFO = site("raw_get_info");
 const SITE_RAW_OPEN = site("raw_open");
+
+/** How a raw node is opened, beside its file. */
+export interface RawOptions {
+  /** Bytes of the file before the disk; default 0. */
+  readonly offset?: number;
+  /** Bytes of the disk; default all that the file has behind the offset. */
+  readonly size?: number;
+}
+
+/** C: BDRVRawState. A node without options has none, and its requests are passed on as they are. */
+class RawWindow {
+  readonly offset: number;
+  /** How long it may be, in bytes; null when the file says. */
+  readonly size: number | null;
+
+  constructor({ offset = 0, size }: RawOptions) {
+    this.offset = offset;
+    this.size = size ?? null;
+  }
+}
 
 /** C: bdrv_raw. */
 export const rawDriver: BlockDriver = {
@@ -45,24 +74,52 @@ export const rawDriver: BlockDriver = {
   childPerm: rawChildPerm,
   isFilter: false,
   hasVariableLength: true,
+  mutableOptions: ["offset", "size"],
   coPreadv: (bs, offset, bytes, qiov, flags) => {
     const child = file(bs, SITE_READ);
-    const read = (): Co<number> => bdrvCoPreadv(child, offset, bytes, qiov, flags);
+    const at = adjusted(bs, offset, bytes, false);
+    if (at < 0) return settled(at);
+    const read = (): Co<number> => bdrvCoPreadv(child, at, bytes, qiov, flags);
     return edgeListens(child) ? announced(child, "read_aio", read) : read();
   },
   coPwritev: (bs, offset, bytes, qiov, flags) => {
     const child = file(bs, SITE_WRITE);
-    const write = (): Co<number> => bdrvCoPwritev(child, offset, bytes, qiov, flags);
+    const at = adjusted(bs, offset, bytes, true);
+    if (at < 0) return settled(at);
+    const write = (): Co<number> => bdrvCoPwritev(child, at, bytes, qiov, flags);
     return edgeListens(child) ? announced(child, "write_aio", write) : write();
   },
-  coPwriteZeroes: (bs, offset, bytes, flags) =>
-    bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), offset, bytes, flags),
-  coPdiscard: (bs, offset, bytes) => bdrvCoPdiscard(file(bs, SITE_DISCARD), offset, bytes),
+  coPwriteZeroes: (bs, offset, bytes, flags) => {
+    const at = adjusted(bs, offset, bytes, true);
+    return at < 0 ? settled(at) : bdrvCoPwriteZeroes(file(bs, SITE_ZEROES), at, bytes, flags);
+  },
+  coPdiscard: (bs, offset, bytes) => {
+    const at = adjusted(bs, offset, bytes, true);
+    return at < 0 ? settled(at) : bdrvCoPdiscard(file(bs, SITE_DISCARD), at, bytes);
+  },
   coBlockStatus: rawCoBlockStatus,
-  coTruncate: (bs, offset, how) => bdrvCoTruncate(file(bs, SITE_TRUNCATE), offset, how),
-  getlength: (bs) => bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH)),
-  reopenPrepare: () => undefined,
+  coTruncate: rawCoTruncate,
+  getlength: rawGetlength,
+  getInfo: (bs) => bdrvGetInfo(nodeBehind(file(bs, SITE_INFO), SITE_INFO)),
+  reopenPrepare: rawReopenPrepare,
+  reopenCommit: ({ bs, opaque }) => {
+    bs.opaque = opaque;
+    return undefined;
+  },
 };
+
+/** raw_adjust_offset (block/raw-format.c:182): where a request is in the file, or a negated errno when it would leave the window. */
+function adjusted(bs: BlockDriverState, offset: number, bytes: number, isWrite: boolean): number {
+  const window = windowOf(bs);
+  if (window === null) return offset;
+  if (window.size !== null && offset + bytes > window.size) return isWrite ? -ENOSPC : -EINVAL;
+  return offset + window.offset > BDRV_LENGTH_MAX ? -EINVAL : offset + window.offset;
+}
+
+function windowOf({ opaque }: BlockDriverState): RawWindow | null {
+  assert(opaque === null || opaque instanceof RawWindow, "the node is a raw node");
+  return opaque;
+}
 
 /** A request of which the file is told first. */
 function* announced(child: BdrvChild, event: BlkdebugEvent, go: () => Co<number>): Co<number> {
@@ -70,19 +127,68 @@ function* announced(child: BdrvChild, event: BlkdebugEvent, go: () => Co<number>
   return yield* go();
 }
 
-/** bdrv_open with the driver `raw` above the node `fileBs`, whose reference it takes over. Polls. */
+/**
+ * bdrv_open with the driver `raw` above the node `fileBs`, whose reference it takes over. BlockError when the file is too short for
+ * `options`. Polls.
+ */
 export function* rawOpen(
   nodeName: string,
   fileBs: BlockDriverState,
   readOnly = false,
+  options: RawOptions = {},
 ): Polls<BlockDriverState> {
   globalStateCode(SITE_RAW_OPEN);
   assert(!fileBs.closed, "the file is open");
+  const window = windowFor(options);
+  // Without a window it is as good as a filter, although it is a format.
+  const role = (window === null ? BDRV_CHILD_FILTERED : BDRV_CHILD_DATA) | BDRV_CHILD_PRIMARY;
   return yield* bdrvOpenDriver(rawDriver, nodeName, {
-    // Without an offset it is as good as a filter, although it is a format.
-    children: [{ name: "file", role: BDRV_CHILD_FILTERED | BDRV_CHILD_PRIMARY, bs: fileBs }],
+    children: [{ name: "file", role, bs: fileBs }],
+    opaque: window,
+    options: { ...options },
     readOnly,
+    drvOpen: function* (bs): Polls<void> {
+      checkWindow(bs, window);
+    },
   });
+}
+
+function windowFor(options: RawOptions): RawWindow | null {
+  const { offset = 0, size } = options;
+  assert(offset >= 0, "a window begins in the file");
+  return offset === 0 && size === undefined ? null : new RawWindow(options);
+}
+
+/** raw_apply_options (block/raw-format.c:97): BlockError when the file of `bs` is too short for the window. */
+function checkWindow(bs: BlockDriverState, window: RawWindow | null): void {
+  const real = bdrvGetlength(nodeBehind(file(bs, SITE_RAW_OPEN), SITE_RAW_OPEN));
+  if (real < 0) throw new BlockError(-real, `Could not get image size: ${strerror(-real)}`);
+  if (window === null) return;
+  const { offset, size } = window;
+  const refuse = (message: string): never => {
+    throw new BlockError(EINVAL, message);
+  };
+  if (offset > real)
+    refuse(`Offset (${offset}) cannot be greater than size of the containing file (${real})`);
+  if (size === null) return;
+  if (real - offset < size)
+    refuse(
+      `The sum of offset (${offset}) and size (${size}) has to be smaller or equal to the  actual size of the containing file (${real})`,
+    );
+  if (size % BDRV_SECTOR_SIZE !== 0)
+    refuse(`Specified size is not multiple of ${BDRV_SECTOR_SIZE}`);
+}
+
+/** raw_reopen_prepare (block/raw-format.c:137): another window on the file that is there. */
+function rawReopenPrepare(state: ReopenState): undefined {
+  const { offset, size } = state.options;
+  const window = windowFor({
+    ...(offset === undefined ? {} : { offset: Number(offset) }),
+    ...(size === undefined ? {} : { size: Number(size) }),
+  });
+  checkWindow(state.bs, window);
+  state.remaining = withoutOption(withoutOption(state.remaining, "offset"), "size");
+  state.opaque = window;
 }
 
 /** raw_co_block_status (block/raw-format.c:281): the file knows. */
@@ -96,9 +202,34 @@ function* rawCoBlockStatus(
   return {
     ret: BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID,
     pnum: bytes,
-    map: offset,
+    map: offset + (windowOf(bs)?.offset ?? 0),
     file: below,
   };
+}
+
+/** raw_co_truncate (block/raw-format.c:382). */
+function rawCoTruncate(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
+  const window = windowOf(bs);
+  const start = window?.offset ?? 0;
+  const child = file(bs, SITE_TRUNCATE);
+  if (window !== null && window.size !== null) {
+    how.errorSetg("Cannot resize fixed-size raw disks");
+    return settled(-ENOTSUP);
+  }
+  if (offset + start > BDRV_LENGTH_MAX) {
+    how.errorSetg("Disk size too large for the chosen offset");
+    return settled(-EINVAL);
+  }
+  return bdrvCoTruncate(child, offset + start, how);
+}
+
+/** raw_getlength (block/raw-format.c:317): what of the window there is in the file. */
+function rawGetlength(bs: BlockDriverState): number {
+  const length = bdrvGetlength(nodeBehind(file(bs, SITE_LENGTH), SITE_LENGTH));
+  const window = windowOf(bs);
+  if (window === null || length < 0) return length;
+  const left = Math.max(0, length - window.offset);
+  return window.size === null ? left : Math.min(window.size, left);
 }
 
 /** raw_child_perm (block/raw-format.c:587): WRITE and RESIZE only when a parent asks; there is no metadata to write. */

@@ -114,7 +114,7 @@ export interface BlockDriver {
   /** It is handed over to another machine: write everything that is not written yet. 0 or a negated errno. May poll. */
   readonly inactivate?: (bs: BlockDriverState) => Polls<number>;
   /** What users are told of the image (C: bdrv_get_info, bdrv_get_specific_info). Missing: nothing. */
-  readonly getInfo?: (bs: BlockDriverState) => BlockDriverInfo;
+  readonly getInfo?: (bs: BlockDriverState) => BlockDriverInfo | null;
   readonly getSpecificInfo?: (bs: BlockDriverState) => ImageInfoSpecific;
   /** Length in bytes, or a negated errno. Missing: the length of the primary child. */
   readonly getlength?: (bs: BlockDriverState) => number;

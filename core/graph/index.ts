@@ -85,6 +85,7 @@ export {
   bdrvInsertNode,
   bdrvInsertNodeOpenedBy,
   bdrvOpenDriver,
+  bdrvOpenedFor,
   bdrvSetCache,
   bdrvSetCommonOptions,
   type ChildSpec,

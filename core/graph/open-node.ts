@@ -18,6 +18,7 @@ import {
   type DetectZeroes,
   detectZeroesOf,
   unmapOf,
+  withoutOption,
 } from "./block-options.ts";
 import { withDrained } from "./edit-drains.ts";
 import { graphOp } from "./graph-op.ts";
@@ -117,7 +118,8 @@ export interface CommonOptions {
 
 /**
  * The part of bdrv_open_common (block.c:1856) that is about what a node lets through: `bs`, which is open, has `common` and `cache`. A
- * reopen that does not say how it is to be with the cache follows the parent, unless `explicit` says that it was asked for.
+ * reopen that does not say how it is to be with the cache, or with writes, follows the parent, unless `explicit` says that it was
+ * asked for.
  */
 export function bdrvSetCommonOptions(
   bs: BlockDriverState,
@@ -128,12 +130,23 @@ export function bdrvSetCommonOptions(
   globalStateCode(SITE_COMMON);
   bdrvSetCache(bs, cache);
   bs.options = { ...bs.options, ...common };
-  bs.explicitOptions = { ...bs.explicitOptions, ...explicit };
+  bs.explicitOptions = { ...withoutOption(bs.explicitOptions, "read-only"), ...explicit };
   bs.unmap = unmapOf(bs.options);
   bs.detectZeroes = detectZeroesOf(bs.options);
 }
 
-/** The part of the above that is about the host's cache. */
+/**
+ * bdrv_open_inherit (block.c:3772): `bs` was opened by the options of `parent`, or by what its image names, and has none of its own: when
+ * `parent` is reopened, it follows.
+ */
+export function bdrvOpenedFor(bs: BlockDriverState, parent: BlockDriverState): void {
+  globalStateCode(SITE_COMMON);
+  assert(!bs.closed, "the node is open");
+  bdrvSetInheritsFrom(bs, parent, null);
+  bs.explicitOptions = withoutOption(bs.explicitOptions, "read-only");
+}
+
+/** The part of bdrvSetCommonOptions that is about the host's cache. */
 export function bdrvSetCache(bs: BlockDriverState, cache: CacheOptions): void {
   globalStateCode(SITE_COMMON);
   assert(!bs.closed, "the node is open");

@@ -1,6 +1,6 @@
 // The NBD server and its exports: nbd-server-start and -stop, block-export-add and -del.
 
-import { blkInsertBs, blkNew, blkUnref } from "#core/backend";
+import { blkBs, blkInsertBs, blkNew, blkUnref } from "#core/backend";
 import { EINVAL } from "#core/base";
 import { BDRV_BITMAP_ALLOW_RO, type BdrvDirtyBitmap, bdrvDirtyBitmapCheck } from "#core/bitmaps";
 import {
@@ -12,6 +12,7 @@ import {
   bdrvTryChangeAioContext,
   settle,
 } from "#core/graph";
+import { site } from "#core/probe";
 import type { Polls, SocketAddress } from "#core/sched";
 import { emitEvent } from "../events.ts";
 import {
@@ -41,6 +42,8 @@ import { bitmapOrName, dirtyBitmapLookup } from "./bitmap-commands.ts";
 import { credsUnref, getTlsCreds } from "./credentials.ts";
 import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 import { blockExportInfo } from "./result-types.ts";
+
+const SITE_EXPORTS = site("qmp_query_block_exports");
 
 /** QAPI: SocketAddress. */
 export const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
@@ -211,7 +214,7 @@ export function* addExport(daemon: Daemon, options: TypeOf<typeof exportOptions>
     yield* blkUnref(blk);
     throw added.error;
   }
-  daemon.exports.set(id, { id, nodeName, blk, nbdExport: added.value, isShuttingDown: false });
+  daemon.exports.set(id, { id, blk, nbdExport: added.value, isShuttingDown: false });
 }
 
 /** A bitmap by its name alone is one of the exported node, or of one below. */
@@ -268,10 +271,11 @@ const queryBlockExports = command(
   nothing,
   function* (daemon: Daemon): Polls<Sendable> {
     // Newest first, as in QEMU.
-    return [...daemon.exports.values()].reverse().map(({ id, nodeName, isShuttingDown }) => ({
+    return [...daemon.exports.values()].reverse().map(({ id, blk, isShuttingDown }) => ({
       id,
       type: "nbd",
-      "node-name": nodeName,
+      // What it was made for may have got an overlay since.
+      "node-name": blkBs(blk, SITE_EXPORTS)?.nodeName ?? "",
       "shutting-down": isShuttingDown,
     }));
   },

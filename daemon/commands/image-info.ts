@@ -112,12 +112,7 @@ function fullBackingFilename(bs: BlockDriverState): string | null {
   const file = bdrvPrimaryChild(bs);
   const below = file === null ? null : edgeBs(file, SITE_FILENAME);
   if (below === null || bs.backingFile === "") return null;
-  try {
-    return pathCombine(exactFilename(below), bs.backingFile);
-  } catch (error) {
-    if (error instanceof BlockError) return null;
-    throw error;
-  }
+  return pathCombine(exactFilename(below), bs.backingFile);
 }
 
 /** C: bs->full_open_options. */

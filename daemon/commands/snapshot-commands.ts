@@ -10,6 +10,7 @@ import {
   bdrvAppend,
   bdrvCowChild,
   bdrvGetCumulativePerm,
+  bdrvOpenedFor,
   bdrvOpIsBlocked,
   bdrvRef,
   bdrvReopenSetReadOnly,
@@ -136,14 +137,17 @@ function* makeOverlay(oldBs: BlockDriverState, options: SnapshotSync): Polls<Blo
     throw new BlockError(EINVAL, "New overlay node-name missing");
   if (nodeName !== undefined && isTaken(nodeName))
     throw new BlockError(EINVAL, "New overlay node-name already in use");
-  if (format === "raw" && mode === "existing")
-    return yield* rawOpen(nodeName ?? "", yield* fileOpen({ nodeName: "", path }));
-  if (format !== "qcow2")
-    throw new BlockError(ENOTSUP, `blockdev-snapshot-sync does not support format=${format}`);
   const isNew = mode !== "existing";
+  if (format !== "qcow2" && (isNew || format !== "raw"))
+    throw new BlockError(ENOTSUP, `blockdev-snapshot-sync does not support format=${format}`);
   const file = yield* fileOpen({ nodeName: "", path, create: isNew });
   if (isNew) yield* createIn(file, oldBs);
-  return yield* qcow2Open({ nodeName: nodeName ?? "", file });
+  const bs =
+    format === "raw"
+      ? yield* rawOpen(nodeName ?? "", file)
+      : yield* qcow2Open({ nodeName: nodeName ?? "", file });
+  bdrvOpenedFor(file, bs);
+  return bs;
 }
 
 function isTaken(name: string): boolean {

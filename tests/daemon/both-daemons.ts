@@ -80,8 +80,9 @@ function areNameless(key: string, value: unknown): boolean {
   return value.every((bitmap: object) => !("name" in bitmap));
 }
 
-/** Without the times of snapshots; names of nodes that are options in the order of our choice. */
+/** Without the times of snapshots and the numbers of names that were made; options in a file name in the order of our choice. */
 function comparable(value: unknown, except: readonly string[]): unknown {
+  if (typeof value === "string" && /^#block[0-9]+$/.test(value)) return "#block";
   if (typeof value === "string" && value.startsWith("json:"))
     return comparable(JSON.parse(value.slice("json:".length)), except);
   if (Array.isArray(value)) return value.map((one) => comparable(one, except));

@@ -4,7 +4,7 @@ import { assert, EINVAL } from "../../base/index.ts";
 import { childrenOf } from "../../graph/access.ts";
 import { bdrvAttachChild } from "../../graph/attach.ts";
 import { BlockError } from "../../graph/block-error.ts";
-import { bdrvOpenDriver, type ChildSpec } from "../../graph/open-node.ts";
+import { bdrvOpenDriver, bdrvOpenedFor, type ChildSpec } from "../../graph/open-node.ts";
 import {
   BDRV_CHILD_COW,
   BDRV_CHILD_DATA,
@@ -77,7 +77,9 @@ function* openDataFile(
     if (opener === undefined || dataFileName === "")
       throw new BlockError(EINVAL, "'data-file' is required for this image");
     const opened = yield* opener(dataFileName);
-    return yield* bdrvAttachChild(bs, opened, "data-file", BDRV_CHILD_DATA);
+    const child = yield* bdrvAttachChild(bs, opened, "data-file", BDRV_CHILD_DATA);
+    bdrvOpenedFor(opened, bs);
+    return child;
   }
   for (const child of childrenOf(bs, SITE_OPEN).snapshot())
     if (child.name === "data-file") return child;

@@ -11,6 +11,7 @@ import { blkdbgFileEvent } from "../../io/debug-event.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { bdrvGetlength } from "../../io/length.ts";
+import { alignUp, BDRV_SECTOR_SIZE } from "../../io/limits.ts";
 import { bdrvCoTruncate } from "../../io/truncate.ts";
 import { site } from "../../probe/index.ts";
 import {
@@ -177,7 +178,8 @@ function* growL1(bs: BlockDriverState, entries: number): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes, l1: old } = state;
   const clusters = Math.ceil((entries * ENTRY_BYTES) / clusterBytes);
-  const bytes = new DataView(new ArrayBuffer(clusters * clusterBytes));
+  // What a cluster has behind the table is nobody's.
+  const bytes = new DataView(new ArrayBuffer(alignUp(entries * ENTRY_BYTES, BDRV_SECTOR_SIZE)));
   for (let i = 0; i < old.entries; i++) {
     const entry = yield* tableGet(bs, old, i);
     if (typeof entry === "number") return entry;
