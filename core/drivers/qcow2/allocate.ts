@@ -35,6 +35,7 @@ import { cacheGet, writeRefcounts } from "./write-back.ts";
 const SITE_ALLOC = site("qcow2_alloc_clusters");
 const SITE_FREE = site("qcow2_free_clusters");
 const SITE_BLOCKS = site("alloc_refcount_block");
+const SITE_BEHIND = site("qcow2_alloc_clusters_at");
 const SITE_CLAIM = site("qcow2_claim_clusters");
 
 /**
@@ -70,6 +71,37 @@ export function* claimClusters(bs: BlockDriverState, first: number, count: numbe
   if (blocks !== 0) return Math.min(blocks, 0);
   const ret = yield* claim(bs, first, count);
   return ret < 0 ? ret : count;
+}
+
+/**
+ * qcow2_alloc_clusters_at: count `count` clusters in a row as used, the first that are free from `from` on; the first one's number, or
+ * a negated errno. Under the lock.
+ */
+export function* allocClustersBehind(
+  bs: BlockDriverState,
+  from: number,
+  count: number,
+): Co<number> {
+  ioCode(bs.aioContext, SITE_BEHIND);
+  assert(count > 0, "something is allocated");
+  const marked = yield* markDirty(bs);
+  if (marked < 0) return marked;
+  for (let first = from, free = 0; ; ) {
+    if ((first + count) * stateOf(bs).clusterBytes > HOST_OFFSET_MAX) return -EFBIG;
+    const used = free === count ? 0 : yield* getRefcount(bs, first + free);
+    if (used < 0) return used;
+    if (used > 0) {
+      first += free + 1;
+      free = 0;
+    } else if (free < count) {
+      free++;
+    } else {
+      const claimed = yield* claimClusters(bs, first, count);
+      if (claimed !== 0) return claimed < 0 ? claimed : first;
+      // A block that counts them has taken one of them.
+      free = 0;
+    }
+  }
 }
 
 /** Count clusters down that no table has named yet, or none on the disk names any more. 0 or a negated errno. */

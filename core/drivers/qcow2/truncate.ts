@@ -26,14 +26,13 @@ import { L1_BYTES_MAX } from "./format.ts";
 import { updateHeader } from "./header-update.ts";
 import { barrier, imageFile } from "./metadata-io.ts";
 import { writeChecked } from "./overlap.ts";
-import { dataChild } from "./read.ts";
-import { getRefcount } from "./refcount.ts";
+import { endOfUse, preallocateMetadata, preallocateRoom } from "./preallocate.ts";
 import { stateOf } from "./state.ts";
 import { ENTRY_BYTES, PagedTable } from "./table.ts";
 import { tableGet } from "./table-io.ts";
 import { writePlain } from "./write.ts";
 import { writeCaches } from "./write-back.ts";
-import { qcow2CoPwriteZeroes, qcow2Forget } from "./zero.ts";
+import { qcow2CoPwriteZeroes, qcow2Forget, qcow2ZeroData } from "./zero.ts";
 
 /** Bytes of a write of zeroes. */
 const ZEROES_BYTES = 1 << 20;
@@ -41,8 +40,8 @@ const ZEROES_BYTES = 1 << 20;
 const SITE_TRUNCATE = site("qcow2_co_truncate");
 
 /**
- * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno. Where it grows it reads as zeroes, also above a
- * backing file that is longer; what is cut off is discarded.
+ * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno, with the reason said to `how`. Where it grows it reads as
+ * zeroes, also above a backing file that is longer; what is cut off is discarded.
  */
 export function* qcow2CoTruncate(
   bs: BlockDriverState,
@@ -59,24 +58,27 @@ export function* qcow2CoTruncate(
     how.errorSetg(refused.message);
     return -refused.errno;
   }
+  let said = false;
+  const errorSetg = (message: string): void => {
+    said = true;
+    how.errorSetg(message);
+  };
   const isShorter = offset < state.size;
-  const ret = isShorter ? yield* shrink(bs, offset) : yield* grow(bs, offset);
-  if (ret < 0)
+  const ret = isShorter
+    ? yield* shrink(bs, offset, { ...how, errorSetg })
+    : yield* grow(bs, offset, { ...how, errorSetg });
+  if (ret < 0 && !said)
     how.errorSetg(`Failed to ${isShorter ? "shrink" : "grow"} the image: ${strerror(-ret)}`);
-  if (ret < 0 || !state.header.dataFileRaw) return ret;
-  return yield* bdrvCoTruncate(dataChild(bs), offset, how);
+  return ret;
 }
 
-/** No room is taken for what is new. */
 function preallocRefusal(
   size: number,
   offset: number,
   { prealloc }: Truncation,
 ): BlockError | null {
-  if (prealloc === "off") return null;
-  if (offset < size)
-    return new BlockError(EINVAL, "Preallocation can't be used for shrinking an image");
-  return new BlockError(ENOTSUP, `Unsupported preallocation mode '${prealloc}'`);
+  if (prealloc === "off" || offset >= size) return null;
+  return new BlockError(EINVAL, "Preallocation can't be used for shrinking an image");
 }
 
 /** Why qcow2_co_truncate would not let the disk be `offset` bytes long, before it does anything; null when it may. */
@@ -106,32 +108,32 @@ function bitmapRefusal(bs: BlockDriverState): BlockError | null {
 }
 
 /** The clusters behind the new end are free again. What is left in the last one goes when the disk grows. */
-function* shrink(bs: BlockDriverState, offset: number): Co<number> {
+function* shrink(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
   const { size } = stateOf(bs);
   let ret = yield* qcow2Forget(bs, offset, size);
+  if (ret >= 0) ret = yield* resizeDataFile(bs, offset, how);
   if (ret >= 0) ret = yield* setSize(bs, offset);
   if (ret >= 0) yield* cutFile(bs);
   return ret;
 }
 
+/** An external data file is as long as the disk. */
+function* resizeDataFile(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
+  const { dataFile } = stateOf(bs);
+  return dataFile === null ? 0 : yield* bdrvCoTruncate(dataFile, offset, how);
+}
+
 /** The file ends with the last cluster that is in use. That it cannot be cut is no error. */
 function* cutFile(bs: BlockDriverState): Co<void> {
   const state = stateOf(bs);
-  const { clusterBytes } = state;
   yield* qemuCoMutexLock(state.lock);
   const length = bdrvGetlength(nodeBehind(imageFile(bs), SITE_TRUNCATE));
-  let end = Math.ceil(Math.max(0, length) / clusterBytes);
-  let count = 0;
-  while (end > 0 && count === 0) {
-    count = yield* getRefcount(bs, end - 1);
-    if (count === 0) end--;
-  }
-  if (count > 0 && end * clusterBytes < length)
-    yield* bdrvCoTruncate(imageFile(bs), end * clusterBytes);
+  const end = (yield* endOfUse(bs, length)) * state.clusterBytes;
+  if (end > 0 && end < length) yield* bdrvCoTruncate(imageFile(bs), end);
   qemuCoMutexUnlock(state.lock);
 }
 
-function* grow(bs: BlockDriverState, offset: number): Co<number> {
+function* grow(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes, size: old } = state;
   const entries = Math.ceil(offset / (clusterBytes * state.l2Entries));
@@ -142,10 +144,32 @@ function* grow(bs: BlockDriverState, offset: number): Co<number> {
   const backing = backingOf(bs, SITE_TRUNCATE);
   const backed = backing === null ? 0 : bdrvGetlength(nodeBehind(backing, SITE_TRUNCATE));
   if (backed < 0) return backed;
-  const clusterEnd = Math.ceil(old / clusterBytes) * clusterBytes;
-  const hidden = Math.min(offset, Math.max(backed, clusterEnd));
-  if (hidden > old) ret = yield* zeroOut(bs, old, hidden - old);
+  const clusterEnd = Math.min(offset, Math.ceil(old / clusterBytes) * clusterBytes);
+  const isBacked = backed > old;
+  const isRoom = state.dataFile === null && (how.prealloc === "falloc" || how.prealloc === "full");
+  if (clusterEnd > old && !isBacked) ret = yield* qcow2ZeroData(bs, old, clusterEnd - old);
+  if (ret >= 0) {
+    ret = isRoom
+      ? yield* preallocateRoom(bs, { from: old, to: offset }, how, isBacked)
+      : yield* preallocateTables(bs, { from: old, to: offset }, how);
+  }
+  // New clusters with room hide what is below, but for the one that was there. Zeroes of version 2 are data: no more than needed.
+  const end = state.header.version < 3 ? Math.min(offset, backed) : offset;
+  const hidden = isRoom ? clusterEnd : end;
+  if (ret >= 0 && isBacked && hidden > old) ret = yield* zeroOut(bs, old, hidden - old);
   return ret < 0 ? ret : yield* setSize(bs, offset);
+}
+
+/** A raw data file is all of the disk, so the tables have a place for all of it, whether it was asked for or not. */
+function* preallocateTables(
+  bs: BlockDriverState,
+  growth: { readonly from: number; readonly to: number },
+  how: Truncation,
+): Co<number> {
+  const prealloc =
+    how.prealloc === "off" && stateOf(bs).header.dataFileRaw ? "metadata" : how.prealloc;
+  if (prealloc === "off") return yield* resizeDataFile(bs, growth.to, how);
+  return yield* preallocateMetadata(bs, growth, { ...how, prealloc });
 }
 
 /** Zeroes, as data where the version knows no others. */

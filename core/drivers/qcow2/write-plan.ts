@@ -42,6 +42,8 @@ export interface Allocation {
   /** Guest range that is copied and written; the subclusters that it touches have their data then. */
   readonly start: number;
   readonly end: number;
+  /** Nothing is written: the clusters get a place, and their subclusters stay what they are (C: QCowL2Meta.prealloc). */
+  readonly isPrealloc?: boolean;
 }
 
 /** qcow2_alloc_host_offset: plan the piece of the write that begins at `offset`; or a negated errno. Under the lock. */
@@ -222,7 +224,8 @@ export function entryAfter(state: Qcow2State, allocation: Allocation, index: num
   const old = allocation.old[index];
   assert(old !== undefined, "an allocation knows its clusters");
   const cluster = allocation.inFlight.firstCluster + index;
-  const written = touchedBits(state, cluster, allocation.start, allocation.end);
+  const isPlace = allocation.isPrealloc === true && state.subclusters > 1;
+  const written = isPlace ? 0 : touchedBits(state, cluster, allocation.start, allocation.end);
   const all = allSubclusters(state);
   const before = old.compressed ? 0 : old.allocated;
   return {

@@ -24,6 +24,7 @@ import { freePending } from "./write-back.ts";
 import { type Allocation, entryAfter, planWrite, type WritePlan } from "./write-plan.ts";
 
 const SITE_PWRITEV = site("qcow2_co_pwritev_part");
+const SITE_FINISH = site("qcow2_handle_l2meta");
 const SITE_FREE_OLD = site("qcow2_free_any_cluster");
 
 /** qcow2_co_pwritev_part: 0 or a negated errno. */
@@ -47,7 +48,7 @@ export function* writePlain(
       ret = yield* writePlanned(bs, plan, offset + done, qiovAfter(qiov, done));
     dataRequestEnd(state, request);
     if (typeof plan === "number") return ret;
-    if (plan.allocation !== null) ret = yield* finish(bs, plan.allocation, ret);
+    if (plan.allocation !== null) ret = yield* finishAllocation(bs, plan.allocation, ret);
     if (ret < 0) return ret;
     done += plan.bytes;
   }
@@ -90,8 +91,17 @@ function* writePlanned(
   return yield* bdrvCoPwritev(dataChild(bs), host - head, around.length, qiovOf(around));
 }
 
-/** The data of `allocation` has been written, or not (`ret`): the tables name it, or its clusters are free again. */
-function* finish(bs: BlockDriverState, allocation: Allocation, ret: number): Co<number> {
+/**
+ * qcow2_handle_l2meta: the data of `allocation` has been written, or not (`ret`): the tables name it, or its clusters are free again. 0 or
+ * a negated errno.
+ */
+export function* finishAllocation(
+  bs: BlockDriverState,
+  allocation: Allocation,
+  ret: number,
+): Co<number> {
+  ioCode(bs.aioContext, SITE_FINISH);
+  assert(allocation.old.length > 0, "an allocation has clusters");
   const state = stateOf(bs);
   yield* qemuCoMutexLock(state.lock);
   const result = ret < 0 ? ret : yield* link(bs, allocation);

@@ -29,6 +29,7 @@ import { bitsBetween } from "./write-plan.ts";
 
 const SITE_ZEROES = site("qcow2_co_pwrite_zeroes");
 const SITE_DISCARD = site("qcow2_co_pdiscard");
+const SITE_DATA = site("qcow2_zero_data");
 const SITE_BACKING = site("qcow2_zero_backing");
 const SITE_FORGET = site("qcow2_forget");
 
@@ -59,8 +60,15 @@ export function* qcow2CoPwriteZeroes(
   return ret;
 }
 
-/** Zeroes in a part of a subcluster: data, unless it reads as zeroes already. */
-function* zeroPart(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
+/** What is data in a range reads as zeroes. 0 or a negated errno. */
+export function qcow2ZeroData(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
+  ioCode(bs.aioContext, SITE_DATA);
+  assert(bytes >= 0, "byte counts are not negative");
+  return zeroPart(bs, offset, bytes, false);
+}
+
+/** Zeroes in a part of a subcluster: data, unless it reads as zeroes already, and with `hides`, above what is below. */
+function* zeroPart(bs: BlockDriverState, offset: number, bytes: number, hides = true): Co<number> {
   const state = stateOf(bs);
   let at = offset;
   while (at < offset + bytes) {
@@ -68,10 +76,10 @@ function* zeroPart(bs: BlockDriverState, offset: number, bytes: number): Co<numb
     yield* qemuCoMutexLock(state.lock);
     yield* waitForAllocations(bs, Math.floor(at / state.clusterBytes), 1);
     const extent = yield* mapRange(bs, at, offset + bytes - at);
-    const hasBacking = backingOf(bs, SITE_BACKING) !== null;
+    const shows = hides && backingOf(bs, SITE_BACKING) !== null;
     qemuCoMutexUnlock(state.lock);
     if (typeof extent === "number") return extent;
-    if (extent.kind !== "zero" && (extent.kind !== "unallocated" || hasBacking)) {
+    if (extent.kind !== "zero" && (extent.kind !== "unallocated" || shows)) {
       const zeroes = qiovOf(hostAllocate(extent.bytes));
       guestZero(zeroes, extent.bytes);
       const ret = yield* writePlain(bs, at, extent.bytes, zeroes);
