@@ -395,6 +395,7 @@ export class Analysis {
     const { task } = this.#now;
     this.#edges.taskEnd(co);
     if (task !== null && task.id === id) this.#conflicts.taskEnds(task);
+    else this.#conflicts.taskVanishes(id);
     this.#orders.endTask(id);
   }
 

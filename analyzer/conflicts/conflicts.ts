@@ -20,10 +20,11 @@ import { type Knowledge, knowsMark, knowsSig, NEVER } from "../order/knowledge.t
 import type { Orders } from "../order/orders.ts";
 import type { TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
-import { foldLog, groupFor, settleLog, takeFromLog } from "./log.ts";
+import { AFTER, CELL_WORDS, Cells, FROM } from "./cells.ts";
+import { foldLog, forgetLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
 import { learnFromEdit, tellReaders } from "./seen-edits.ts";
-import { type Cell, type EditRecord, type Group, Variable } from "./variable.ts";
+import { Cell, type EditRecord, type Group, Variable } from "./variable.ts";
 import { Variables } from "./variables.ts";
 
 export class Conflicts {
@@ -33,6 +34,7 @@ export class Conflicts {
   readonly #operations: Operations;
   readonly #pairs: Pairs;
   readonly #variables = new Variables();
+  readonly #cells = new Cells();
   /** Called when a list is read at `site` whose owner has been freed. */
   readOfGone: ((list: number, gone: GoneObject, site: number) => void) | null = null;
   /** Called when the owner of a list is freed: `times` accesses before that nothing orders before the free. */
@@ -60,26 +62,29 @@ export class Conflicts {
   read(list: number, owner: number, site: number): void {
     const { ctx, task, index } = this.#now;
     const orders = this.#orders;
-    const variable = this.#variable(list, owner, site);
+    const unit = this.#now.unit;
     const chain = this.#operations.chain(ctx);
-    const cell =
-      variable.cell(site, this.#now.unit, chain) ?? this.#addCell(variable, site, ctx, chain);
-    const { edit } = variable;
-    if (edit !== null && (ctx !== 0 || edit.ctx !== 0)) {
-      const known = orders.mainKnown();
-      if (known >= variable.coveredFrom) cell.after.covered++;
-      else if (known >= variable.sanctionedFrom) cell.after.sanctioned++;
-      else this.#readAfterEdit(variable, cell, edit);
-    }
+    const cells = this.#cells;
+    const found = cells.find(list, owner, site, unit, chain);
+    const number = found === 0 ? this.#readerOf(list, owner, site, chain) : found;
+    if (number === 0) return;
+    const { words } = cells;
+    const at = number * CELL_WORDS;
+    if (orders.mainKnown() >= (words[at + FROM] as number))
+      words[at + AFTER] = (words[at + AFTER] as number) + 1;
+    else this.#readAfterEdit(cells.cell(number));
     const { full } = orders;
-    if (orders.readsFrom && full !== null) learnFromEdit(full, variable, this.#now.unit);
-    const epoch = full === null ? 0 : full.epochNow(this.#now.unit);
+    if (orders.readsFrom && full !== null) learnFromEdit(full, cells.cell(number).variable, unit);
+    const epoch = full === null ? 0 : full.epochNow(unit);
     if (ctx === 0) {
-      this.#readInMain(cell, epoch);
+      this.#readInMain(cells.cell(number), epoch);
     } else if (task !== null) {
-      task.logRead(cell, index, epoch);
-      if (task.length >= task.foldAt) foldLog(orders, task);
-    } else groupFor(orders, cell, orders.context(ctx).base).add(index, epoch, null);
+      task.logRead(cells, number, index, epoch);
+      if (task.length >= task.foldAt) foldLog(orders, cells, task);
+    } else {
+      const group = groupFor(orders, cells.cell(number), orders.context(ctx).base);
+      group.add(index, epoch, null);
+    }
   }
 
   #readInMain(cell: Cell, epoch: number): void {
@@ -92,34 +97,53 @@ export class Conflicts {
     group.mainTimes.add(this.#orders.mainReleased, 1);
   }
 
-  /** `site` is that of a read, 0 for an edit. */
-  #variable(list: number, owner: number, site: number): Variable {
-    return this.#variables.get(list, owner) ?? this.#addVariable(list, owner, site);
+  /** The number of a reader that is new, or was forgotten; 0 when it reads what is gone. */
+  #readerOf(list: number, owner: number, site: number, chain: number): number {
+    const variable = this.#variables.get(list, owner);
+    const known = variable?.cell(site, this.#now.unit, chain) ?? null;
+    if (known !== null) {
+      this.#cells.remember(known.number);
+      return known.number;
+    }
+    const gone = variable === undefined ? this.#graph.gone.ownerOf(list, owner) : undefined;
+    if (gone !== undefined) {
+      if (site !== 0) this.readOfGone?.(list, gone, site);
+      return 0;
+    }
+    return this.#addCell(variable ?? this.#addVariable(list, owner), site, chain).number;
   }
 
-  #addVariable(list: number, owner: number, site: number): Variable {
-    const gone = this.#graph.gone.ownerOf(list, owner);
+  #addVariable(list: number, owner: number): Variable {
     const variable = new Variable(list, owner, this.#graph.guard(list, owner));
-    if (gone !== undefined) {
-      // Not kept, so that each read of what is gone comes by here.
-      if (site !== 0) this.readOfGone?.(list, gone, site);
-      return variable;
-    }
     this.#variables.add(variable, this.#now.index);
     return variable;
   }
 
-  #addCell(variable: Variable, site: number, ctx: number, chain: number): Cell {
-    if (this.#variables.get(variable.list, variable.owner) === variable)
-      this.#variables.countCell(site, this.#now.index);
+  /** What is edited. The list of what is gone is not kept, so that each read of it is seen. */
+  #edited(list: number, owner: number): Variable {
+    const variable = this.#variables.get(list, owner);
+    if (variable !== undefined) return variable;
+    const isGone = this.#graph.gone.ownerOf(list, owner) !== undefined;
+    return isGone
+      ? new Variable(list, owner, this.#graph.guard(list, owner))
+      : this.#addVariable(list, owner);
+  }
+
+  #addCell(variable: Variable, site: number, chain: number): Cell {
+    const { ctx, unit, index } = this.#now;
+    this.#variables.countCell(site, index);
     if (ctx !== 0) this.#graph.publishOwner(variable.list, variable.owner);
-    return variable.addCell(site, ctx, this.#now.unit, chain);
+    const cell = new Cell(this.#cells, variable, site, ctx, unit, chain);
+    variable.addCell(cell);
+    return cell;
   }
 
   /** A read that is not known to come after a section around the last edit. */
-  #readAfterEdit(variable: Variable, cell: Cell, edit: EditRecord): void {
+  #readAfterEdit(cell: Cell): void {
+    const { variable } = cell;
+    const { edit } = variable;
     const { ctx, actor } = this.#now;
-    if (sameActor(edit.ctx, edit.actor, ctx, actor)) return;
+    if (edit === null || sameActor(edit.ctx, edit.actor, ctx, actor)) return;
     const who = this.#orders.knowledgeNow();
     const section = edit.cover.find((candidate) => knowsEnd(who, candidate));
     if (section !== undefined) this.#pairs.row(variable, cell.site, false, edit).cover(section, 1);
@@ -155,14 +179,20 @@ export class Conflicts {
 
   /** The running task is over: what it read is counted by what it released afterwards. */
   taskEnds(task: TaskState): void {
-    if (task.length > 0) settleLog(this.#orders, task);
+    if (task.length > 0) settleLog(this.#orders, this.#cells, task);
+  }
+
+  /** The task `id` is over, but it is not the one that runs. */
+  taskVanishes(id: number): void {
+    const task = this.#orders.tasks.get(id);
+    if (task !== undefined) forgetLog(this.#cells, task);
   }
 
   // ---- Edits, against the reads since the edit before ----------------------------------------------------------------
 
   /** `list` of `owner` is edited at `site`, by an event of `kind`; `value` is its edge or new value. */
   edit(list: number, owner: number, kind: number, value: number, site: number): void {
-    const variable = this.#variable(list, owner, 0);
+    const variable = this.#edited(list, owner);
     const previous = variable.edit;
     if (previous !== null) this.#flush(variable, previous);
     const edit = this.#record(variable, kind, value, site);
@@ -172,11 +202,10 @@ export class Conflicts {
       for (const group of cell.groups) this.#groupBeforeEdit(variable, cell, group, edit);
       cell.forget();
     }
-    if (variable.logged > 0) this.#logsBeforeEdit(variable, edit);
+    this.#logsBeforeEdit(variable, edit);
     this.lastEdited = variable;
     variable.edit = edit;
-    variable.coveredFrom = NEVER;
-    variable.sanctionedFrom = edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER;
+    this.#setFrom(variable, edit.ctx === 0 && edit.cover.length === 0 ? edit.index : NEVER);
     variable.coveredBy = null;
     for (const section of edit.cover) this.#covers(section, variable);
     const { full, readsFrom } = this.#orders;
@@ -185,21 +214,33 @@ export class Conflicts {
     tellReaders(full, variable, edit.unit);
   }
 
+  #setFrom(variable: Variable, from: number): void {
+    variable.from = from;
+    this.#cells.setFrom(variable.cells, from);
+  }
+
   /** Reads of tasks that are not over: after a drain there are none. */
   #logsBeforeEdit(variable: Variable, edit: EditRecord): void {
+    this.#inLogs(variable, edit.ctx === 0 ? 0 : edit.actor, (cell, group) => {
+      this.#groupBeforeEdit(variable, cell, group, edit);
+    });
+  }
+
+  /** Takes the reads of `variable` out of all logs: `judge` is told of them, but for those of the task `own`. */
+  #inLogs(variable: Variable, own: number, judge: (cell: Cell, group: Group) => void): void {
+    const ids = this.#cells.loggers(variable.cells);
     const { tasks } = this.#orders;
     const take = (task: TaskState): void => {
-      if (tasks.get(task.id) !== task) return;
-      // The log holds reads off the main context only.
-      const own = edit.ctx !== 0 && edit.actor === task.id;
-      takeFromLog(this.#orders, task, variable, (cell, group) => {
-        if (!own) this.#groupBeforeEdit(variable, cell, group, edit);
+      takeFromLog(this.#orders, this.#cells, task, variable, (cell, group) => {
+        // The log holds reads off the main context only.
+        if (own === 0 || task.id !== own) judge(cell, group);
       });
     };
-    const loggers = variable.loggers();
-    if (loggers === null) tasks.forEach(take);
-    else for (const task of loggers) take(task);
-    variable.forgetLogs();
+    if (ids === null) tasks.forEach(take);
+    for (const id of ids ?? []) {
+      const task = tasks.get(id);
+      if (task !== undefined) take(task);
+    }
   }
 
   /** A section of the operation under way that held the guard, and let it go since that operation began. */
@@ -315,11 +356,11 @@ export class Conflicts {
       if (
         variable.edit === null ||
         variable.edit.ctx !== 0 ||
-        variable.coveredFrom !== NEVER ||
+        variable.from !== NEVER ||
         !variable.edit.cover.includes(section)
       )
         continue;
-      variable.coveredFrom = section.end;
+      this.#setFrom(variable, section.end);
       variable.coveredBy = section;
     }
   }
@@ -332,13 +373,13 @@ export class Conflicts {
     this.#beforeFree(variable);
     for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
     if (variable.seen !== null) this.points--;
-    variable.dead = true;
     this.#variables.remove(variable);
+    for (const { number } of variable.cells) this.#cells.remove(number);
   }
 
   /** Accesses since the last edit, and that edit, against the free that happens now: only in the full order can it be said. */
   #beforeFree(variable: Variable): void {
-    const { full, tasks } = this.#orders;
+    const { full } = this.#orders;
     const tell = this.unorderedWithFree;
     if (tell === null || full === null) return;
     const { ctx, actor, unit } = this.#now;
@@ -355,13 +396,7 @@ export class Conflicts {
       if (group.count > known) tell(variable, { cell, group }, group.count - known);
     };
     for (const cell of variable.cells) for (const group of cell.groups) judge(cell, group);
-    if (variable.logged === 0) return;
-    tasks.forEach((task) => {
-      const isOwn = ctx !== 0 && actor === task.id;
-      takeFromLog(this.#orders, task, variable, (cell, group) => {
-        if (!isOwn) judge(cell, group);
-      });
-    });
+    this.#inLogs(variable, ctx === 0 ? 0 : actor, judge);
   }
 
   /** The trace is over. */
@@ -373,12 +408,16 @@ export class Conflicts {
 
   /** Put what was counted since `edit` into the table. */
   #flush(variable: Variable, edit: EditRecord): void {
+    const { words } = this.#cells;
     for (const cell of variable.cells) {
       const { after } = cell;
-      if (after.covered + after.sanctioned > 0 || after.race !== null || after.luck !== null) {
+      const at = cell.number * CELL_WORDS + AFTER;
+      const ordered = words[at] as number;
+      words[at] = 0;
+      if (ordered + after.sanctioned > 0 || after.race !== null || after.luck !== null) {
         const row = this.#pairs.row(variable, cell.site, false, edit);
-        if (after.covered > 0 && variable.coveredBy !== null)
-          row.cover(variable.coveredBy, after.covered);
+        if (variable.coveredBy === null) row.sanctioned += ordered;
+        else if (ordered > 0) row.cover(variable.coveredBy, ordered);
         row.sanctioned += after.sanctioned;
         row.race += after.race?.count ?? 0;
         if (after.luck !== null) for (const [label, bad] of after.luck) row.lucky(label, bad.count);

@@ -5,7 +5,8 @@ import { refuseMore } from "../bounds.ts";
 import { GROUPS_MAX, LOG_FOLDED_MAX } from "../limits.ts";
 import { type Channel, Gen, Sig, SigWalk } from "../order/knowledge.ts";
 import type { Orders } from "../order/orders.ts";
-import { FOLDED, RELEASE, type TaskState } from "../order/task.ts";
+import { OTHER, type TaskState } from "../order/task.ts";
+import { CELL_WORDS, type Cells, COUNT, LAST, SIG } from "./cells.ts";
 import { type Cell, Folded, Group, type Variable } from "./variable.ts";
 
 /** What everything in the log is followed by: the end of the context that the task is in. */
@@ -33,112 +34,132 @@ function newGroup(orders: Orders, cell: Cell, sig: Sig | null): Group {
 }
 
 /** The task is over: count all its reads. Hot. */
-export function settleLog(orders: Orders, task: TaskState): void {
-  const { refs, ints } = task;
+export function settleLog(orders: Orders, cells: Cells, task: TaskState): void {
+  const isTimed = orders.full !== null;
   const walk = orders.lastWalk;
   walk.restart(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
-    const ref = refs[i];
-    const index = ints[i * 2] as number;
-    if (index === RELEASE) walk.add(ref as Gen);
-    else if (ref === null || ref === undefined) continue;
-    else if (index === FOLDED) settleFolded(orders, ref as Folded, walk.sig);
-    else {
-      const cell = ref as Cell;
-      cell.variable.logged--;
-      if (cell.variable.dead) continue;
-      groupFor(orders, cell, walk.sig).add(index, ints[i * 2 + 1] as number, task);
+    const ref = task.ref(i);
+    if (ref < 0) walk.add(task.gen(ref));
+    else if (ref === OTHER) settleFolded(orders, cells, task.folded(task.index(i)), walk.sig);
+    else if (cells.unlog(ref)) {
+      const at = ref * CELL_WORDS;
+      const { words } = cells;
+      if (words[at + SIG] !== walk.sig.id || isTimed) {
+        groupFor(orders, cells.cell(ref), walk.sig).add(task.index(i), task.epoch(i), task);
+        continue;
+      }
+      words[at + COUNT] = (words[at + COUNT] as number) + 1;
+      const index = task.index(i);
+      if (index > (words[at + LAST] as number)) cells.setLast(ref, index, task);
     }
   }
 }
 
-function settleFolded(orders: Orders, { cell, group }: Folded, sig: Sig): void {
-  cell.variable.logged--;
-  if (!cell.variable.dead) groupFor(orders, cell, sig).addAll(group);
+function settleFolded(orders: Orders, cells: Cells, folded: Folded | null, sig: Sig): void {
+  if (folded === null || !cells.unlog(folded.cell.number)) return;
+  groupFor(orders, folded.cell, sig).addAll(folded.group);
+}
+
+/** The task is over, and nobody will know what it did after its reads: they are no part of the run. */
+export function forgetLog(cells: Cells, task: TaskState): void {
+  for (let i = 0; i < task.length; i++) {
+    const number = readerOf(task, i);
+    if (number > 0) cells.unlog(number);
+  }
+}
+
+/** The number of the cell that an entry is a read of, or several; 0 for none. */
+function readerOf(task: TaskState, entry: number): number {
+  const ref = task.ref(entry);
+  if (ref !== OTHER) return Math.max(ref, 0);
+  return task.folded(task.index(entry))?.cell.number ?? 0;
 }
 
 /** Take the reads of `variable` out of the log of a task that still runs. */
 export function takeFromLog(
   orders: Orders,
+  cells: Cells,
   task: TaskState,
   variable: Variable,
   take: (cell: Cell, group: Group) => void,
 ): void {
-  const { refs, ints } = task;
-  if (!mentions(task, variable)) return;
+  if (!mentions(cells, task, variable)) return;
   const walk = new SigWalk(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
-    const ref = refs[i];
-    const index = ints[i * 2] as number;
-    if (index === RELEASE) walk.add(ref as Gen);
-    else if (ref === null || ref === undefined) continue;
-    else {
-      const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
-      if (cell.variable !== variable) continue;
-      refs[i] = null;
-      const group = new Group(walk.sig, orders.full !== null);
-      if (index === FOLDED) group.addAll((ref as Folded).group);
-      else group.add(index, ints[i * 2 + 1] as number, task);
-      take(cell, group);
-    }
+    const ref = task.ref(i);
+    if (ref < 0) walk.add(task.gen(ref));
+    const number = readerOf(task, i);
+    if (number === 0 || cells.cell(number).variable !== variable) continue;
+    const group = new Group(walk.sig, orders.full !== null);
+    addEntry(group, task, i);
+    const cell = cells.cell(number);
+    task.take(i);
+    cells.unlog(number);
+    take(cell, group);
   }
 }
 
-function mentions(task: TaskState, variable: Variable): boolean {
-  const { refs, ints } = task;
+function mentions(cells: Cells, task: TaskState, variable: Variable): boolean {
   for (let i = 0; i < task.length; i++) {
-    const ref = refs[i];
-    const index = ints[i * 2] as number;
-    if (ref === null || ref === undefined || index === RELEASE) continue;
-    const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
-    if (cell.variable === variable) return true;
+    const number = readerOf(task, i);
+    if (number > 0 && cells.cell(number).variable === variable) return true;
   }
   return false;
 }
 
+function addEntry(group: Group, task: TaskState, entry: number): void {
+  const folded = task.ref(entry) === OTHER ? task.folded(task.index(entry)) : null;
+  if (folded !== null) group.addAll(folded.group);
+  else group.add(task.index(entry), task.epoch(entry), task);
+}
+
 /** Make one entry of reads of one cell that have equal signatures, and drop releases that change none. */
-export function foldLog(orders: Orders, task: TaskState): void {
-  const { refs, ints } = task;
+export function foldLog(orders: Orders, cells: Cells, task: TaskState): void {
   const kept: (Folded | Gen)[] = [];
   const bySig = new Map<Sig, Map<Cell, Folded>>();
   const walk = new SigWalk(baseOf(orders, task));
   for (let i = task.length - 1; i >= 0; i--) {
-    const ref = refs[i];
-    const index = ints[i * 2] as number;
-    if (index === RELEASE) {
-      if (walk.add(ref as Gen)) kept.push(ref as Gen);
-    } else if (ref !== null && ref !== undefined) {
-      const cell = index === FOLDED ? (ref as Folded).cell : (ref as Cell);
-      cell.variable.logged--;
-      if (cell.variable.dead) continue;
-      const { group } = foldedOf(orders, bySig, walk.sig, cell, kept);
-      if (index === FOLDED) group.addAll((ref as Folded).group);
-      else group.add(index, ints[i * 2 + 1] as number, task);
-      if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.unit));
+    const ref = task.ref(i);
+    if (ref < 0) {
+      if (walk.add(task.gen(ref))) kept.push(task.gen(ref));
+      continue;
     }
+    const number = readerOf(task, i);
+    if (number === 0 || !cells.unlog(number)) continue;
+    const cell = cells.cell(number);
+    const { group } = foldedOf(orders, cells, task, { bySig, sig: walk.sig, cell, kept });
+    addEntry(group, task, i);
+    if (group.times?.isFull === true) group.times.compact(orders.mainKnows(cell.unit));
   }
   if (kept.length > LOG_FOLDED_MAX)
     refuseMore(LOG_FOLDED_MAX, "different reads and releases of one request");
   task.replaceLog(kept.reverse());
 }
 
+interface Folding {
+  readonly bySig: Map<Sig, Map<Cell, Folded>>;
+  readonly sig: Sig;
+  readonly cell: Cell;
+  readonly kept: (Folded | Gen)[];
+}
+
 function foldedOf(
   orders: Orders,
-  bySig: Map<Sig, Map<Cell, Folded>>,
-  sig: Sig,
-  cell: Cell,
-  kept: (Folded | Gen)[],
+  cells: Cells,
+  task: TaskState,
+  { bySig, sig, cell, kept }: Folding,
 ): Folded {
-  let cells = bySig.get(sig);
-  if (cells === undefined) {
-    cells = new Map();
-    bySig.set(sig, cells);
+  let byCell = bySig.get(sig);
+  if (byCell === undefined) {
+    byCell = new Map();
+    bySig.set(sig, byCell);
   }
-  let folded = cells.get(cell);
+  let folded = byCell.get(cell);
   if (folded === undefined) {
     folded = new Folded(cell, new Group(null, orders.full !== null));
-    cells.set(cell, folded);
-    cell.variable.logged++;
+    byCell.set(cell, folded);
+    cells.log(cell.number, task.id);
     kept.push(folded);
   }
   return folded;

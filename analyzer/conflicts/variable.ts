@@ -11,14 +11,18 @@ import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
 import type { SyncPoint } from "../order/sync-point.ts";
 import { type RequestText, requestText, type TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
-
-/** Packs site, chain of operations, and context into the key of a cell: a small integer where the chain is 0. */
-export const SITES_MAX = 1 << 16;
-
-/** The key of a cell; context and site first, as the chain is nearly always 0. */
-export function cellKey(site: number, unit: number, chain: number): number {
-  return (chain * (UNIT_MAX + 1) + unit) * SITES_MAX + site;
-}
+import {
+  BLK,
+  BYTES,
+  CELL_WORDS,
+  type Cells,
+  COUNT,
+  LAST,
+  LAST_TASK,
+  SIG,
+  SITES_MAX,
+  TYPE,
+} from "./cells.ts";
 
 /** Reads of one cell that were followed by the same releases. */
 export class Group {
@@ -62,6 +66,21 @@ export class Group {
     this.#offset = task.requestOffset;
   }
 
+  /** Adds what `cells` has counted under `number`, and its latest read, where that is the latest. */
+  take(cells: Cells, number: number): void {
+    const { words } = cells;
+    const at = number * CELL_WORDS;
+    this.count += words[at + COUNT] as number;
+    const last = words[at + LAST] as number;
+    if (last < this.last) return;
+    this.last = last;
+    this.lastTask = words[at + LAST_TASK] as number;
+    this.#type = words[at + TYPE] as number;
+    this.#blk = words[at + BLK] as number;
+    this.#bytes = words[at + BYTES] as number;
+    this.#offset = cells.offset(number);
+  }
+
   clear(): void {
     this.count = 0;
     this.last = -1;
@@ -88,63 +107,70 @@ export interface Bad {
   count: number;
 }
 
-/** How the reads since the last edit stand to that edit. */
+/** How the reads since the last edit stand to that edit, but for those that know main up to `from` of their variable. */
 export class AfterEdit {
-  /** Covered by the section that the variable names. */
-  covered = 0;
   sanctioned = 0;
   race: Bad | null = null;
   /** By accidental edge; null for none. */
   luck: Map<Label, Bad> | null = null;
 
   clear(): void {
-    this.covered = 0;
     this.sanctioned = 0;
     this.race = null;
     this.luck = null;
   }
 }
 
-/** One reader of one list: a site, in a context, under some operations. */
+/** One reader of one list: a site, in a context, under some operations. What is hot of it is a record of `cells`. */
 export class Cell {
   readonly variable: Variable;
-  readonly key: number;
   readonly site: number;
   readonly ctx: number;
   /** Component of the full order: the context, or a part of it under the task reading. */
   readonly unit: number;
   readonly chain: number;
+  readonly number: number;
+  readonly #cells: Cells;
   #groups: Group[] = [];
-  /** The one that was found or added last. */
+  /** The one that was found or added last: the record counts for it. */
   #latest: Group | null = null;
   readonly after = new AfterEdit();
 
-  constructor(variable: Variable, site: number, ctx: number, unit: number, chain: number) {
+  constructor(
+    cells: Cells,
+    variable: Variable,
+    site: number,
+    ctx: number,
+    unit: number,
+    chain: number,
+  ) {
     this.variable = variable;
     this.unit = unit;
-    this.key = cellKey(site, unit, chain);
     this.site = site;
     this.ctx = ctx;
     this.chain = chain;
+    this.#cells = cells;
+    this.number = cells.add(this);
   }
 
   /** Reads since the last edit whose task is over, or that have none. */
   get groups(): readonly Group[] {
+    this.#takeCount();
     return this.#groups;
   }
 
   set groups(groups: Group[]) {
     this.#groups = groups;
-    this.#latest = null;
+    this.#setLatest(null);
   }
 
-  /** The group of `sig`, if there is one; the newest come last, and are asked for most. Hot. */
+  /** The group of `sig`, if there is one; the newest come last, and are asked for most. */
   find(sig: Sig | null): Group | null {
     if (this.#latest !== null && this.#latest.sig === sig) return this.#latest;
     for (let i = this.#groups.length - 1; i >= 0; i--) {
       const group = this.#groups[i] as Group;
       if (group.sig !== sig) continue;
-      this.#latest = group;
+      this.#setLatest(group);
       return group;
     }
     return null;
@@ -152,7 +178,22 @@ export class Cell {
 
   addGroup(group: Group): void {
     this.#groups.push(group);
+    this.#setLatest(group);
+  }
+
+  #setLatest(group: Group | null): void {
+    this.#takeCount();
     this.#latest = group;
+    this.#cells.words[this.number * CELL_WORDS + SIG] = group?.sig?.id ?? 0;
+  }
+
+  /** The record counts from 0 again. */
+  #takeCount(): void {
+    const { words } = this.#cells;
+    const at = this.number * CELL_WORDS;
+    if (words[at + COUNT] !== 0) this.#latest?.take(this.#cells, this.number);
+    words[at + COUNT] = 0;
+    words[at + LAST] = -1;
   }
 
   /** What was read before the edit that happens now is judged. */
@@ -208,10 +249,13 @@ export interface EditRecord {
   readonly holders: readonly Section[];
 }
 
-/** Tasks whose logs an edit looks at one by one; when there are more it looks at all that are in flight. */
-const LOGGERS_MAX = 64;
 /** Cells that are looked through one after the other. */
 const CELLS_IN_A_ROW = 24;
+
+/** The key of a cell among those of its list; context and site first, as the chain is nearly always 0. */
+export function cellKey(site: number, unit: number, chain: number): number {
+  return (chain * (UNIT_MAX + 1) + unit) * SITES_MAX + site;
+}
 
 /** One list or alias of one owner. */
 export class Variable {
@@ -219,23 +263,19 @@ export class Variable {
   readonly owner: number;
   /** What a drain must hold; null when the trace does not say. */
   guard: Holdable | null;
-  readonly keys: number[] = [];
+  readonly #keys: number[] = [];
   readonly cells: Cell[] = [];
   /** Cells by key, once they are many. */
   #byKey: Map<number, Cell> | null = null;
   edit: EditRecord | null = null;
   /** What the last edit tells those who see its outcome (seen-edits.ts); null when nobody asks. */
   seen: SyncPoint | null = null;
-  /** Whoever knows main up to here was let in after a section around the last edit had ended. */
-  coveredFrom = NEVER;
-  /** Whoever knows main up to here comes after the last edit, around which there was no section. */
-  sanctionedFrom = NEVER;
+  /**
+   * Whoever knows main up to here comes after the last edit: was let in after the section around it had ended, which is
+   * `coveredBy`, or simply comes after it where there was none. Each record of a cell that is not main's has it, too.
+   */
+  from = NEVER;
   coveredBy: Section | null = null;
-  dead = false;
-  /** Entries about it in the logs of tasks that are not over, or more; and whose logs, up to LOGGERS_MAX. */
-  logged = 0;
-  readonly #loggers: TaskState[] = [];
-  #loggerCount = 0;
 
   constructor(list: number, owner: number, guard: Holdable | null) {
     this.list = list;
@@ -243,43 +283,20 @@ export class Variable {
     this.guard = guard;
   }
 
-  /** The log of `task` mentions it. */
-  loggedBy(task: TaskState): void {
-    const count = this.logged === 0 ? 0 : this.#loggerCount;
-    this.logged++;
-    this.#loggerCount = count;
-    if (count === LOGGERS_MAX || (count > 0 && this.#loggers[count - 1] === task)) return;
-    this.#loggers[count] = task;
-    this.#loggerCount++;
-  }
-
-  /** The tasks whose logs may mention it; null when they are too many to tell. */
-  loggers(): readonly TaskState[] | null {
-    return this.#loggerCount === LOGGERS_MAX ? null : this.#loggers.slice(0, this.#loggerCount);
-  }
-
-  /** No log mentions it. */
-  forgetLogs(): void {
-    this.logged = 0;
-    this.#loggerCount = 0;
-  }
-
   cell(site: number, unit: number, chain: number): Cell | null {
     const key = cellKey(site, unit, chain);
-    const { keys } = this;
     if (this.#byKey !== null) return this.#byKey.get(key) ?? null;
-    for (let i = 0; i < keys.length; i++) if (keys[i] === key) return this.cells[i] as Cell;
-    return null;
+    const at = this.#keys.indexOf(key);
+    return at < 0 ? null : (this.cells[at] as Cell);
   }
 
-  addCell(site: number, ctx: number, unit: number, chain: number): Cell {
-    const cell = new Cell(this, site, ctx, unit, chain);
-    this.keys.push(cell.key);
+  addCell(cell: Cell): void {
+    const key = cellKey(cell.site, cell.unit, cell.chain);
+    this.#keys.push(key);
     this.cells.push(cell);
-    if (this.#byKey !== null) this.#byKey.set(cell.key, cell);
+    if (this.#byKey !== null) this.#byKey.set(key, cell);
     else if (this.cells.length === CELLS_IN_A_ROW)
-      this.#byKey = new Map(this.cells.map((each) => [each.key, each]));
-    return cell;
+      this.#byKey = new Map(this.cells.map((each, i) => [this.#keys[i] as number, each]));
   }
 }
 

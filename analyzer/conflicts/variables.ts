@@ -5,7 +5,8 @@ import { List } from "#core/probe";
 import { refuseMore, refuseNonsense } from "../bounds.ts";
 import { CELLS_MAX } from "../limits.ts";
 import { IdMap } from "../order/id-map.ts";
-import { LISTS_MAX, SITES_MAX, type Variable } from "./variable.ts";
+import { SITES_MAX } from "./cells.ts";
+import { LISTS_MAX, type Variable } from "./variable.ts";
 
 const DENSE_MAX = 1 << 16;
 

@@ -42,6 +42,9 @@ export class Gen {
 
 /** A set of generations, as a chain: who knows one of them knows what was done before. */
 export class Sig {
+  static #count = 0;
+  /** Tells it from all others; above 0. */
+  readonly id = ++Sig.#count;
   readonly parent: Sig | null;
   readonly gen: Gen | null;
   #known = NEVER;

@@ -5,9 +5,10 @@
 // millions of events, so a log that grows long is folded: reads with equal signatures become one entry.
 
 import { refuseMore } from "../bounds.ts";
-import type { Cell, Folded } from "../conflicts/variable.ts";
+import type { Cells } from "../conflicts/cells.ts";
+import type { Folded } from "../conflicts/variable.ts";
 import { MARKS_MAX } from "../limits.ts";
-import { type Extra, Gen, type Knowledge, type Mark, NEVER } from "./knowledge.ts";
+import { type Extra, Gen, type Knowledge, type Mark } from "./knowledge.ts";
 import { SyncPoint } from "./sync-point.ts";
 
 /** The task numbers of coroutines that a drainer waits for are above this: it plus the coroutine's number. */
@@ -31,11 +32,16 @@ export function requestText(
   return type < 0 ? null : { type, blk, bytes, offset };
 }
 
-/** In place of a read's event: the entry is a release, or several reads. */
-export const RELEASE = NEVER;
-export const FOLDED = -1;
+/** An entry of the log: who read (a cell's number), or what was released into (a generation's number, below 0), or OTHER. */
+const REF = 0;
+/** The read's event; of OTHER, a number of reads in one (`folded`), or TAKEN. */
+const INDEX = 1;
+const EPOCH = 2;
+const LOG_WORDS = 3;
 
-const INTS = 2;
+export const OTHER = 0;
+/** A read that was judged before the task's end. */
+export const TAKEN = -1;
 
 export class TaskState implements Knowledge {
   id = 0;
@@ -51,11 +57,12 @@ export class TaskState implements Knowledge {
   /** What had entered that coroutine when it began: an activity (model/operations.ts). */
   starter = 0;
 
-  /** The log: what was read (a cell, or several reads in one), or released into (a generation); null for a read that was judged. */
-  readonly refs: (Cell | Folded | Gen | null)[] = [];
-  /** Two integers an entry: event and epoch of a read; FOLDED, or RELEASE, and 0. */
-  ints = new Int32Array(32 * INTS);
+  /** The log; what its numbers below 0 and OTHER stand for. */
+  #log = new Int32Array(32 * LOG_WORDS);
   length = 0;
+  readonly #gens: Gen[] = [];
+  #genCount = 0;
+  #folded: readonly Folded[] = [];
   /** Entries at which the log is folded next. */
   foldAt = 0;
 
@@ -86,6 +93,7 @@ export class TaskState implements Knowledge {
     this.begin = -1;
     this.starter = 0;
     this.length = 0;
+    this.#genCount = 0;
     this.heldBlk = 0;
     this.heldCount = 0;
     this.heldMore = null;
@@ -107,16 +115,51 @@ export class TaskState implements Knowledge {
     this.requestOffset = offset;
   }
 
-  logRead(cell: Cell, index: number, epoch: number): void {
-    cell.variable.loggedBy(this);
-    this.#push(cell, index, epoch);
+  logRead(cells: Cells, number: number, index: number, epoch: number): void {
+    cells.log(number, this.id);
+    this.#push(number, index, epoch);
   }
 
   logRelease(gen: Gen): void {
     if (this.marks !== null) this.#releaseMarks(this.marks, gen);
     // A release without a read since the one before it changes no signature.
-    if (this.length === 0 || this.refs[this.length - 1] === gen) return;
-    this.#push(gen, RELEASE, 0);
+    if (this.length === 0) return;
+    const last = this.ref(this.length - 1);
+    if (last < 0 && this.gen(last) === gen) return;
+    this.#pushGen(gen);
+  }
+
+  #pushGen(gen: Gen): void {
+    this.#gens[this.#genCount++] = gen;
+    this.#push(-this.#genCount, 0, 0);
+  }
+
+  ref(entry: number): number {
+    return this.#log[entry * LOG_WORDS + REF] as number;
+  }
+
+  index(entry: number): number {
+    return this.#log[entry * LOG_WORDS + INDEX] as number;
+  }
+
+  epoch(entry: number): number {
+    return this.#log[entry * LOG_WORDS + EPOCH] as number;
+  }
+
+  /** What a reference below 0 is. */
+  gen(ref: number): Gen {
+    return this.#gens[-ref - 1] as Gen;
+  }
+
+  /** What an entry of OTHER with this index is; null for a read that was taken. */
+  folded(index: number): Folded | null {
+    return index === TAKEN ? null : (this.#folded[index] as Folded);
+  }
+
+  /** Takes a read out of the log. */
+  take(entry: number): void {
+    this.#log[entry * LOG_WORDS + REF] = OTHER;
+    this.#log[entry * LOG_WORDS + INDEX] = TAKEN;
   }
 
   /** Each moment that may be asked about later was before this release. */
@@ -132,25 +175,27 @@ export class TaskState implements Knowledge {
 
   /** Start the log anew, with what folding left of it. */
   replaceLog(entries: readonly (Folded | Gen)[]): void {
-    this.refs.fill(null, 0, this.length);
     this.length = 0;
+    this.#genCount = 0;
+    const folded: Folded[] = [];
     for (const entry of entries) {
-      if (entry instanceof Gen) this.#push(entry, RELEASE, 0);
-      else this.#push(entry, FOLDED, 0);
+      if (entry instanceof Gen) this.#pushGen(entry);
+      else this.#push(OTHER, folded.push(entry) - 1, 0);
     }
+    this.#folded = folded;
     this.foldAt = Math.max(this.foldAt, this.length * 2);
   }
 
-  #push(ref: Cell | Folded | Gen, first: number, second: number): void {
-    const at = this.length * INTS;
-    if (at === this.ints.length) {
-      const larger = new Int32Array(this.ints.length * 2);
-      larger.set(this.ints);
-      this.ints = larger;
+  #push(ref: number, index: number, epoch: number): void {
+    const at = this.length * LOG_WORDS;
+    if (at === this.#log.length) {
+      const larger = new Int32Array(this.#log.length * 2);
+      larger.set(this.#log);
+      this.#log = larger;
     }
-    this.refs[this.length] = ref;
-    this.ints[at] = first;
-    this.ints[at + 1] = second;
+    this.#log[at + REF] = ref;
+    this.#log[at + INDEX] = index;
+    this.#log[at + EPOCH] = epoch;
     this.length++;
   }
 
