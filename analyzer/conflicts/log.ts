@@ -28,9 +28,7 @@ function newGroup(orders: Orders, cell: Cell, sig: Sig | null): Group {
     const merged = cell.find(sig);
     if (merged !== null) return merged;
   }
-  const group = new Group(sig, orders.full !== null);
-  cell.addGroup(group);
-  return group;
+  return cell.addGroup(sig, orders.full !== null);
 }
 
 /** The task is over: count all its reads. Hot. */

@@ -26,7 +26,7 @@ import {
 
 /** Reads of one cell that were followed by the same releases. */
 export class Group {
-  readonly sig: Sig | null;
+  #sig: Sig | null;
   count = 0;
   /** The latest read, and what its request was. */
   last = -1;
@@ -41,8 +41,13 @@ export class Group {
   mainTimes: Buckets | null = null;
 
   constructor(sig: Sig | null, timed: boolean) {
-    this.sig = sig;
+    this.#sig = sig;
     this.times = timed ? new Buckets() : null;
+  }
+
+  /** The releases; null for reads of main. */
+  get sig(): Sig | null {
+    return this.#sig;
   }
 
   /** What the latest read's request was; null when it had none. */
@@ -81,9 +86,17 @@ export class Group {
     this.#offset = cells.offset(number);
   }
 
+  /** Begins anew, for reads that other releases follow. */
+  restart(sig: Sig | null): void {
+    this.#sig = sig;
+    this.clear();
+  }
+
   clear(): void {
     this.count = 0;
     this.last = -1;
+    this.lastTask = 0;
+    this.#type = -1;
     this.times?.clear();
     this.mainTimes?.clear();
   }
@@ -134,6 +147,8 @@ export class Cell {
   #groups: Group[] = [];
   /** The one that was found or added last: the record counts for it. */
   #latest: Group | null = null;
+  /** One that was judged: the next reads are counted in it, since what lives from edit to edit costs the collector most. */
+  #spare: Group | null = null;
   readonly after = new AfterEdit();
 
   constructor(
@@ -176,9 +191,14 @@ export class Cell {
     return null;
   }
 
-  addGroup(group: Group): void {
+  /** A new group of `sig`. */
+  addGroup(sig: Sig | null, timed: boolean): Group {
+    const group = this.#spare ?? new Group(sig, timed);
+    this.#spare?.restart(sig);
+    this.#spare = null;
     this.#groups.push(group);
     this.#setLatest(group);
+    return group;
   }
 
   #setLatest(group: Group | null): void {
@@ -200,8 +220,12 @@ export class Cell {
   forget(): void {
     if (this.#groups.length === 0) return;
     // Main reads the lists that it edits all the time: its one group is used again.
-    if (this.ctx === 0) this.#groups[0]?.clear();
-    else this.groups = [];
+    const [first = null] = this.#groups;
+    if (this.ctx === 0) first?.clear();
+    else {
+      this.groups = [];
+      this.#spare = first;
+    }
   }
 
   /** Groups at which they are merged next; 0 before the first time. */
