@@ -6,7 +6,7 @@ function run(policy: AioPolicy, count: number, ms: number): string {
   let text = "";
   for (let i = 0; i < count; i++) {
     const isInline = policy.isInline(4096);
-    if (isInline) policy.took(ms);
+    if (isInline) policy.took(ms, 4096);
     text += isInline ? "i" : "p";
   }
   return text;
@@ -35,6 +35,14 @@ describe("aio=auto", () => {
     const policy = new AioPolicy("auto");
     const slow = run(policy, 20_000, 5);
     expect(Math.max(...slow.split("i").map((pooled) => pooled.length))).toBe(4096);
+  });
+
+  it("takes a long copy for a copy, and one that takes longer for a wait", () => {
+    const policy = new AioPolicy("auto");
+    for (let i = 0; i < 10; i++) policy.took(1, INLINE_BYTES_MAX);
+    expect(policy.isInline(4096)).toBe(true);
+    for (let i = 0; i < 2; i++) policy.took(5, INLINE_BYTES_MAX);
+    expect(policy.isInline(4096)).toBe(false);
   });
 
   it("gives what takes long to copy to the pool", () => {

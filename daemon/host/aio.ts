@@ -13,10 +13,12 @@
 
 import type { FileAio } from "#core/sched";
 
-/** Larger ones go to the pool: to copy that much takes longer than to hand it over. */
-export const INLINE_BYTES_MAX = 128 * 1024;
-/** An inline operation that took longer waited for a disk: copying INLINE_BYTES_MAX takes a tenth of it. */
+/** Larger ones go to the pool: other clients would wait while so much is copied. */
+export const INLINE_BYTES_MAX = 1024 * 1024;
+/** An inline operation that took longer waited for a disk. */
 const SLOW_MS = 0.3;
+/** ... and as much for each so many bytes: from the page cache they take a tenth of it. */
+const SLOW_BYTES = 256 * 1024;
 const SLOW_IN_A_ROW = 2;
 /** Operations that go to the pool after slow ones: at first, and at most. */
 const PENALTY_MIN = 16;
@@ -48,9 +50,9 @@ export class AioPolicy {
     return false;
   }
 
-  /** An inline operation took `ms` milliseconds. */
-  took(ms: number): void {
-    if (ms <= SLOW_MS) {
+  /** An inline operation on `bytes` bytes took `ms` milliseconds. */
+  took(ms: number, bytes: number): void {
+    if (ms <= SLOW_MS * (1 + bytes / SLOW_BYTES)) {
       this.#penalty = PENALTY_MIN;
       this.#slowInARow = 0;
     } else if (++this.#slowInARow >= SLOW_IN_A_ROW) {

@@ -48,11 +48,23 @@ async function connected() {
       const now = connection.submit(op, true);
       if (now !== null) resolve(now);
     });
-  return { client, connection, receive };
+  /** All of `from`; what the operation returned, and whether that was at once. */
+  const send = (from: GuestBuffer, onSent: (ret: number) => void): boolean => {
+    const id = ++last as OpId;
+    waiting.set(id, onSent);
+    const [handle, offset, bytes] = [1 as HostHandle, 0 as ByteOffset, from.length as ByteCount];
+    const now = connection.submit(
+      { id, type: "send", handle, offset, bytes, iov: from, iovOffset: 0 },
+      true,
+    );
+    if (now !== null) onSent(now);
+    return now !== null;
+  };
+  return { client, connection, receive, send };
 }
 
-function memory(bytes: number): GuestBuffer {
-  return new GuestBuffer(bytes, Buffer.alloc(bytes));
+function memory(bytes: number, fill = 0): GuestBuffer {
+  return new GuestBuffer(bytes, Buffer.alloc(bytes, fill));
 }
 
 describe("an accepted connection", () => {
@@ -69,6 +81,43 @@ describe("an accepted connection", () => {
     }
     expect(Buffer.concat(got).equals(sent)).toBe(true);
     expect(await receive(memory(10))).toBe(0);
+    connection.close();
+  });
+
+  it("sends messages of any length in order, each as the system takes it, however late they are read", async () => {
+    const { client, connection, send } = await connected();
+    const lengths = [28, 20_000, 300_000, 16, 262_172, 16_384, 16_385, 1 << 20, 28];
+    const messages = lengths.map((bytes, index) => memory(bytes, index + 1));
+    const sent: string[] = [];
+    const areNow = messages.map((message, index) =>
+      send(message, (ret) => sent.push(`${index}:${ret}`)),
+    );
+    connection.flush();
+    // The socket has room for the first two, and for none of the long ones.
+    expect(areNow.indexOf(false)).toBe(2);
+    expect(areNow.slice(2).includes(true)).toBe(false);
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(sent).toEqual(["0:0", "1:0"]);
+    const got: Buffer[] = [];
+    const total = lengths.reduce((sum, bytes) => sum + bytes, 0);
+    for (let left = total; left > 0; left -= got.at(-1)?.length ?? 0) {
+      got.push(((await once(client, "data")) as [Buffer])[0]);
+      connection.flush();
+    }
+    const all = Buffer.concat(messages.map(({ data }) => data as Uint8Array));
+    expect(Buffer.concat(got).equals(all)).toBe(true);
+    expect(sent).toEqual(lengths.map((_, index) => `${index}:0`));
+    client.destroy();
+    connection.close();
+  });
+
+  it("completes what it cannot send any more", async () => {
+    const { client, connection, send } = await connected();
+    const sent: number[] = [];
+    for (let i = 0; i < 3; i++) send(memory(TOTAL_BYTES), (ret) => sent.push(ret));
+    client.destroy();
+    while (sent.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect(sent.every((ret) => ret < 0)).toBe(true);
     connection.close();
   });
 

@@ -3,7 +3,8 @@
 // What comes in waits in a queue until it is received: `AHEAD_BYTES` of it, and what Node's own buffer holds. A client that is not
 // read from any longer is not received from, so that memory stays bounded however fast it sends. What goes out is gathered, and
 // written once for all the answers of a turn (`flush`); a message that is copied into the gathered ones is sent as far as its
-// sender is concerned. Long messages are written from where they are, and are sent when the system has them.
+// sender is concerned. Long messages are written from where they are, one at a time, and are sent when the system has them: at once, if
+// the socket has room. Handing over several would keep the memory of all of them until the last one has gone.
 //
 // Operations of one kind are served in the order of their submission. Closing cancels what is left.
 
@@ -66,8 +67,8 @@ export class Connection {
   /** Receives that wait; the first one has `#received` bytes already. */
   readonly #receives: HostOp[] = [];
   #received = 0;
-  /** Sends that wait for the system to take what was sent before: those that were written, and those that were not. */
-  readonly #written: HostOp[] = [];
+  /** Sends that wait for the system to take what was sent before: the long one that was written, and those that were not. */
+  #written: HostOp | null = null;
   readonly #sends: HostOp[] = [];
   #gather: Buffer | null = null;
   #gathered = 0;
@@ -137,7 +138,7 @@ export class Connection {
 
   /** From here on the stream is the encrypted one; what came before that was not looked at goes into it. */
   #handshake(op: HostOp): null {
-    const isIdle = this.#receives.length + this.#sends.length + this.#written.length === 0;
+    const isIdle = this.#receives.length + this.#sends.length === 0 && this.#written === null;
     assert(isIdle, "nothing is under way");
     if (this.#error !== 0 || this.#isAtEnd) {
       this.#options.complete(op, -(this.#error || ECONNRESET));
@@ -251,9 +252,10 @@ export class Connection {
   // ---- Sending -------------------------------------------------------------------------------------------------------
 
   #send(op: HostOp, mayBeNow: boolean): number | null {
-    const isNow = mayBeNow && this.#sends.length === 0 && op.bytes <= COPIED_BYTES_MAX;
+    const isNow = mayBeNow && this.#sends.length === 0 && this.#written === null;
     if (this.#error !== 0 && isNow) return -this.#error;
-    if (isNow && this.#copy(op)) return 0;
+    if (isNow && (op.bytes > COPIED_BYTES_MAX ? this.#write(op) : this.#copy(op))) return 0;
+    if (this.#written === op) return null;
     this.#sends.push(op);
     this.#sendWaiting();
     return null;
@@ -284,20 +286,22 @@ export class Connection {
     else this.#busyGathers.push(gather);
   }
 
+  /** Write a long message behind what was gathered; false when the system has not taken all of it yet. */
+  #write(op: HostOp): boolean {
+    this.flush();
+    this.#stream.write(contentsOf(op), this.#onWritten);
+    if (this.#stream.writableLength > 0) this.#written = op;
+    return this.#written === null;
+  }
+
   #sendWaiting(): void {
     for (let op = this.#sends[0]; op !== undefined; op = this.#sends[0]) {
-      if (this.#error !== 0) {
-        this.#options.complete(op, -this.#error);
-      } else if (op.bytes > COPIED_BYTES_MAX) {
-        this.flush();
-        this.#written.push(op);
-        this.#stream.write(contentsOf(op), this.#onWritten);
-      } else if (this.#copy(op)) {
-        this.#options.complete(op, 0);
-      } else {
-        return;
-      }
+      if (this.#written !== null) return;
+      const isLong = op.bytes > COPIED_BYTES_MAX;
+      if (this.#error === 0 && !isLong && !this.#copy(op)) return;
       this.#sends.shift();
+      if (this.#error !== 0) this.#options.complete(op, -this.#error);
+      else if (!isLong || this.#write(op)) this.#options.complete(op, 0);
     }
   }
 
@@ -305,9 +309,16 @@ export class Connection {
   readonly #onWritten = (): void => {
     if (this.#stream.writableLength > 0) return;
     this.#spareGathers.push(...this.#busyGathers.splice(0));
-    for (const op of this.#written.splice(0)) this.#options.complete(op, -this.#error);
+    this.#writtenIs(-this.#error);
     this.#sendWaiting();
   };
+
+  /** The long message that was on its way is sent, or never will be. */
+  #writtenIs(ret: number): void {
+    const op = this.#written;
+    this.#written = null;
+    if (op !== null) this.#options.complete(op, ret);
+  }
 
   // ---- The end -------------------------------------------------------------------------------------------------------
 
@@ -316,18 +327,15 @@ export class Connection {
     this.#error = errno;
     this.#connected();
     this.#serve();
-    for (const op of this.#written.splice(0)) this.#options.complete(op, -errno);
+    this.#writtenIs(-errno);
     this.#sendWaiting();
   }
 
   close(): void {
     this.flush();
     this.#isClosed = true;
-    const left = [
-      ...this.#receives.splice(0),
-      ...this.#written.splice(0),
-      ...this.#sends.splice(0),
-    ];
+    this.#writtenIs(-ECANCELED);
+    const left = [...this.#receives.splice(0), ...this.#sends.splice(0)];
     if (this.#connects !== null) left.push(this.#connects);
     if (this.#handshakes !== null) left.push(this.#handshakes);
     this.#connects = null;

@@ -108,7 +108,7 @@ export class LiveFiles {
     if ((type === "read" || type === "write") && mayBeNow && aio.isInline(bytes)) {
       const from = performance.now();
       const ret = file.direct ? this.#directIo.now(fd, op) : cachedNow(fd, op);
-      aio.took(performance.now() - from);
+      aio.took(performance.now() - from, bytes);
       return ret;
     }
     this.#later(op, file);

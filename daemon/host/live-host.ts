@@ -35,8 +35,12 @@ import { LiveSockets } from "./live-sockets.ts";
 const TURN_STEPS = 64;
 /** The longest interval there is: nothing happens in it but that the process lives on. */
 const KEEP_ALIVE_MS = 0x7fffffff;
-/** Operations that are done at once between two turns: what one client has under way, thrice, in a millisecond or less. */
+/**
+ * Operations that are done at once between two turns: what one client has under way, thrice, in a millisecond or less. One that moves
+ * more than NOW_BYTES counts as several.
+ */
 const NOW_MAX = 512;
+const NOW_BYTES = 32 * 1024;
 
 /** What arrived while the machine stood still. */
 type Arrival =
@@ -169,7 +173,7 @@ export class LiveHost implements Host {
       ? this.#sockets.submit(op, mayBeNow)
       : this.#files.submit(op, mayBeNow);
     if (now === null) this.#operations++;
-    else this.#nowLeft--;
+    else this.#nowLeft -= 1 + Math.floor(op.bytes / NOW_BYTES);
     return now;
   }
 

@@ -22,8 +22,6 @@ export class NbdClient {
   /** Requests that are not answered yet, and the bytes of their buffers. */
   requests = 0;
   bytes = 0;
-  /** Buffers of requests that are answered, the latest last: some of NBD_SPARE_BYTES_MAX at most. */
-  readonly spareBuffers: GuestBuffer[] = [];
   /** The receiving coroutine, when it waits for its own requests to be answered. */
   readonly answered = new CoQueue();
 

@@ -26,6 +26,7 @@ import {
   NBD_STRING_BYTES_MAX,
 } from "./protocol.ts";
 import type { NbdServer } from "./server.ts";
+import { SpareBuffers } from "./spare-buffers.ts";
 
 const SITE_CREATE = site("nbd_export_create");
 const SECTOR_BYTES = 512;
@@ -60,6 +61,7 @@ export class NbdExport {
   /** Bytes of the buffers of all its clients' requests, and the clients that wait for some of them; of its context. */
   bytes = 0;
   readonly room = new CoQueue();
+  readonly spareBuffers = new SpareBuffers();
 
   constructor(blk: BlockBackend, options: NbdExportOptions, facts: NbdExportFacts) {
     this.name = options.name;

@@ -18,8 +18,10 @@ export const NBD_META_QUERIES_MAX = 4096;
 /** Extents in one answer to a block status request (C: NBD_MAX_BLOCK_STATUS_EXTENTS). */
 export const NBD_EXTENTS_MAX = 128 * 1024;
 
-/** Longer buffers are not kept for the next request: of this length a client has 8 MiB, and what nbdcopy asks for is half of it. */
-export const NBD_SPARE_BYTES_MAX = 512 * 1024;
+/** Longer buffers are not kept for the next request: what nbdcopy asks for is half of it. */
+export const NBD_SPARE_BYTES_MAX = 512 * 1024 + 64;
+/** Bytes of the buffers that an export keeps: those of four clients that copy. */
+export const NBD_SPARE_TOTAL_MAX = 32 * 1024 * 1024;
 
 assert(NBD_BUFFER_BYTES_MAX <= NBD_CLIENT_BYTES_MAX, "the largest request fits");
 assert(NBD_CLIENT_BYTES_MAX <= NBD_EXPORT_BYTES_MAX, "one client alone is not held up");

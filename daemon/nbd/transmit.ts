@@ -33,12 +33,7 @@ import {
 } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
-import {
-  NBD_CLIENT_BYTES_MAX,
-  NBD_CLIENT_REQUESTS_MAX,
-  NBD_EXPORT_BYTES_MAX,
-  NBD_SPARE_BYTES_MAX,
-} from "./limits.ts";
+import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX, NBD_EXPORT_BYTES_MAX } from "./limits.ts";
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 import { readCommand, readHeaderBytes } from "./read-command.ts";
@@ -99,7 +94,7 @@ function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null
       if (!(yield* sendError(client, cookie, wrong.errno, wrong.why)) || isTooLong) return null;
       continue;
     }
-    const buffer = bufferFor(client, request);
+    const buffer = bufferFor(client, nbdExport, request);
     if (type === nbd.NBD_CMD_WRITE && buffer !== null) {
       if (!(yield* channelReadInto(channel, buffer, 0, length))) return null;
     }
@@ -107,23 +102,14 @@ function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null
   }
 }
 
-/** A buffer of exactly that length: the one that was given back last, or a new one. */
-function takeBuffer(client: NbdClient, bytes: number): GuestBuffer {
-  const spare = client.spareBuffers.pop();
-  return spare?.length === bytes ? spare : hostAllocate(bytes);
-}
-
-/** What a request is over with serves the next one, which is likely of the same length. */
-function giveBuffer({ spareBuffers }: NbdClient, buffer: GuestBuffer | null): void {
-  if (buffer === null || buffer.length > NBD_SPARE_BYTES_MAX) return;
-  if (spareBuffers.length < NBD_CLIENT_REQUESTS_MAX) spareBuffers.push(buffer);
-}
-
 /** Memory for the payload. */
-function bufferFor(client: NbdClient, { type, length }: NbdRequest): GuestBuffer | null {
-  if (type === nbd.NBD_CMD_WRITE) return takeBuffer(client, length);
-  if (type === nbd.NBD_CMD_READ)
-    return takeBuffer(client, readHeaderBytes(client, length) + length);
+function bufferFor(
+  client: NbdClient,
+  { spareBuffers }: NbdExport,
+  { type, length }: NbdRequest,
+): GuestBuffer | null {
+  if (type === nbd.NBD_CMD_WRITE) return spareBuffers.take(length);
+  if (type === nbd.NBD_CMD_READ) return spareBuffers.take(readHeaderBytes(client, length) + length);
   return null;
 }
 
@@ -190,7 +176,7 @@ function* serveRequest(client: NbdClient, nbdExport: NbdExport, request: NbdRequ
   const bytes = request.buffer?.length ?? 0;
   client.requests--;
   client.bytes -= bytes;
-  giveBuffer(client, request.buffer);
+  if (request.buffer !== null) nbdExport.spareBuffers.give(request.buffer);
   nbdExport.bytes -= bytes;
   assert(client.bytes >= 0, "no more bytes are given back than were taken");
   assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
