@@ -72,6 +72,8 @@ class DaemonRun {
   readonly #signals: DaemonSignals;
   #recording: Recording | null = null;
   #pidfile: Pidfile | null = null;
+  /** The run ends at an assertion, for a reason that is on standard error already. */
+  #hasSaidWhy = false;
 
   constructor(options: DaemonVerbOptions, terminal: Terminal) {
     this.#options = options;
@@ -89,6 +91,7 @@ class DaemonRun {
       onStopping: () => this.#isStopping(),
       print: (line) => void this.#terminal.stdout.write(`${line}\n`),
       warn: (line) => this.#log.warn(line),
+      fatal: (line) => this.#isOver(line),
       onEvent: (event, data) => this.#log.event(event, JSON.parse(jsonText(data)) as LogFields),
     });
     const run = { seed: 0, params: daemonParams(parsed, epochNs) };
@@ -120,12 +123,20 @@ class DaemonRun {
     });
     const outcome = await runLive(machine);
     if (outcome === "ok") return ExitCode.ok;
+    if (this.#hasSaidWhy) return ExitCode.findings;
     const why = `the daemon ended in ${outcome}: ${machine.assertion?.message ?? ""}`;
     this.#log.error(why);
     this.#terminal.stderr.write(`quiesce: ${why}\n`);
     // What led there is worth more than all that went before.
     if (this.#options.ring !== undefined) this.#writeRecording();
     return ExitCode.internal;
+  }
+
+  /** A driver ends the process, as blkverify does at a difference: it is what it was told to look for. */
+  #isOver(line: string): void {
+    this.#hasSaidWhy = true;
+    this.#terminal.stderr.write(`${line}\n`);
+    if (this.#options.ring !== undefined) this.#writeRecording();
   }
 
   #isReady(quitHandler: number): void {

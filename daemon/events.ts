@@ -149,6 +149,7 @@ export function forwardEvents(daemon: Daemon): void {
   driverEventListeners().push((event) => {
     if (event.event === "print") daemon.print(event.line);
     else if (event.event === "warn") daemon.warn(event.line);
+    else if (event.event === "fatal") daemon.fatal(event.line);
     else emitEvent(daemon, event.event, driverData(event));
     return undefined;
   });

@@ -80,6 +80,8 @@ export interface DaemonHooks {
   readonly print?: (line: string) => void;
   /** A warning. */
   readonly warn?: (line: string) => void;
+  /** Why the process is to end with exit code 1, which it does at once: the run is over. */
+  readonly fatal?: (line: string) => void;
 }
 
 /** The daemon of one run. */
@@ -108,6 +110,8 @@ export class Daemon {
   readonly print: (line: string) => void;
   /** A warning for whoever looks after the daemon. */
   readonly warn: (line: string) => void;
+  /** The last line, before the run ends. */
+  readonly fatal: (line: string) => void;
   /** Told of every event of QMP's. */
   readonly onEvent: (event: string, data: Sendable) => void;
 
@@ -115,6 +119,7 @@ export class Daemon {
     this.epochNs = epochNs;
     this.print = hooks.print ?? (() => {});
     this.warn = hooks.warn ?? (() => {});
+    this.fatal = hooks.fatal ?? (() => {});
     this.onEvent = hooks.onEvent ?? (() => {});
   }
 }

@@ -30,7 +30,7 @@ function* ruled(
 
 function run(body: () => Polls<void>): { outcome: string; log: string } {
   return runMain(function* (log): Polls<void> {
-    driverEventListeners().push((event) => void (event.event === "print" && log.push(event.line)));
+    driverEventListeners().push((event) => void (event.event === "fatal" && log.push(event.line)));
     yield* body();
   });
 }

@@ -14,20 +14,14 @@ import {
   type Qiov,
 } from "../graph/state.ts";
 import { bdrvCoFlush } from "../io/flush.ts";
+import { guestDifference } from "../io/guest-compare.ts";
 import { qiovOf } from "../io/guest-copy.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { site } from "../probe/index.ts";
-import {
-  type Co,
-  globalStateCode,
-  hostAllocate,
-  hostDecide,
-  modelAssert,
-  type Polls,
-} from "../sched/index.ts";
+import { type Co, globalStateCode, hostAllocate, modelAssert, type Polls } from "../sched/index.ts";
 import { driverEvent } from "./driver-events.ts";
 import { together } from "./together.ts";
 
@@ -88,16 +82,9 @@ function* blkverifyCoPreadv(
     bdrvCoPreadv(child, offset, bytes, child === test ? qiov : rawQiov, flags),
   );
   if (ret < 0) return ret;
-  const differsAt = hostDecide(SITE_COMPARE, () => firstDifference(qiov, rawQiov, bytes));
+  const differsAt = guestDifference(SITE_COMPARE, qiov, rawQiov, bytes);
   if (differsAt >= 0) fail(range, `contents mismatch at offset ${offset + differsAt}`);
   return ret;
-}
-
-function firstDifference(a: Qiov, b: Qiov, bytes: number): number {
-  const [left, right] = [a.buffer.data, b.buffer.data];
-  assert(left !== null && right !== null, "what is compared has contents");
-  for (let at = 0; at < bytes; at++) if (left[a.start + at] !== right[b.start + at]) return at;
-  return -1;
 }
 
 /** blkverify_co_prwv (block/blkverify.c:196): both at once; they must come to the same end. */
@@ -122,7 +109,7 @@ function* toBoth(
 function fail({ offset, bytes, isWrite }: Range, what: string): never {
   const request = isWrite ? "write" : "read";
   const line = `blkverify: ${request} offset=${offset} bytes=${bytes} ${what}`;
-  driverEvent({ event: "print", line });
+  driverEvent({ event: "fatal", line });
   modelAssert(false, "blkverify: the two nodes differ", SITE_COMPARE);
 }
 

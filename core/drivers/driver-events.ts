@@ -8,6 +8,8 @@ export type DriverEvent =
   | { readonly event: "print"; readonly line: string }
   /** A line for people who look at the standard error output. */
   | { readonly event: "warn"; readonly line: string }
+  /** A line for the same people, which is the last: QEMU's process ends with exit code 1 there, and the run at an assertion. */
+  | { readonly event: "fatal"; readonly line: string }
   /** An image contradicts itself. */
   | {
       readonly event: "BLOCK_IMAGE_CORRUPTED";

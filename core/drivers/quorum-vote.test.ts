@@ -45,7 +45,7 @@ function* quorumOf(
   log: string[],
 ): Polls<TextDisk & { bs: BlockDriverState; children: readonly BlockDriverState[] }> {
   driverEventListeners().push((event) => {
-    if (event.event === "print") log.push(event.line);
+    if (event.event === "fatal") log.push(event.line);
     else if (event.event === "QUORUM_FAILURE") log.push(`failure:${event.reference}`);
     else if (event.event === "QUORUM_REPORT_BAD")
       log.push(`bad-${event.type}:${event.nodeName}:${event.error ?? "differs"}`);
@@ -133,7 +133,7 @@ describe("the votes of quorum", () => {
       yield* readText(0, 4);
     });
     expect(run.outcome).toBe("assertion");
-    expect(run.log).toBe("quorum: offset=0 bytes=4 contents mismatch");
+    expect(run.log).toBe("quorum: offset=0 bytes=4 contents mismatch at offset 0");
   });
 
   it("are given by children that come and go, as long as they are enough", () => {

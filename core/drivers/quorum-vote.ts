@@ -36,6 +36,7 @@ import {
 } from "../graph/state.ts";
 import { bdrvCoCommonBlockStatusAbove } from "../io/block-status.ts";
 import { bdrvCoFlush } from "../io/flush.ts";
+import { guestDifference } from "../io/guest-compare.ts";
 import { guestCopy, qiovOf } from "../io/guest-copy.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
@@ -244,15 +245,21 @@ function vote(bs: BlockDriverState, range: Range, readers: readonly Reply[]): Re
     if (same !== undefined) same.push(reader);
     else versions.unshift([reader]);
   }
-  if (isBlkverify && versions.length > 1) {
-    const line = `quorum: offset=${range.offset} bytes=${range.bytes} contents mismatch`;
-    driverEvent({ event: "print", line });
-    modelAssert(false, "quorum: contents mismatch", SITE_COMPARE);
-  }
+  if (isBlkverify && versions.length > 1) fail(range, readers);
   const winner = mostOf(versions);
   if (versions.length === 1 || winner.length >= threshold) return winner;
   reportFailure(bs, range);
   return null;
+}
+
+/** The last word of a quorum with two children that must not differ. QEMU's process ends there; here it is the run. */
+function fail({ offset, bytes }: Range, readers: readonly Reply[]): never {
+  const [a, b] = readers.map(({ data }) => data);
+  assert(a !== undefined && b !== undefined, "two have read");
+  const differsAt = offset + guestDifference(SITE_COMPARE, a, b, bytes);
+  const line = `quorum: offset=${offset} bytes=${bytes} contents mismatch at offset ${differsAt}`;
+  driverEvent({ event: "fatal", line });
+  modelAssert(false, "quorum: contents mismatch", SITE_COMPARE);
 }
 
 /** quorum_compare (block/quorum.c:445): whether two have read the same. */

@@ -211,7 +211,8 @@ export function blockJobGetAioContext({ job }: BlockJob): AioContext {
 
 /**
  * block_job_set_speed_locked (blockjob.c:288): `speed` units a second, 0 for no limit. A job that sleeps for its old limit is
- * woken, unless the new one is lower. BlockError in a state in which it has no speed, or for a negative one.
+ * woken, unless the new one is lower; with patch 9 it sleeps again until its old deadline, as the series has it. BlockError in a state
+ * in which it has no speed, or for a negative one.
  */
 export function blockJobSetSpeedLocked(blockJob: BlockJob, speed: number): void {
   globalStateCode(SITE_SET_SPEED);

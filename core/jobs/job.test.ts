@@ -24,6 +24,7 @@ import {
   type BlockJobDriver,
   blockJobAddBdrv,
   blockJobCreate,
+  blockJobSetSpeedLocked,
   type Job,
   jobCancelSync,
   jobFinishSyncLocked,
@@ -34,6 +35,7 @@ import {
   jobResume,
   jobSleepNs,
   jobStart,
+  withJobLock,
   withJobLockPolls,
 } from "./index.ts";
 
@@ -193,6 +195,34 @@ describe("a job", () => {
         yield* bdrvDrainedEnd(node("disk"), NO_SITE);
         yield* completion(job);
         expect(slept < 1000).toBe(early);
+      },
+      { without },
+    );
+  });
+
+  // The series has it so: whoever raises the limit of a job that sleeps for the old one waits for the old one's sleep.
+  it.each([
+    { without: [] as const, name: "sleeps on with patch 9", slept: 1000 },
+    { without: [9] as const, name: "goes on at once without patch 9", slept: 0 },
+  ])("that sleeps for its limit, which is taken away, $name", ({ without, slept }) => {
+    runGraph(
+      "disk",
+      function* (node): Polls<void> {
+        const times: number[] = [];
+        const driver: BlockJobDriver = {
+          jobType: "commit",
+          *coRun(job): Co<number> {
+            times.push(clockNs());
+            yield* jobSleepNs(job, 1000);
+            times.push(clockNs());
+            return 0;
+          },
+        };
+        const blockJob = yield* startOn(node, "disk", driver);
+        while (times.length === 0) yield* aioPoll(machine.mainContext, false);
+        withJobLock(() => blockJobSetSpeedLocked(blockJob, 0));
+        yield* completion(blockJob.job);
+        expect((times[1] ?? 0) - (times[0] ?? 0)).toBe(slept);
       },
       { without },
     );
