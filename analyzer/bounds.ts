@@ -17,7 +17,7 @@ export function refuseMore(max: number, what: string): never {
 export function refuseNonsense(index: number, what: string): never {
   throw new QuiesceError(
     "input",
-    `The trace is no recording: its event ${index} speaks of ${what}. Record it again, or look at it with \`quiesce dump\`.`,
+    `The trace is no recording: its event ${index} speaks of ${what}. Record it again, or look at its events with the verb dump.`,
   );
 }
 

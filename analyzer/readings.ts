@@ -19,5 +19,12 @@ export function bothReadings(thread: AnalysisResult, task: AnalysisResult): Anal
     ...thread.findings,
     ...more.map((finding) => ({ ...finding, why: `${finding.why} ${BY_TASKS}` })),
   ];
-  return { ...thread, findings: findings.sort(byContract), reading: "both" };
+  const notes = [...thread.notes, noteOf(more.length)];
+  return { ...thread, findings: findings.sort(byContract), reading: "both", notes };
+}
+
+function noteOf(more: number): string {
+  const found =
+    more === 0 ? "the second found no more" : `what the second alone found (${more}) says so`;
+  return `Judged twice: with the handlers of one iothread in the order in which they ran, and ordered only by what posted them; ${found}.`;
 }

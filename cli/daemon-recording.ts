@@ -4,13 +4,14 @@
 // goes to a file: with a ring, the last events are kept in memory, and written when somebody asks (SIGUSR1) or when the run has
 // failed. A ring lacks the beginning of its run: it is analysed, not replayed, and so it has all events.
 
-import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { headerOf } from "#explorer";
 import { FileSink, Recorder, RingSink } from "#tracer";
 import { FORMAT_VERSION, MemoryBytes, type TraceHeader } from "#traces";
 import type { daemonScenario } from "./daemon-scenario.ts";
+import { makeFolder } from "./output-file.ts";
 import { quiesceVersion } from "./version.ts";
 
 /** At most so long an event waits until it is in the file. */
@@ -40,7 +41,7 @@ export function startRecording(
 ): Recording {
   // A daemon changes its folder.
   const folder = resolve(options.folder);
-  mkdirSync(folder, { recursive: true });
+  makeFolder("--record", folder);
   const level = options.ring === undefined ? options.level : "full";
   const header = headerOf(scenario, run, {
     host: "live",

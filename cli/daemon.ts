@@ -40,8 +40,8 @@ export interface DaemonVerbOptions extends LogOptions {
   readonly daemonize?: boolean;
   /** Folder for the recording. */
   readonly record?: string;
-  readonly level: "inputs" | "full";
-  /** Keep so many events in memory instead of writing all to a file. */
+  readonly level?: "inputs" | "full";
+  /** Keep at least so many events in memory instead of writing all to a file. */
   readonly ring?: number;
 }
 
@@ -58,9 +58,18 @@ const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
 
 /** Run until QMP's `quit`, SIGTERM or SIGINT. */
 export async function daemon(options: DaemonVerbOptions, terminal: Terminal): Promise<number> {
+  refuseUnrecorded(options);
   if (options.daemonize === true && !isInBackground()) return await daemonize(terminal);
   const parsed = options.given.map(({ name, text }) => parsedOption(name, text));
   return await new DaemonRun(options, terminal).run(parsed);
+}
+
+function refuseUnrecorded({ record, level, ring }: DaemonVerbOptions): void {
+  const option = ring !== undefined ? "--ring" : level !== undefined ? "--level" : null;
+  if (option !== null && record === undefined)
+    throw new QuiesceError("usage", `${option} is for a recording: say --record DIR, too.`);
+  if (ring !== undefined && level === "inputs")
+    throw new QuiesceError("usage", "--ring keeps all events: leave --level inputs out.");
 }
 
 /** One daemon in this process, and all that it has outside of the machine. */
@@ -84,7 +93,7 @@ class DaemonRun {
   }
 
   async run(parsed: readonly DaemonOption[]): Promise<number> {
-    const { record, ring, level } = this.#options;
+    const { record, ring, level = "inputs" } = this.#options;
     const epochNs = Date.now() * 1_000_000;
     const scenario = daemonScenario({
       onReady: (quitHandler) => this.#isReady(quitHandler),

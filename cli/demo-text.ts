@@ -17,6 +17,7 @@ import {
   wrap,
 } from "#analyzer/reports";
 import type { DemoResult, DemoRun } from "./demo.ts";
+import { programName } from "./program-name.ts";
 import type { Recorded } from "./run-scenario.ts";
 import { columnsOf, type Painter, painterFor, type TextStream } from "./terminal.ts";
 import { shellWord } from "./trace-file.ts";
@@ -246,14 +247,15 @@ export function demoClosing(
   stream: TextStream,
 ): string {
   const paint = painterFor(stream);
+  const program = programName();
   const trace = shellWord(first?.run.file ?? "demo.trace");
   return [
     "",
     `${paint("title", "Look at")} ${paint("name", files.html)} in a browser (for code scanning: ${files.sarif})`,
     paint("title", "Try next"),
-    `  quiesce races ${trace} --coverage`,
-    "  quiesce record demo -o mine.trace --seed 2 --without-patch 10",
-    `  quiesce dump ${trace} | less`,
+    `  ${program} races ${trace} --coverage`,
+    `  ${program} record demo -o mine.trace --seed 2 --without-patch 10`,
+    `  ${program} dump ${trace} | less`,
     "",
   ].join("\n");
 }

@@ -17,10 +17,11 @@ import {
 } from "#traces/std";
 import { ExitCode } from "./exit-codes.ts";
 import { refuseOverwriting, writeReport } from "./output-file.ts";
+import { programName } from "./program-name.ts";
 import { Progress } from "./progress.ts";
 import { recode } from "./recode.ts";
 import type { Terminal } from "./terminal.ts";
-import { incompleteness, withTrace } from "./trace-file.ts";
+import { incompleteness, shellWord, withTrace } from "./trace-file.ts";
 
 export interface ExportOptions {
   readonly from: "quiesce" | "std" | "rapidbin";
@@ -54,7 +55,7 @@ export async function exportTrace(
     if (reader.header.level !== "full")
       throw new QuiesceError(
         "input",
-        `${path}: The trace holds only inputs: make a full one first, with quiesce replay ${path} -o full.trace.`,
+        `${path}: The trace holds only inputs: make a full one first, with ${programName()} replay ${shellWord(path)} -o full.trace.`,
       );
     write(new QuiesceSource(reader.batches()), options, terminal);
     const names = options.names === undefined ? "" : namesText(reader.header.sites);

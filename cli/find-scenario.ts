@@ -8,6 +8,7 @@ import type { TraceHeader } from "#traces";
 import { DAEMON, daemonScenario } from "./daemon-scenario.ts";
 import { EXPORT_SCENARIOS } from "./export-scenarios.ts";
 import { loadScenarioFile } from "./load-scenario.ts";
+import { programName } from "./program-name.ts";
 
 /** A scenario, and how it was called. */
 export interface FoundScenario {
@@ -73,7 +74,9 @@ function suggestion(argument: string): string {
     .filter(({ name, distance }) => distance <= Math.max(2, name.length / 3))
     .sort((a, b) => a.distance - b.distance);
   const [best] = near;
-  return best === undefined ? "`quiesce scenarios` lists them." : `Did you mean ${best.name}?`;
+  return best === undefined
+    ? `\`${programName()} scenarios\` lists them.`
+    : `Did you mean ${best.name}?`;
 }
 
 /** How many letters must be put in, taken out or changed to make `a` into `b`. */

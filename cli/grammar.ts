@@ -4,6 +4,7 @@
 
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { GivenOption } from "./daemon.ts";
+import { asTyped, programName } from "./program-name.ts";
 import { columnsOf, type Terminal } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
@@ -54,7 +55,7 @@ function addScenarios(program: Command, run: Run, terminal: Terminal): void {
 }
 
 function addRecord(program: Command, run: Run, terminal: Terminal): void {
-  const what = "a name that `quiesce scenarios` lists, or a file such as ./my-scenario.ts";
+  const what = `a name that \`${programName()} scenarios\` lists, or a file such as ./my-scenario.ts`;
   const lock = "the AioContext lock that protected the lists before the series, or none";
   verb(program, "record", "run a scenario and record it", [
     "quiesce record demo -o demo.trace --seed 7 --without-patch 10,11",
@@ -179,6 +180,8 @@ function addRacesOutput(races: Command): void {
     "what must protect the lists; `all` also prints a table of the six (docs/policies.md)";
   const reading =
     "order of an iothread's handlers: all in a row, each after what posted it, as another schedule could have it, or both at once";
+  const sarif =
+    "write the findings as SARIF 2.1.0; `-` for this and the next: print it in place of the text";
   const artifact = "what --markdown calls the HTML report: the name of an artifact or an address";
   races
     .option("--coverage", coverage)
@@ -195,7 +198,7 @@ function addRacesOutput(races: Command): void {
     )
     .option("--no-stacks", "functions of the accesses alone, without replaying")
     .option("--json", "as one JSON object")
-    .option("--sarif <file>", "write the findings as SARIF 2.1.0")
+    .option("--sarif <file>", sarif)
     .option("--html <file>", "write a report with pictures, in one file")
     .option("--junit <file>", "write JUnit XML, a test for each rule and trace")
     .option("--markdown <file>", "write a page for the summary of a CI step")
@@ -278,11 +281,16 @@ function addDaemonProcess(daemon: Command): Command {
       new Option("-T, --trace <pattern>", "of QEMU's tracing; see --record").argParser(refuseTrace),
     )
     .option("--record <dir>", "record the run into a trace in this folder")
-    .addOption(choice("--level <level>", "of the recording", ["inputs", "full"]))
+    .addOption(
+      new Option("--level <level>", "of the recording; inputs by default").choices([
+        "inputs",
+        "full",
+      ]),
+    )
     .addOption(
       new Option(
         "--ring <events>",
-        "record the last events into memory, and to a file on SIGUSR1",
+        "keep the last so many events, and up to a quarter more, in memory; SIGUSR1 writes them to a file in the folder of --record",
       ).argParser(ringEvents),
     )
     .addOption(choice("--log-level <level>", "what is logged", ["warn", "info", "error"]))
@@ -298,7 +306,7 @@ function ringEvents(text: string): number {
 
 function refuseTrace(): never {
   throw new InvalidArgumentError(
-    "Tracing is recording here: use --record DIR, and `quiesce dump` or `quiesce races` afterwards.",
+    "Tracing is recording here: use --record DIR, and the verbs dump and races afterwards.",
   );
 }
 
@@ -328,12 +336,12 @@ function addExport(program: Command, run: Run, terminal: Terminal): void {
 }
 
 function root(terminal: Terminal): Command {
-  return new Command("quiesce")
+  return new Command(programName())
     .description("Records, replays and race-checks a block layer.")
     .version(quiesceVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand(false)
-    .showHelpAfterError("Try `quiesce --help`.")
+    .showHelpAfterError(`Try \`${programName()} --help\`.`)
     .exitOverride()
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
@@ -358,12 +366,12 @@ function verb(
   return program
     .command(name)
     .description(description)
-    .showHelpAfterError(`Try \`quiesce ${name} --help\`.`)
+    .showHelpAfterError(`Try \`${programName()} ${name} --help\`.`)
     .addHelpText("before", examples(lines));
 }
 
 function examples(lines: readonly string[]): string {
-  return `${lines.length === 1 ? "Example" : "Examples"}:\n${lines.map((line) => `  $ ${line}\n`).join("")}`;
+  return `${lines.length === 1 ? "Example" : "Examples"}:\n${lines.map((line) => `  $ ${asTyped(line)}\n`).join("")}`;
 }
 
 function seedOption(): Option {

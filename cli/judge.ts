@@ -25,6 +25,7 @@ import type { Divergence } from "#replay";
 import { TraceDigest, type TraceReader } from "#traces";
 import { ExitCode, endingOf } from "./exit-codes.ts";
 import { withPredictions } from "./predictions.ts";
+import { programName } from "./program-name.ts";
 import { rerun } from "./rerun.ts";
 import { stacksAt } from "./stacks.ts";
 import { incompleteness, labelOf, patchesOff, shellWord, withTrace } from "./trace-file.ts";
@@ -67,7 +68,7 @@ export class ReplayDiverged extends Error {
   readonly divergence: Divergence;
   constructor(path: string, divergence: Divergence) {
     super(
-      `${path}: replay diverged at input ${divergence.index}; quiesce replay ${shellWord(path)} shows where.`,
+      `${path}: replay diverged at input ${divergence.index}; ${programName()} replay ${shellWord(path)} shows where.`,
     );
     this.divergence = divergence;
   }
@@ -156,7 +157,7 @@ async function judgeFull(
   options.onProgress?.(`Analysing ${path}`);
   const { policy = "P1", reading = "thread", order = "hb" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
-  const ordinary = analyze(
+  const whole = analyze(
     {
       batches: reader.batchesAhead(),
       again: () => reader.batchesAhead(),
@@ -167,6 +168,7 @@ async function judgeFull(
   );
   // Before anything else reads the trace, perhaps not to its end.
   const incomplete = incompleteness(path, reader);
+  const ordinary = lastEventsOnly(whole, reader);
   const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const { predict: method, ...rest } = options;
   const result =
@@ -175,6 +177,16 @@ async function judgeFull(
       : await withPredictions(path, reader, chosen, { ...rest, method });
   const { material, digest } = lookAgain(path, reader, result, options);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };
+}
+
+/** `result`, which says so when the trace lacks the beginning of its run. */
+export function lastEventsOnly(
+  result: AnalysisResult,
+  { firstEvent }: TraceReader,
+): AnalysisResult {
+  if (firstEvent === 0) return result;
+  const note = `The trace has only the last events of its run, and counts them from event ${firstEvent} of it: a drain or a lock that was taken before may cover what is found.`;
+  return { ...result, complete: false, runStatus: null, notes: [note, ...result.notes] };
 }
 
 /** The second pass: graphs and lanes around the findings, and the digest where it is wanted. */

@@ -1,9 +1,12 @@
 // Files that a verb writes: never over one of those that it reads, since nothing that was saved may be lost.
 
-import { realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { QuiesceError } from "#core/base";
 import { endingOf } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
+
+/** What stands for standard output in place of a file. */
+export const STDOUT = "-";
 
 /** Refuses `output` (what `option` names) when it is one of `inputs`, or of the other `outputs`, under whatever name. */
 export function refuseOverwriting(
@@ -12,6 +15,11 @@ export function refuseOverwriting(
   others: readonly (string | undefined)[],
 ): void {
   if (output === undefined) return;
+  if (output === STDOUT)
+    throw new QuiesceError(
+      "usage",
+      `${option} ${STDOUT}: this goes into a file only: give it a name.`,
+    );
   for (const other of others) {
     if (other === undefined || !isSameFile(output, other)) continue;
     throw new QuiesceError(
@@ -19,6 +27,13 @@ export function refuseOverwriting(
       `${option} ${output} would overwrite ${other}, which this command uses: give it another name.`,
     );
   }
+}
+
+/** Makes the folder `path`, which `option` names, unless it is there. */
+export function makeFolder(option: string, path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new QuiesceError("usage", `${option} ${path}: this is a file, but a folder is wanted.`);
+  mkdirSync(path, { recursive: true });
 }
 
 /**

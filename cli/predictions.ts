@@ -1,7 +1,7 @@
 // Predicted races of quiesce's own traces (`races --predict`): found, executed, and told as findings; and the schedule files that
 // `replay --schedule` executes.
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type AnalysisResult, byContract, type Finding } from "#analyzer";
 import type { Prediction } from "#analyzer/predict";
@@ -9,7 +9,10 @@ import { counted } from "#analyzer/reports";
 import { QuiesceError } from "#core/base";
 import { type HeldSchedule, type PredictedRace, pairOf, predictedRaces } from "#explorer";
 import type { TraceReader } from "#traces";
+import { DAEMON } from "./daemon-scenario.ts";
 import { findRecordedScenario } from "./find-scenario.ts";
+import { makeFolder } from "./output-file.ts";
+import { programName } from "./program-name.ts";
 import { shellWord } from "./trace-file.ts";
 
 export interface PredictionOptions {
@@ -39,14 +42,14 @@ export async function withPredictions(
   if (unconfirmed.length > 0) onRemark?.(`${path}: ${unconfirmedText(unconfirmed)}`);
   if (notExecuted > 0)
     onRemark?.(`${path}: ${counted(notExecuted, "candidate")} for predicted races not executed.`);
-  if (schedules !== undefined && races.length > 0) mkdirSync(schedules, { recursive: true });
+  if (schedules !== undefined && races.length > 0) makeFolder("--schedules", schedules);
   const findings = races.map((race) => {
     const { finding } = race;
     if (schedules === undefined)
       return { ...finding, why: `${finding.why} --schedules DIR writes the schedule.` };
     const file = join(schedules, `${finding.fingerprint}.json`);
     writeFileSync(file, scheduleText(race, reader));
-    const command = `quiesce replay ${shellWord(path)} --schedule ${shellWord(file)}`;
+    const command = `${programName()} replay ${shellWord(path)} --schedule ${shellWord(file)}`;
     return { ...finding, why: `${finding.why} Again: ${command}` };
   });
   return {
@@ -78,10 +81,11 @@ export function unconfirmedText(unconfirmed: readonly Finding[]): string {
 /** Another schedule can only be executed where the seed gives disk, clients and latencies again. */
 export function refuseLive(path: string, { header }: TraceReader): void {
   if (header.host === "simulated") return;
-  throw new QuiesceError(
-    "usage",
-    `${path} was recorded live, so it cannot be executed under another schedule; record it with --host simulated.`,
-  );
+  const how =
+    header.scenario.name === DAEMON
+      ? "is a recording of a daemon, whose clients and files are not there again: of such a run no other schedule can be executed"
+      : "was recorded live, so it cannot be executed under another schedule; record it with --host simulated";
+  throw new QuiesceError("usage", `${path} ${how}.`);
 }
 
 const SCHEMA_VERSION = 1;
@@ -117,12 +121,10 @@ export function readSchedule(path: string, { header }: TraceReader): ScheduleFil
     data = JSON.parse(readFileSync(path, "utf8"));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    refuse(
-      "This is no JSON; a schedule comes from quiesce races --predict METHOD --schedules DIR.",
-    );
+    refuse("This is no JSON; a schedule comes from races --predict METHOD --schedules DIR.");
   }
   if (!isScheduleFile(data))
-    return refuse("This is no schedule that quiesce races --predict METHOD --schedules DIR wrote.");
+    return refuse("This is no schedule that races --predict METHOD --schedules DIR wrote.");
   if (data.scenario !== header.scenario.name || data.seed !== header.seed)
     refuse(`The schedule is for ${data.scenario} with seed ${data.seed}, not for this trace.`);
   return data;

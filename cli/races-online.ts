@@ -9,7 +9,7 @@ import { setImmediate, setTimeout } from "node:timers/promises";
 import { Analysis, type AnalysisResult } from "#analyzer";
 import { QuiesceError } from "#core/base";
 import { growingFdSource, TraceReader } from "#traces";
-import { factsOf, type Judged } from "./judge.ts";
+import { factsOf, type Judged, lastEventsOnly } from "./judge.ts";
 import { incompleteness } from "./trace-file.ts";
 
 export interface FollowOptions {
@@ -74,7 +74,7 @@ async function follow(
     // A signal, or a reader of ours that has gone away, gets its turn.
     await setImmediate();
   }
-  const result = analysis.finish(sites, reader.strings);
+  const result = lastEventsOnly(analysis.finish(sites, reader.strings), reader);
   const last = judged(result, incompleteness(path, reader));
   options.onFindings(last, true);
   return last;

@@ -1,4 +1,5 @@
-// The reports that `quiesce races` writes into files: one row for each form, and how it is made.
+// The reports that `quiesce races` writes into files, or one of them to standard output in place of the text (`-`): one row for
+// each form, and how it is made.
 
 import type { FailOn } from "#analyzer/reports";
 import {
@@ -9,8 +10,9 @@ import {
   type Report,
   sarifReport,
 } from "#analyzer/reports";
+import { QuiesceError } from "#core/base";
 import { ExitCode } from "./exit-codes.ts";
-import { refuseOverwriting, writeReport } from "./output-file.ts";
+import { refuseOverwriting, STDOUT, writeReport } from "./output-file.ts";
 import { newBaseline } from "./races-triage.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -24,6 +26,8 @@ export interface OutputOptions {
   readonly writeBaseline?: string;
   /** What the Markdown calls the HTML report: the name of an artifact, or an address. */
   readonly artifact?: string;
+  readonly json?: boolean;
+  readonly annotations?: "github";
 }
 
 /** What reports say beside the findings. */
@@ -70,6 +74,8 @@ export interface Written {
   readonly code: number;
   /** The files that are there now, in their order. */
   readonly paths: readonly string[];
+  /** What goes to standard output in place of the text; null when the text does. */
+  readonly stdout: string | null;
 }
 
 /** Refuses outputs over one of `inputs` or over each other. A new baseline may stand where the old one was. */
@@ -78,13 +84,34 @@ export function refuseOutputs(
   inputs: { readonly traces: readonly string[]; readonly judgedBy: readonly string[] },
 ): void {
   const earlier: string[] = [];
+  const printed = stdoutOptions(options);
+  if (printed.length > 1)
+    throw new QuiesceError(
+      "usage",
+      `${printed.join(" and ")} both write to stdout: use one of them.`,
+    );
   for (const { option, path } of FORMS) {
     const output = path(options);
-    if (output === undefined) continue;
+    if (output === undefined || output === STDOUT) continue;
     const judgedBy = option === "--write-baseline" ? [] : inputs.judgedBy;
     refuseOverwriting(option, output, [...inputs.traces, ...judgedBy, ...earlier]);
     earlier.push(output);
   }
+}
+
+/** Whether a report is printed in place of the text. */
+export function printsReport(options: OutputOptions): boolean {
+  return options.json === true || FORMS.some(({ path }) => path(options) === STDOUT);
+}
+
+/** The options given that print something in place of the text. */
+function stdoutOptions(options: OutputOptions): string[] {
+  const forms = FORMS.filter(({ path }) => path(options) === STDOUT);
+  return [
+    ...(options.json === true ? ["--json"] : []),
+    ...(options.annotations === undefined ? [] : ["--annotations"]),
+    ...forms.map(({ option }) => `${option} ${STDOUT}`),
+  ];
 }
 
 /** Writes them; one that cannot be written is said and keeps no other from being written. */
@@ -96,12 +123,17 @@ export function writeOutputs(
 ): Written {
   let code: number = ExitCode.ok;
   const paths: string[] = [];
+  let stdout: string | null = null;
   for (const { path, text } of FORMS) {
     const output = path(options);
     if (output === undefined) continue;
+    if (output === STDOUT) {
+      stdout = text(report, facts, options);
+      continue;
+    }
     const ret = writeReport(output, () => text(report, facts, options), terminal);
     if (ret === ExitCode.ok) paths.push(output);
     code = Math.max(code, ret);
   }
-  return { code, paths };
+  return { code, paths, stdout };
 }

@@ -18,14 +18,16 @@ import {
   standingOf,
   stood,
   summaryText,
+  type TraceReport,
   triageText,
 } from "#analyzer/reports";
 import { QuiesceError } from "#core/base";
 import { ExitCode, endingOf } from "./exit-codes.ts";
 import { type Judged, judge, type PolicyChoice, ReplayDiverged } from "./judge.ts";
+import { asTyped } from "./program-name.ts";
 import { Progress } from "./progress.ts";
 import { followTrace } from "./races-online.ts";
-import { type OutputOptions, refuseOutputs, writeOutputs } from "./races-outputs.ts";
+import { type OutputOptions, printsReport, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
 import { type ColorMode, columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
@@ -38,10 +40,8 @@ export interface RacesOptions extends OutputOptions, TriageOptions {
   readonly reading: Reading;
   readonly details?: boolean;
   readonly color: ColorMode;
-  readonly json?: boolean;
   /** Call stacks from replay: true for always, false for never; by default where that is quick. */
   readonly stacks?: boolean;
-  readonly annotations?: "github";
   /** Follow a trace that is still being written. */
   readonly online?: boolean;
   readonly idle?: number;
@@ -73,7 +73,8 @@ export async function races(
   // Before anything is on stdout: a reader that goes away (`| head`) ends the process.
   const facts = { exitCode: code, failOn: options.failOn };
   const written = writeOutputs(report, facts, options, terminal);
-  if (options.json === true)
+  if (written.stdout !== null) await writeAll(terminal.stdout, written.stdout);
+  else if (options.json === true)
     await writeAll(terminal.stdout, `${JSON.stringify(jsonReport(report), null, 2)}\n`);
   else if (judged.length > 0)
     await writeAll(terminal.stdout, asText(report, written.paths, options, terminal));
@@ -83,7 +84,7 @@ export async function races(
 }
 
 function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
-  const { baseline, suppress = [], failOn, json, annotations } = options;
+  const { baseline, suppress = [], failOn } = options;
   if (options.schedules !== undefined && options.predict === undefined)
     throw new QuiesceError("usage", "--schedules is for predicted races: say --predict, too.");
   if (options.online === true && options.predict !== undefined)
@@ -100,11 +101,6 @@ function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
     throw new QuiesceError(
       "usage",
       "--fail-on new needs --baseline: say what is old; --write-baseline makes such a file.",
-    );
-  if (json === true && annotations !== undefined)
-    throw new QuiesceError(
-      "usage",
-      "--json and --annotations both write to stdout: use one of them.",
     );
 }
 
@@ -173,7 +169,7 @@ async function judgeOnline(
       stopped: () => stopped,
       onProgress: (events) => progress.show(`Following ${path}: ${counted(events, "event")}`),
       onFindings: ({ report }, isOver) => {
-        if (options.json === true) return;
+        if (printsReport(options)) return;
         for (const trace of triage.apply({ tool, traces: [report] }).traces) {
           for (const { finding, standing } of stood(trace)) {
             if (!isNew(standing) || printed.has(finding.fingerprint)) continue;
@@ -192,6 +188,12 @@ async function judgeOnline(
     progress.clear();
     for (const signal of STOPPING) process.removeListener(signal, stop);
   }
+}
+
+/** The text is for whoever types the next command; reports are read elsewhere. */
+function asTypedHere(trace: TraceReport): TraceReport {
+  const { facts } = trace;
+  return { ...trace, facts: { ...facts, replayCommand: asTyped(facts.replayCommand) } };
 }
 
 const STOPPING = ["SIGINT", "SIGTERM"] as const;
@@ -222,8 +224,9 @@ function asText(
   const paint = painterFor(stdout, options.color);
   const look = { columns: columnsOf(stdout), paint, details: options.details === true };
   const parts: string[] = [];
-  for (const trace of report.traces) {
-    if (report.traces.length > 1)
+  const traces = report.traces.map(asTypedHere);
+  for (const trace of traces) {
+    if (traces.length > 1)
       parts.push(`${paint("title", `── ${trace.facts.trace}: ${trace.facts.label}`)}\n`);
     // Online they were printed as they came.
     const body = options.online === true ? "" : findingsBody(trace, look);
@@ -241,6 +244,6 @@ function asText(
   parts.push(triageText(report, look));
   if (written.length > 0)
     parts.push(`${counted(written.length, "report")} written: ${written.join(", ")}\n`);
-  parts.push(report.traces.map((trace) => summaryText(trace, look)).join(""));
+  parts.push(traces.map((trace) => summaryText(trace, look)).join(""));
   return parts.filter((part) => part !== "").join("\n");
 }

@@ -7,6 +7,7 @@ import { counted, grouped } from "#analyzer/reports";
 import type { PatchNumber } from "#core/sched";
 import { ExitCode } from "./exit-codes.ts";
 import { findScenario } from "./find-scenario.ts";
+import { refuseOverwriting } from "./output-file.ts";
 import { Progress } from "./progress.ts";
 import { type Recorded, recordRun } from "./run-scenario.ts";
 import { painterFor, type Terminal } from "./terminal.ts";
@@ -29,6 +30,7 @@ export async function record(
   terminal: Terminal,
 ): Promise<number> {
   const found = await findScenario(name);
+  refuseOverwriting("-o", options.output, [found.file]);
   const progress = new Progress(terminal);
   const imagesDir = mkdtempSync(join(tmpdir(), "quiesce-images-"));
   const removeImages = (): void => rmSync(imagesDir, { recursive: true, force: true });

@@ -8,6 +8,7 @@ import { bytesSource, TraceReader } from "#traces";
 import { ExitCode } from "./exit-codes.ts";
 import { findRecordedScenario } from "./find-scenario.ts";
 import { readSchedule, refuseLive } from "./predictions.ts";
+import { programName } from "./program-name.ts";
 import { painterFor, type Terminal } from "./terminal.ts";
 import { headerText, shellWord, withTrace } from "./trace-file.ts";
 
@@ -56,7 +57,8 @@ function asText(
   { stdout }: Terminal,
 ): string {
   const paint = painterFor(stdout);
-  const more = output === undefined ? "" : `All of it: quiesce races ${shellWord(output)}\n`;
+  const more =
+    output === undefined ? "" : `All of it: ${programName()} races ${shellWord(output)}\n`;
   if (facts.isShown)
     return `${run}, executed as scheduled: ${paint("bad", "the race is there")}. ${facts.finding?.title}\n${more}`;
   const why = facts.isAsAsked

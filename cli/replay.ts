@@ -5,6 +5,7 @@ import { QuiesceError } from "#core/base";
 import type { Divergence } from "#replay";
 import { ExitCode } from "./exit-codes.ts";
 import { refuseOverwriting } from "./output-file.ts";
+import { programName } from "./program-name.ts";
 import { Progress } from "./progress.ts";
 import { executeSchedule } from "./replay-schedule.ts";
 import { type Rerun, rerun } from "./rerun.ts";
@@ -68,7 +69,7 @@ async function replayTo(
     if (moment === undefined)
       throw new QuiesceError(
         "usage",
-        `${path}: The replay did not come to event ${event}: the run is shorter, or differs here; quiesce replay ${shellWord(path)} says which.`,
+        `${path}: The replay did not come to event ${event}: the run is shorter, or differs here; ${programName()} replay ${shellWord(path)} says which.`,
       );
     const text =
       json === true
@@ -130,7 +131,7 @@ function asText(path: string, run: string, result: Rerun, { stdout }: Terminal):
             .map((line) => `    ${line}`),
         ]),
     "",
-    `All ${divergence.before.length} events before it: quiesce replay ${shellWord(path)} --json`,
+    `All ${divergence.before.length} events before it: ${programName()} replay ${shellWord(path)} --json`,
     "",
   ].join("\n");
 }

@@ -12,8 +12,9 @@ import { FileSink, Recorder } from "#tracer";
 import { headerWithLevel, TraceDigest, type TraceHeader, type TraceReader } from "#traces";
 import { findRecordedScenario } from "./find-scenario.ts";
 import { ObservedSink } from "./observed-sink.ts";
+import { programName } from "./program-name.ts";
 import { RunFailure, refusal } from "./run-failure.ts";
-import { shellWord } from "./trace-file.ts";
+import { refuseRing, shellWord } from "./trace-file.ts";
 
 /** A replay's report, with the digest of all regenerated events. */
 export interface Rerun extends ReplayReport {
@@ -35,6 +36,7 @@ export interface RerunRequest {
 /** Replay to the end or to the first difference. */
 export async function rerun(request: RerunRequest): Promise<Rerun> {
   const { reader, path } = request;
+  refuseRing(path, reader);
   const found = await findRecordedScenario(reader.header, path);
   const recorded = reader.header.scenario.digest;
   if (recorded !== undefined && found.digest !== recorded) {
@@ -94,7 +96,7 @@ function replayed(
       steps: built[0]?.steps ?? 0,
       events: recorder.events,
       tail: sink.tail(),
-      command: `quiesce replay ${shellWord(path)}`,
+      command: `${programName()} replay ${shellWord(path)}`,
     });
   }
 }

@@ -13,6 +13,7 @@ import { FileSink, Recorder } from "#tracer";
 import { type Codec, FORMAT_VERSION } from "#traces";
 import type { FoundScenario } from "./find-scenario.ts";
 import { ObservedSink } from "./observed-sink.ts";
+import { programName } from "./program-name.ts";
 import { RunFailure, refusal } from "./run-failure.ts";
 import { shellWord } from "./trace-file.ts";
 import { quiesceVersion } from "./version.ts";
@@ -154,7 +155,7 @@ async function finish(
       steps: machine.steps,
       events: recorder.events,
       tail: sink.tail(),
-      command: isLive ? `quiesce replay ${shellWord(request.output)}` : commandOf(request),
+      command: isLive ? `${programName()} replay ${shellWord(request.output)}` : commandOf(request),
     });
   } finally {
     stop();
@@ -195,11 +196,11 @@ function closeQuietly(recorder: Recorder): void {
 /** The command that records the same simulated run again. */
 function commandOf(request: RecordRequest): string {
   const { found, seed, level, without, lock, output, params = {}, check } = request;
-  const words = ["quiesce", "record", found.argument, "-o", output, "--seed", String(seed)];
+  const words = ["record", found.argument, "-o", output, "--seed", String(seed)];
   if (level !== "full") words.push("--level", level);
   if (without.length > 0) words.push("--without-patch", without.join(","));
   if (lock !== "none") words.push("--lock", lock);
   for (const [name, value] of Object.entries(params)) words.push("--param", `${name}=${value}`);
   if (check === true) words.push("--check");
-  return words.map(shellWord).join(" ");
+  return `${programName()} ${words.map(shellWord).join(" ")}`;
 }

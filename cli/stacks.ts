@@ -16,6 +16,7 @@ import { worldBuilder } from "#explorer";
 import { replayTrace } from "#replay";
 import { formatEvent, type TraceReader } from "#traces";
 import { findRecordedScenario } from "./find-scenario.ts";
+import { refuseRing } from "./trace-file.ts";
 import { packageRoot } from "./version.ts";
 
 /** Stacks at `events` (ascending) of the trace at `path`; those that the replay did not reach are missing. */
@@ -42,6 +43,7 @@ export async function momentsAt(
   events: readonly number[],
   { withGraph = false } = {},
 ): Promise<Map<number, Moment>> {
+  refuseRing(path, reader);
   const found = await findRecordedScenario(reader.header, path);
   const probe = new StackProbe(events, withGraph);
   const limit = Error.stackTraceLimit;

@@ -33,10 +33,24 @@ function openReader(path: string, fd: number): TraceReader {
 export function incompleteness(path: string, reader: TraceReader): string | null {
   if (reader.damage !== null) return `${path}: ${reader.damage.message}`;
   if (reader.complete) return null;
-  const from = reader.firstEvent;
-  if (from > 0)
-    return `${path}: The trace begins in the middle of its run: event ${from} is its first.`;
+  if (reader.firstEvent > 0)
+    return `${path}: ${lastEventsText(reader)}; what had begun before is not known.`;
   return `${path}: The run was still going on when the recording stopped, so the trace is incomplete.`;
+}
+
+/** Refuses to replay a trace that lacks the beginning of its run: a replay begins there. */
+export function refuseRing(path: string, reader: TraceReader): void {
+  // Where the events begin is in the first chunk.
+  reader.batches().next();
+  if (reader.firstEvent === 0) return;
+  throw new QuiesceError(
+    "input",
+    `${path}: ${lastEventsText(reader)}, and a replay begins at the beginning: races, dump and info can read it, and what is recorded without --ring can be replayed.`,
+  );
+}
+
+function lastEventsText({ firstEvent }: TraceReader): string {
+  return `The trace has only the last events of its run (daemon --ring), from event ${firstEvent} on`;
 }
 
 /** A header in a few words: `demo, seed 7, live, patches 10,11 off, lock aio`. */

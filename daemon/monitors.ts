@@ -15,6 +15,7 @@ import {
   machine,
   type Polls,
   qemuCoroutineCreate,
+  type SocketAddress,
   socketAccept,
   socketClient,
   socketConnect,
@@ -117,7 +118,17 @@ export function* addMonitor(daemon: Daemon, options: MonitorOptions): Polls<void
   yield* aioWaitWhileUnlocked(null, isAwaited, SITE_MONITOR);
   const ret = connected ?? 0;
   if (ret < 0)
-    throw new QmpError(`Failed to ${isServer ? "bind" : "connect"} socket: ${strerror(-ret)}`);
+    throw new QmpError(`${isServer ? bindText(address) : connectText(address)}: ${strerror(-ret)}`);
+}
+
+function bindText(address: SocketAddress): string {
+  return `Failed to bind socket${address.type === "unix" ? ` to ${address.path}` : ""}`;
+}
+
+function connectText(address: SocketAddress): string {
+  if (address.type === "unix") return `Failed to connect to '${address.path}'`;
+  if (address.type === "inet") return `Failed to connect to '${address.host}:${address.port}'`;
+  return "Failed to connect socket";
 }
 
 function* serveClients(daemon: Daemon, listener: HostHandle, pretty: boolean): Co<void> {

@@ -37,6 +37,20 @@ describe("a ring keeps", () => {
     expect(numbers).toEqual(numbers.map((_, i) => reader.firstEvent + i));
   });
 
+  test.each([1, 2, 7, 100, 2000, 100_000])("of %i at most a quarter and one too many", (size) => {
+    const ring = new RingSink(size);
+    const recorder = new Recorder(ring);
+    for (let i = 0; i < size * 3 + 17; i++) {
+      recorder.emit(Ev.kick, i);
+      if (i % Math.ceil(size / 10) === 0) recorder.flush();
+      if (i % Math.ceil(size / 3) !== 0) continue;
+      recorder.flush();
+      const { length } = held(ring).numbers;
+      expect(length).toBeGreaterThanOrEqual(Math.min(size, i + 1));
+      expect(length).toBeLessThanOrEqual(size + Math.floor(size / 4) + 1);
+    }
+  });
+
   test("its size though it is dumped often", () => {
     const ring = new RingSink(100, 10);
     const recorder = new Recorder(ring);

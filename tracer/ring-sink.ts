@@ -26,7 +26,10 @@ interface Kept {
   readonly firstEvent: number;
 }
 
-/** Keeps at least the last `events` events that were handed over, and forgets older ones a batch at a time. */
+/**
+ * Keeps at least the last `events` events that were handed over, and forgets older ones a batch at a time: by default so that there are
+ * never more than a quarter and one event too many.
+ */
 export class RingSink implements Sink {
   readonly #events: number;
   readonly #batchEvents: number;
@@ -35,23 +38,28 @@ export class RingSink implements Sink {
   #eventsKept = 0;
   #eventsSeen = 0;
 
-  constructor(events: number, batchEvents = eventsPerChunkDefault) {
+  constructor(
+    events: number,
+    batchEvents = Math.min(eventsPerChunkDefault, Math.ceil(events / 8)),
+  ) {
     assert(events > 0, "a ring keeps at least one event");
     assert(batchEvents > 0, "a batch holds at least one event");
     this.#events = events;
     this.#batchEvents = Math.min(batchEvents, events);
   }
 
-  /** The oldest batch when the others are enough, else a new one. */
+  /** One of the oldest batches when the others are enough, else a new one. */
   nextBatch(): EventBatch {
-    const oldest = this.#kept[0];
-    if (oldest === undefined || this.#eventsKept - oldest.batch.count < this.#events) {
-      return new EventBatch(this.#batchEvents);
+    let free: EventBatch | null = null;
+    for (;;) {
+      const oldest = this.#kept[0]?.batch;
+      if (oldest === undefined || this.#eventsKept - oldest.count < this.#events) break;
+      this.#kept.shift();
+      this.#eventsKept -= oldest.count;
+      oldest.count = 0;
+      free = oldest;
     }
-    this.#kept.shift();
-    this.#eventsKept -= oldest.batch.count;
-    oldest.batch.count = 0;
-    return oldest.batch;
+    return free ?? new EventBatch(this.#batchEvents);
   }
 
   write(batch: EventBatch, strings: readonly string[], stamps: readonly number[] = []): void {

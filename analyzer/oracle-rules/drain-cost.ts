@@ -3,7 +3,7 @@
 import { DRAIN_KINDS, Ev } from "#core/probe";
 import { type Event, isEdit } from "../oracle-kinds.ts";
 import { type Levels, levelsBefore } from "../oracle-state.ts";
-import { firstAfter, lastBefore } from "./search.ts";
+import { firstAfter } from "./search.ts";
 import type { Violation } from "./violation.ts";
 
 const READS: readonly number[] = [Ev.bs_in_flight_read, Ev.blk_in_flight_read, Ev.job_busy_read];

@@ -33,7 +33,7 @@ export function parseBaseline(text: string, name: string): Baseline {
   if (found === null) {
     throw new QuiesceError(
       "input",
-      `${name}: This is no baseline: quiesce races --write-baseline makes one, and a report of --sarif or --json will do.`,
+      `${name}: This is no baseline: races --write-baseline makes one, and a report of --sarif or --json will do.`,
     );
   }
   const entries = new Map<string, BaselineEntry>();

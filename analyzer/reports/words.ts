@@ -97,22 +97,37 @@ export function ruleWord(rule: RuleId): string {
   return rule.replaceAll("-", " ");
 }
 
+/** More than one of those that do not just get an s. */
 const MANY: Readonly<Partial<Record<RuleId, string>>> = {
-  race: "races",
   "edit-outside-drain": "edits outside a drain",
   "edit-before-poll-end": "edits before the drain has waited",
-  "unfinished-drain": "unfinished drains",
-  "leaked-level": "leaked levels",
-  "unbalanced-counter": "unbalanced counters",
-  "modelled-assertion": "modelled assertions",
-  deadlock: "deadlocks",
+  "end-without-begin": "ends without begin",
+  "edit-off-main": "edits off main",
+  "edit-in-io-completion": "edits in io completion",
+  "contexts-wait-in-circle": "contexts wait in circles",
+  "use-after-free": "uses after free",
+  "race-with-free": "races with free",
+  "interleaved-operations": "interleaved operations",
+  "poll-not-allowed": "polls not allowed",
   "edit-in-iteration": "edits in an iteration",
   "request-in-drained-section": "requests in a drained section",
+  "job-sleep-cut-short": "job sleeps cut short",
+  "covered-by-luck": "covered by luck",
+  "read-without-context-lock": "reads without context lock",
+  "edit-without-context-lock": "edits without context lock",
+  "parents-read-off-main": "reads of parents off main",
+  "edits-not-exclusive": "edits not exclusive",
+  "edge-not-quiesced": "edges not quiesced",
+  "child-not-quiesced": "children not quiesced",
+  "read-without-graph-lock": "reads without graph lock",
+  "edit-without-graph-lock": "edits without graph lock",
+  "graph-lock-broken": "times graph lock broken",
+  "drain-under-graph-lock": "drains under graph lock",
 };
 
 /** `1 race`, `13 races`, `3 covered by luck`. */
 export function ruleCount(rule: RuleId, count: number): string {
-  return counted(count, ruleWord(rule), MANY[rule] ?? ruleWord(rule));
+  return counted(count, ruleWord(rule), MANY[rule]);
 }
 
 /** The rule's own title. */

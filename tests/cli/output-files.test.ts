@@ -48,6 +48,42 @@ it.each([
   expect(readFileSync(trace).equals(bytes)).toBe(true);
 });
 
+it.each([
+  [["record", "luck-timer", "-o", "-"]],
+  [["replay", trace, "-o", "-"]],
+  [["export", trace, "-o", "-"]],
+  [["races", trace, "--sarif", "-", "--html", "-"]],
+  [["races", trace, "--sarif", "-", "--json"]],
+  [["races", trace, "--junit", "-", "--annotations", "github"]],
+])("%j: - is one report in place of the text, and no file", async (argv) => {
+  const { code, stderr } = await quiesce(argv);
+  expect(code).toBe(2);
+  expect(stderr).toMatch(ONE_SENTENCE);
+  expect(existsSync("-")).toBe(false);
+});
+
+it.each(["--sarif", "--html", "--junit", "--markdown", "--gitlab", "--write-baseline"])(
+  "%s - prints what it would write, and nothing else",
+  async (option) => {
+    const file = path("report");
+    await quiesce(["races", trace, "--fail-on", "never", option, file]);
+    const { code, stdout, stderr } = await quiesce([
+      ...["races", trace, "--fail-on", "never", option, "-"],
+    ]);
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toBe(readFileSync(file, "utf8"));
+    expect(existsSync("-")).toBe(false);
+  },
+);
+
+it("a folder that is a file is said to be one", async () => {
+  const { code, stderr } = await quiesce(["daemon", "--record", trace]);
+  expect([code, stderr]).toEqual([
+    2,
+    `quiesce: --record ${trace}: this is a file, but a folder is wanted.\n`,
+  ]);
+});
+
 it("a report that cannot be written does not take the findings or the other report along", async () => {
   const sarif = path("kept.sarif");
   const { code, stdout, stderr } = await quiesce([

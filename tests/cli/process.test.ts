@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { programName } from "../../cli/program-name.ts";
 import { temporaryFolder } from "./test-support.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -20,6 +21,9 @@ const env: NodeJS.ProcessEnv = {
   FORCE_COLOR: undefined,
   CI: undefined,
 };
+
+/** What the program is called in a shell that stands where the tests do. */
+const NAME = programName({ file: BIN, folder: process.cwd(), path: process.env.PATH ?? "" });
 
 function run(argv: readonly string[], extra: NodeJS.ProcessEnv = {}) {
   const result = spawnSync(process.execPath, [BIN, ...argv], {
@@ -41,6 +45,22 @@ describe("bin/quiesce", () => {
     expect(run(["--help"]).code).toBe(0);
     expect(run(["nonsense"]).code).toBe(2);
     expect(run(["info", path("none.trace")]).code).toBe(3);
+  });
+
+  it("says in hints and examples what was typed to start it, and in reports that others read its name", () => {
+    expect(run(["replay", "--help"]).stdout).toContain(`$ ${NAME} replay demo.trace`);
+    expect(run(["replay", "--help"]).stdout).toContain(`Usage: ${NAME} replay`);
+    expect(run(["replay"]).stderr).toContain(`Try \`${NAME} replay --help\`.`);
+    expect(run(["record", "nothing-like-it", "-o", path("none")]).stderr).toContain(
+      `\`${NAME} scenarios\` lists them.`,
+    );
+    const argv = ["luck-timer", "-o", path("hint.trace"), "--without-patch", "10,11"];
+    expect(run(["record", ...argv]).code).toBe(0);
+    const { stdout } = run(["races", path("hint.trace"), "--json"]);
+    expect(stdout).not.toContain(`${NAME} replay`);
+    expect(run(["races", path("hint.trace")]).stdout).toContain(
+      `again ${NAME} replay ${path("hint.trace")} --to`,
+    );
   });
 
   it("writes no colours into a pipe, unless asked to", () => {
@@ -133,7 +153,7 @@ describe("bin/quiesce", () => {
     expect(stderr).toContain("AssertionError: one is two");
     expect(stderr).toMatch(/seed {6}11$/m);
     expect(stderr).toMatch(/position {2}step \d+, event \d+$/m);
-    expect(stderr).toContain(`again     quiesce record ${scenario} -o ${output} --seed 11`);
+    expect(stderr).toContain(`again     ${NAME} record ${scenario} -o ${output} --seed 11`);
     expect(stderr).toMatch(/note text="just before"$/m);
     expect(run(["dump", output]).stdout).toContain("just before");
   });

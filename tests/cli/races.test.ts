@@ -173,3 +173,10 @@ describe("quiesce races", () => {
     expect(stdout).toMatch(/^race {2}/m);
   });
 });
+
+it("both readings at once say what they did, once", async () => {
+  const { stdout } = await quiesce(["races", unsafe, "--reading", "both", "--no-stacks"]);
+  const notes = stdout.replace(/\s+/g, " ").match(/note: Judged twice: [^;]*; [^.]*\./g);
+  expect(notes).toHaveLength(1);
+  expect(notes?.[0]).toMatch(/what the second alone found \(\d+\) says so\.$|found no more\.$/);
+});

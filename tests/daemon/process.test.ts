@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import net from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { quiesce } from "../cli/test-support.ts";
+import { ONE_SENTENCE, quiesce } from "../cli/test-support.ts";
 import {
   daemonFolder,
   expectSound,
@@ -178,7 +178,7 @@ describe("the recording of a daemon", () => {
 
   it("is written on SIGUSR1, the last events alone where there is a ring", async () => {
     const daemon = await startDaemon(folder, [
-      ...[...DISK, "--ring", "2000"],
+      ...[...DISK, "--ring", "20"],
       ...["--log-level", "info"],
     ]);
     const qmp = await qmpClient(at("qmp.sock"));
@@ -188,6 +188,28 @@ describe("the recording of a daemon", () => {
     await reached(() => readdirSync(at("traces")).length > 0);
     const dump = await quiesce(["dump", daemon.trace()]);
     expect(dump.stdout).toContain('name="last"');
+    const first = Number(/# (\d+)$/m.exec(dump.stdout)?.[1]);
+    expect(first).toBeGreaterThan(0);
+    expect(dump.stdout.trimEnd().split("\n").length).toBeLessThanOrEqual(26);
+    // Such a trace has no beginning, where a replay would begin; it can be judged, with a grain of salt.
+    const lacking = `The trace has only the last events of its run (daemon --ring), from event ${first} on`;
+    for (const verb of [["replay"], ["replay", "--to", `${first}`]]) {
+      const replay = await quiesce([...verb, daemon.trace()]);
+      expect(replay).toMatchObject({
+        code: 3,
+        stdout: "",
+        stderr: expect.stringMatching(ONE_SENTENCE),
+      });
+      expect(replay.stderr).toContain(`${lacking}, and a replay begins at the beginning`);
+    }
+    const races = await quiesce(["races", daemon.trace()]);
+    expect([races.code, races.stderr]).toEqual([
+      3,
+      `quiesce: ${daemon.trace()}: ${lacking}; what had begun before is not known.\n`,
+    ]);
+    expect(races.stdout.replace(/\s+/g, " ")).toContain(
+      `note: The trace has only the last events of its run, and counts them from event ${first} of it`,
+    );
     await qmp.execute("quit");
     expect(await daemon.ended).toBe(0);
     expect(daemon.stderr()).toContain(`recording written file="${daemon.trace()}"`);
@@ -225,6 +247,17 @@ describe("monitors of a daemon", () => {
     [["--drive", "file=x.qcow2"], "Parameter 'id' is missing"],
     [["--drive", "id=d,file=none,format=raw"], "Could not open 'none'"],
     [["--ring", "many"], "a number of events"],
+    [["--ring", "20"], "--ring is for a recording: say --record DIR, too."],
+    [["--level", "inputs"], "--level is for a recording: say --record DIR, too."],
+    [["--ring", "20", "--record", "d", "--level", "inputs"], "--ring keeps all events"],
+    [
+      ["--chardev", "socket,id=a,path=/none/a,server=on", "--monitor", "a"],
+      "Failed to bind socket to /none/a: No such file or directory",
+    ],
+    [
+      ["--chardev", "socket,id=a,path=/none/a", "--monitor", "a"],
+      "Failed to connect to '/none/a': No such file or directory",
+    ],
   ])("%s is refused with one sentence", async (args, why) => {
     const { code, stderr } = await quiesce(["daemon", ...args]);
     expect([code, stderr]).toEqual([2, expect.stringContaining(why)]);
