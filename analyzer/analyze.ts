@@ -4,6 +4,7 @@
 import { Analysis } from "./analysis.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
+import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
 import { bothReadings } from "./readings.ts";
 
@@ -31,5 +32,7 @@ function analyzeIn(trace: TraceInput, options: AnalyzeOptions, clocks: Clocks): 
   }
   const { sites, strings } = trace;
   const result = analysis.finish(sites, strings);
-  return byTasks === null ? result : bothReadings(result, byTasks.finish(sites, strings));
+  return oncePerFingerprint(
+    byTasks === null ? result : bothReadings(result, byTasks.finish(sites, strings)),
+  );
 }

@@ -1,3 +1,4 @@
 export { main } from "./main.ts";
+export { programName } from "./program-name.ts";
 export { stacksAt } from "./stacks.ts";
 export type { Terminal, TextStream } from "./terminal.ts";

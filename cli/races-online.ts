@@ -6,7 +6,7 @@
 
 import { closeSync, existsSync, fstatSync, openSync } from "node:fs";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { Analysis, type AnalysisResult } from "#analyzer";
+import { Analysis, type AnalysisResult, oncePerFingerprint } from "#analyzer";
 import { QuiesceError } from "#core/base";
 import { growingFdSource, TraceReader } from "#traces";
 import { factsOf, type Judged, lastEventsOnly } from "./judge.ts";
@@ -53,7 +53,11 @@ async function follow(
   const { sites } = reader.header;
   const judged = (result: AnalysisResult, incomplete: string | null): Judged => {
     return {
-      report: { facts: factsOf(path, reader, "full", ""), result, material: [] },
+      report: {
+        facts: factsOf(path, reader, "full", ""),
+        result: oncePerFingerprint(result),
+        material: [],
+      },
       incomplete,
     };
   };

@@ -1,10 +1,12 @@
 // The rules that look at no pair, the policies, and the cost of drains: engine against oracle, in words that both can say.
 
 import type { EventBatch, Site } from "#core/probe";
-import { analyze } from "../analyze.ts";
-import type { DrainRow, Finding } from "../findings.ts";
+import { Analysis } from "../analysis.ts";
+import type { AnalysisResult, DrainRow, Finding } from "../findings.ts";
+import type { Clocks } from "../input.ts";
 import { ORACLE_RULES, ruleOracle } from "../oracle-rules/index.ts";
 import { POLICIES, POLICY_IDS } from "../policies/policy.ts";
+import { ifOnMain } from "./compare.ts";
 import { RandomProtocol } from "./random-protocol.ts";
 import { RandomRules } from "./random-rules.ts";
 
@@ -36,11 +38,12 @@ function compared(
   sites: readonly Site[],
   strings: readonly string[],
 ): RulesCompared {
-  const again = (): readonly EventBatch[] => batches;
-  const result = analyze(
-    { batches, again, sites, strings },
-    { policies: POLICY_IDS, drains: true },
-  );
+  const verdict = (clocks: Clocks): AnalysisResult => {
+    const analysis = new Analysis({ policies: POLICY_IDS, drains: true }, { clocks });
+    for (const batch of batches) analysis.feed(batch);
+    return analysis.finish(sites, strings);
+  };
+  const result = ifOnMain(() => verdict("main")) ?? verdict("vectors");
   const { findings, policies = [], drains = [] } = result;
   const rules = findings.filter(({ rule }) => ORACLE_RULES.includes(rule)).map(lineOf);
   const byPolicy = policies.flatMap(({ policy, findings: own }) => {

@@ -45,7 +45,7 @@ export function compareWithOracle(
 }
 
 /** What `work` gives; null where only vector clocks can tell (order/full.ts). */
-function ifOnMain<T>(work: () => T): T | null {
+export function ifOnMain<T>(work: () => T): T | null {
   try {
     return work();
   } catch (error) {

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { programName } from "../../cli/program-name.ts";
+import { programName } from "#cli";
 import { temporaryFolder } from "./test-support.ts";
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
