@@ -7,6 +7,7 @@ import { pathToFileURL } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { must } from "#core/base";
+import type { Finding } from "../../findings.ts";
 import type { Report } from "../report.ts";
 import { drawnFinding, drawnReport } from "../test-support.ts";
 import { htmlReport } from "./page.ts";
@@ -50,6 +51,12 @@ function twoRuns(): Report {
       { ...trace, facts: { ...trace.facts, label: "all patches on" } },
     ],
   };
+}
+
+function manyFindings(finding: Finding, count: number): Finding[] {
+  return Array.from({ length: count }, (_, index) => {
+    return { ...finding, fingerprint: index.toString(16).padStart(16, "0") };
+  });
 }
 
 describe.skipIf(!hasBrowser)("the HTML report in a browser", () => {
@@ -175,6 +182,39 @@ describe.skipIf(!hasBrowser)("the HTML report in a browser", () => {
 
   it("opens at the finding that its address names", () =>
     opened(async (page) => expect(await current(page)).toBe("r0-f1"), { hash: "#r0-f1" }));
+
+  it.each(
+    [1, 40, 500].flatMap((count) => [
+      [count, 1280, 800],
+      [count, 1920, 1080],
+    ]),
+  )(
+    "the list of %i findings ends inside a window of %i by %i, and uses it",
+    async (count, width, height) => {
+      const many = pathToFileURL(join(folder, `${count}.html`)).href;
+      writeFileSync(
+        join(folder, `${count}.html`),
+        htmlReport(drawnReport((trace) => manyFindings(drawnFinding(trace), count))),
+      );
+      const page = await browser.newPage({ viewport: { width, height } });
+      await page.goto(many);
+      const list = page.locator(".list:visible");
+      const box = must(await list.boundingBox(), "the list is shown");
+      expect(box.y + box.height).toBeLessThanOrEqual(height);
+      if (count > 1) expect(box.y + box.height).toBeGreaterThan(height - 20);
+      const last = page.locator(".entry").last();
+      await page.evaluate("document.querySelector('.list').scrollTop = 1e6");
+      const end = must(await last.boundingBox(), "the last is shown");
+      expect(end.y + end.height).toBeLessThanOrEqual(height);
+      // Scrolled down with the page, it takes the whole height.
+      await page.evaluate("scrollTo(0, 400)");
+      await page.waitForTimeout(50);
+      const lower = must(await list.boundingBox(), "the list is shown");
+      expect(lower.y + lower.height).toBeLessThanOrEqual(height);
+      if (count > 40) expect(lower.height).toBeGreaterThan(height - 40);
+      await page.close();
+    },
+  );
 
   it.each([1000, 1400, 1900])("does not scroll sideways at %i pixels", (width) =>
     opened(

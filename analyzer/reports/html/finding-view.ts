@@ -38,8 +38,8 @@ export function findingEntry({ finding, standing }: Stood, id: string): Markup {
     ...finding.accesses.map(accessWords),
   ];
   return html`<li><a class="entry ${finding.severity}" href="#${id}" data-finding="${id}" data-severity="${finding.severity}" data-new="${isNew(standing) ? 1 : 0}" data-search="${search.join(" ").toLowerCase()}">
-<span class="rule">${finding.consequenceOf !== undefined && "↳ "}${ruleWord(finding.rule)}</span><span class="times">${word !== "" && html`<span class="chip standing">${word}</span> `}${grouped(finding.count)}×</span>
-<span class="about">${listText(finding) || ruleTitle(finding.rule)}</span>
+<span class="rule">${finding.consequenceOf !== undefined && "↳ "}${ruleWord(finding.rule)}</span><span class="about">${listText(finding) || ruleTitle(finding.rule)}</span>
+<span class="times">${word !== "" && html`<span class="chip standing">${word}</span> `}${grouped(finding.count)}×</span>
 <span class="sides">${sidesText(finding)}</span></a></li>`;
 }
 

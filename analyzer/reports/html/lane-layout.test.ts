@@ -3,6 +3,7 @@ import { must } from "#core/base";
 import { collectMaterial } from "../collect.ts";
 import { drawnFinding, drawnTrace, inputOf } from "../test-support.ts";
 import { type LaneLayout, layOutLanes } from "./lane-layout.ts";
+import { lanesSvg } from "./lanes-svg.ts";
 
 function layoutOf(options?: { far: boolean }): LaneLayout {
   const trace = drawnTrace(options);
@@ -56,6 +57,44 @@ describe.each([
     ).toContain("bdrv_replace_child_noperm");
     expect(must(read, "two").x).toBeLessThan(must(edit, "two").x);
   });
+});
+
+it("names of contexts have room, long ones too", () => {
+  const trace = drawnTrace();
+  const finding = drawnFinding(trace);
+  const [material] = collectMaterial(inputOf(trace), [finding]);
+  const lanes = must(material?.lanes, "there are lanes");
+  const named = (name: string) => {
+    const contexts = lanes.contexts.map((one) => ({ ...one, name }));
+    return {
+      layout: layOutLanes(finding, { ...lanes, contexts }),
+      svg: svgOf({ ...lanes, contexts }),
+    };
+  };
+  const svgOf = (window: typeof lanes) => lanesSvg(finding, window, "x").text;
+  expect(named("io0").layout.names).toBe(88);
+  const long = "iothread-of-the-second-disk";
+  const { layout, svg } = named(long);
+  expect(svg).toContain(`</title>${long}</text>`);
+  expect(layout.width).toBeLessThanOrEqual(972);
+  for (const { x1 } of layout.bars) expect(x1).toBeGreaterThan(layout.names);
+});
+
+it("a label that its bar is too short for stands behind it, where nothing else does", () => {
+  for (const layout of [layoutOf(), layoutOf({ far: true })]) {
+    for (const bar of layout.bars) {
+      const behind = layout.bars.filter(({ y, x1 }) => y === bar.y && x1 >= bar.x2);
+      for (const { x1 } of behind) expect(bar.freeX).toBeLessThanOrEqual(x1);
+      expect(bar.freeX).toBeLessThanOrEqual(layout.width);
+    }
+  }
+  const trace = drawnTrace();
+  const finding = drawnFinding(trace);
+  const [material] = collectMaterial(inputOf(trace), [finding]);
+  const svg = lanesSvg(finding, must(material?.lanes, "there are lanes"), "x").text;
+  const labels = [...svg.matchAll(/<text class="behind"[^>]*>([^<]*)</g)].map(([, text]) => text);
+  expect(labels.length).toBeGreaterThan(0);
+  for (const label of labels) expect(label).not.toContain("…");
 });
 
 it("where a finding shows at no access of its own is marked, when it is in the picture", () => {

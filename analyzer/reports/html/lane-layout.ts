@@ -9,11 +9,15 @@ import type { Access, Finding } from "../../findings.ts";
 import type { LaneBar, LaneMark, LaneWindow } from "../material.ts";
 import { momentOf } from "../stacks.ts";
 
-/** Height of a row of bars, of a lane's head, and the room on the left for names. */
+/** Height of a row of bars, and of a lane's head. */
 export const ROW = 20;
 export const LANE_HEAD = 8;
-export const LEFT = 96;
 export const TOP = 46;
+/** Between the names and what is drawn; the least and the most that names take, and a character of them. */
+const BESIDE_NAMES = 8;
+const NAMES_MIN = 88;
+const NAMES_MAX = 220;
+const NAME_CHARACTER = 7.4;
 const RIGHT = 16;
 const BOTTOM = 26;
 const GAP = 64;
@@ -38,6 +42,8 @@ export interface PlacedBar {
   readonly pollX: number | null;
   readonly beginsBefore: boolean;
   readonly outlasts: boolean;
+  /** Up to where nothing else stands in its row. */
+  readonly freeX: number;
 }
 
 /** A context with its place. */
@@ -59,6 +65,8 @@ export interface PlacedAccess {
 
 /** Everything placed. */
 export interface LaneLayout {
+  /** Width of the names of the lanes, on the left. */
+  readonly names: number;
   readonly width: number;
   readonly height: number;
   readonly lanes: readonly PlacedLane[];
@@ -75,7 +83,8 @@ export interface LaneLayout {
 export function layOutLanes(finding: Finding, window: LaneWindow): LaneLayout {
   const bars = chosenBars(finding, window);
   const marked = chosenMarks(finding, window);
-  const axis = axisOf(finding, window, bars, marked);
+  const names = namesWidth(window);
+  const axis = axisOf({ finding, window, bars, marks: marked, left: names + BESIDE_NAMES });
   const lanes: PlacedLane[] = [];
   const placed: PlacedBar[] = [];
   let y = TOP;
@@ -109,16 +118,30 @@ export function layOutLanes(finding: Finding, window: LaneWindow): LaneLayout {
   const { gap, ticks } = axis;
   const event = momentOf(finding);
   return {
+    names,
     width: axis.width,
     height: y + BOTTOM,
     lanes,
-    bars: placed,
+    bars: placed.map((bar) => ({ ...bar, freeX: freeX(bar, placed, axis) })),
     accesses,
     moment: event !== null && axis.has(event) ? axis.x(event) : null,
     marks,
     gap,
     ticks,
   };
+}
+
+/** The longest name of a context in full, unless it is beyond all measure. */
+function namesWidth({ contexts }: LaneWindow): number {
+  const longest = Math.max(0, ...contexts.map(({ name }) => name.length));
+  return Math.min(Math.max(NAMES_MIN, Math.ceil(longest * NAME_CHARACTER) + 14), NAMES_MAX);
+}
+
+/** Where the next bar of the row begins, or the gap, or the picture ends. */
+function freeX({ x2, y }: PlacedBar, placed: readonly PlacedBar[], { gap, width }: Axis): number {
+  const behind = placed.filter((other) => other.y === y && other.x1 >= x2).map(({ x1 }) => x1);
+  const gapX = gap === null || gap.x + GAP_HALF <= x2 ? width : gap.x - GAP_HALF;
+  return Math.min(...behind, gapX, width);
 }
 
 function isActor(bar: LaneBar): boolean {
@@ -187,12 +210,16 @@ interface Axis {
   has(event: number): boolean;
 }
 
-function axisOf(
-  finding: Finding,
-  window: LaneWindow,
-  bars: readonly LaneBar[],
-  marks: readonly LaneMark[],
-): Axis {
+interface AxisInput {
+  readonly finding: Finding;
+  readonly window: LaneWindow;
+  readonly bars: readonly LaneBar[];
+  readonly marks: readonly LaneMark[];
+  /** Where the picture begins, beside the names. */
+  readonly left: number;
+}
+
+function axisOf({ finding, window, bars, marks, left }: AxisInput): Axis {
   const inside = (event: number) =>
     window.ranges.some(({ from, to }) => from <= event && event <= to);
   const events = [
@@ -202,7 +229,7 @@ function axisOf(
     momentOf(finding) ?? [],
   ].flat();
   const moments = [...new Set(events)].filter(inside).sort((a, b) => a - b);
-  const plot = WIDTH_MAX - LEFT - RIGHT - (window.ranges.length > 1 ? GAP : 0);
+  const plot = WIDTH_MAX - left - RIGHT - (window.ranges.length > 1 ? GAP : 0);
   const step = Math.min(STEP_MAX, plot / (moments.length + 1));
   const split = window.ranges[1]?.from ?? Number.POSITIVE_INFINITY;
   const gapFrom = window.ranges[0]?.to ?? 0;
@@ -210,7 +237,7 @@ function axisOf(
     // What lies outside the window stands at its edge: before the first moment, behind the last, or in the gap.
     const before = countBelow(moments, event);
     const isMoment = moments[before] === event;
-    const place = LEFT + step * (isMoment ? before + 1 : before + 0.5);
+    const place = left + step * (isMoment ? before + 1 : before + 0.5);
     if (event >= split) return round(place + GAP);
     return round(event > gapFrom && split < Number.POSITIVE_INFINITY ? place + GAP / 2 : place);
   };
@@ -218,9 +245,9 @@ function axisOf(
     window.ranges.length > 1 ? (window.ranges[1]?.from ?? 0) - (window.ranges[0]?.to ?? 0) - 1 : 0;
   const gap =
     leftOut > 0
-      ? { x: round(LEFT + step * (countBelow(moments, split) + 0.5) + GAP / 2), events: leftOut }
+      ? { x: round(left + step * (countBelow(moments, split) + 0.5) + GAP / 2), events: leftOut }
       : null;
-  const width = Math.floor(LEFT + step * (moments.length + 1) + RIGHT + (gap === null ? 0 : GAP));
+  const width = Math.floor(left + step * (moments.length + 1) + RIGHT + (gap === null ? 0 : GAP));
   const known = new Set(moments);
   return { width, gap, ticks: ticksOf(moments, x), x, has: (event) => known.has(event) };
 }
@@ -298,6 +325,7 @@ function placedBar(bar: LaneBar, axis: Axis, y: number): PlacedBar {
     pollX,
     beginsBefore: !axis.has(bar.from),
     outlasts: bar.to === null || !axis.has(bar.to),
+    freeX: axis.width,
   };
 }
 

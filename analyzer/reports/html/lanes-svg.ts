@@ -4,37 +4,29 @@ import type { Access, Finding } from "../../findings.ts";
 import type { LaneBar, LaneMark, LaneWindow } from "../material.ts";
 import { counted, functionOf, grouped, luckText } from "../words.ts";
 import { cut } from "../wrap.ts";
-import {
-  GAP_HALF,
-  type LaneLayout,
-  LEFT,
-  layOutLanes,
-  type PlacedBar,
-  ROW,
-  TOP,
-} from "./lane-layout.ts";
+import { GAP_HALF, type LaneLayout, layOutLanes, type PlacedBar, ROW, TOP } from "./lane-layout.ts";
 import { html, type Markup } from "./markup.ts";
 
 const CHARACTER = 6.3;
 /** The same in the bold text of a flag. */
 const FLAG_CHARACTER = 7;
 
-/** Width of the names, which stay in view when the picture is scrolled. */
-const NAMES = 88;
+/** A name that is longer is cut (lane-layout.ts gives room for so much). */
+const NAME_LENGTH_MAX = 27;
 
-/** The lanes of `finding`: their names, and beside them what they did. `id` makes the names inside unique on the page. */
+/** The lanes of `finding`: their names, which stay in view when the picture is scrolled, and beside them what they did. `id` makes the names inside unique on the page. */
 export function lanesSvg(finding: Finding, window: LaneWindow, id: string): Markup {
   const layout = layOutLanes(finding, window);
-  const { width, height } = layout;
-  const wide = width - NAMES;
-  return html`<svg class="lane-names" viewBox="0 0 ${NAMES} ${height}" width="${NAMES}" height="${height}" aria-hidden="true">
+  const { names, width, height } = layout;
+  const wide = width - names;
+  return html`<svg class="lane-names" viewBox="0 0 ${names} ${height}" width="${names}" height="${height}" aria-hidden="true">
 ${laneGrounds(layout)}
 ${layout.lanes.map(({ name, y, leftOut }) => {
-  return html`<text class="lane-name" x="10" y="${y + 23}">${cut(name, 12)}</text>
+  return html`<text class="lane-name" x="10" y="${y + 23}"><title>${name}</title>${cut(name, NAME_LENGTH_MAX)}</text>
 ${leftOut > 0 && html`<text class="small" x="10" y="${y + 38}">+${counted(leftOut, "request")}</text>`}`;
 })}
 <text class="tick name" x="10" y="${height - 8}">event</text></svg>
-<svg class="lanes" viewBox="${NAMES} 0 ${wide} ${height}" width="${wide}" height="${height}" role="img" aria-labelledby="${id}-title">
+<svg class="lanes" viewBox="${names} 0 ${wide} ${height}" width="${wide}" height="${height}" role="img" aria-labelledby="${id}-title">
 <title id="${id}-title">${describe(finding)}</title>
 ${laneGrounds(layout)}
 ${layout.bars.map((bar) => barMark(bar, finding, layout))}
@@ -42,7 +34,7 @@ ${layout.marks.map(({ x, y, mark }) => otherMark(mark, x, y))}
 ${layout.gap !== null && gapMark(layout.gap, height)}
 ${layout.moment !== null && momentMark(layout.moment, layout, finding)}
 ${orderMark(finding, layout)}
-${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, width, height }))}
+${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, names, width, height }))}
 ${layout.ticks.map(({ x, event }) => html`<text class="tick" x="${x}" y="${height - 8}">${grouped(event)}</text>`)}
 </svg>`;
 }
@@ -96,8 +88,9 @@ function barLabel(bar: LaneBar): string {
     : bar.label;
 }
 
-/** The label inside the bar, beside the number of an access and behind the gap where these would hide it. */
-function barText({ bar, x1, x2, y }: PlacedBar, layout: LaneLayout): Markup | null {
+/** The label inside the bar, beside the number of an access and behind the gap where these would hide it; or behind the bar. */
+function barText(placed: PlacedBar, layout: LaneLayout): Markup | null {
+  const { bar, x1, x2, y } = placed;
   const label = barLabel(bar);
   const shortest = Math.min(label.length, LABEL_MIN);
   const gap = layout.gap?.x ?? Number.NEGATIVE_INFINITY;
@@ -111,7 +104,21 @@ function barText({ bar, x1, x2, y }: PlacedBar, layout: LaneLayout): Markup | nu
     if (isOver && roomIn(access.x + 11, x2) >= shortest) left = access.x + 11;
   }
   const room = roomIn(left, x2);
+  const behind = placeBehind(placed, label, layout);
+  if (room < label.length && behind !== null)
+    return html`<text class="behind" x="${behind}" y="${y + 14}">${label}</text>`;
   return room < shortest ? null : html`<text x="${left}" y="${y + 14}">${cut(label, room)}</text>`;
+}
+
+/** Where the whole of `label` fits behind its bar, in the same row and clear of the accesses; null where it does not. */
+function placeBehind(placed: PlacedBar, label: string, { accesses }: LaneLayout): number | null {
+  const { x2, y, freeX, outlasts } = placed;
+  const left = x2 + (outlasts ? 10 : 4);
+  const right = left + label.length * CHARACTER;
+  const isHidden = accesses.some(
+    (access) => access.y === y + ROW / 2 && access.x > left - 8 && access.x < right + 8,
+  );
+  return right + 2 <= freeX && !isHidden ? left : null;
 }
 
 /** A label that would have to be shorter is left out. */
@@ -143,10 +150,10 @@ function orderMark(finding: Finding, layout: LaneLayout): Markup | null {
 }
 
 /** Where the finding shows: a line through all lanes, with its event above. */
-function momentMark(x: number, { width, height }: LaneLayout, { first }: Finding): Markup {
+function momentMark(x: number, { names, width, height }: LaneLayout, { first }: Finding): Markup {
   const label = `event ${grouped(first)}`;
   const wide = label.length * FLAG_CHARACTER + 14;
-  const left = Math.min(Math.max(LEFT, x - wide / 2), width - wide - 4);
+  const left = Math.min(Math.max(names + 8, x - wide / 2), width - wide - 4);
   return html`<g class="moment"><line x1="${x}" y1="21" x2="${x}" y2="${height - 24}"/>
 <rect class="flag" x="${left}" y="3" width="${wide}" height="18" rx="4"/>
 <text class="flag-text" x="${left + 7}" y="16">${label}</text>
@@ -156,13 +163,13 @@ function momentMark(x: number, { width, height }: LaneLayout, { first }: Finding
 function accessMark(
   access: Access | undefined,
   index: number,
-  at: { x: number; y: number; width: number; height: number },
+  at: { x: number; y: number; names: number; width: number; height: number },
 ): Markup {
   if (access === undefined) return html``;
-  const { x, y, width, height } = at;
+  const { x, y, names, width, height } = at;
   const label = `${index + 1} ${access.what} · ${functionOf(access.site)}`;
   const wide = label.length * FLAG_CHARACTER + 14;
-  const left = Math.min(Math.max(LEFT, x - wide / 2), width - wide - 4);
+  const left = Math.min(Math.max(names + 8, x - wide / 2), width - wide - 4);
   const top = index === 0 ? 3 : 24;
   return html`<g class="access ${access.what}">
 <line x1="${x}" y1="${top + 18}" x2="${x}" y2="${height - 24}"/>

@@ -37,6 +37,16 @@ function show() {
   for (const box of all(".severities, .only-new")) box.hidden = tab !== "findings";
   for (const box of all(".only-bad")) box.hidden = tab !== "coverage";
   for (const lanes of all(".finding.current .lanes")) centre(lanes);
+  fitLists();
+}
+
+// The list ends where the window does, wherever it stands: its last entries are never below the edge.
+function fitLists() {
+  const beside = matchMedia("(min-width: 881px)").matches;
+  for (const list of all(".run-view.current .list")) {
+    const top = Math.max(10, list.getBoundingClientRect().top);
+    list.style.maxHeight = beside ? Math.max(300, innerHeight - top - 10) + "px" : "";
+  }
 }
 
 function centre(lanes) {
@@ -131,6 +141,8 @@ document.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+addEventListener("scroll", fitLists, { passive: true });
+addEventListener("resize", fitLists);
 addEventListener("hashchange", () => open(location.hash.slice(1)));
 open(location.hash.slice(1));
 show();

@@ -50,14 +50,14 @@ p.note { background: var(--luck-soft); color: var(--ink); border-radius: 6px; pa
 .count { background: var(--shade); border-radius: 9px; padding: 0 7px; font-size: 12px; font-weight: 400; }
 .filter { margin-left: auto; color: var(--soft); } .filter input { font: inherit; color: var(--ink); background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 3px 9px; width: 250px; }
 .severities { color: var(--soft); display: flex; gap: 12px; }
-.panel.findings { display: grid; grid-template-columns: minmax(250px, 310px) minmax(0, 1fr); gap: 20px; align-items: start; }
+.panel.findings { display: grid; grid-template-columns: clamp(260px, 24vw, 420px) minmax(0, 1fr); gap: 20px; align-items: start; }
 .list { position: sticky; top: 10px; max-height: calc(100vh - 20px); overflow: auto; padding: 2px; }
 .list ul { list-style: none; margin: 0; padding: 0; display: grid; gap: 6px; }
-.entry { display: grid; grid-template-columns: 1fr auto; text-decoration: none; background: var(--paper); border: 1px solid var(--line); border-left: 4px solid var(--soft); border-radius: 7px; padding: 6px 10px; }
+.entry { display: grid; grid-template-columns: auto 1fr auto; gap: 0 8px; align-items: baseline; text-decoration: none; background: var(--paper); border: 1px solid var(--line); border-left: 4px solid var(--soft); border-radius: 7px; padding: 6px 10px; }
 .entry.error { border-left-color: var(--bad); } .entry.warning { border-left-color: var(--luck); }
 .entry:hover { background: var(--shade); } .entry.current { border-color: var(--focus); box-shadow: inset 0 0 0 1px var(--focus); }
 .entry .rule { font-weight: 600; } .entry .times { color: var(--soft); font-size: 12px; }
-.entry .about, .entry .sides { grid-column: 1 / -1; } .entry .about { font-size: 13px; color: var(--soft); }
+.entry .sides { grid-column: 1 / -1; } .entry .about { font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
 .side { display: block; font: 12px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 .side::before { content: "●"; margin-right: 6px; } .side.read::before { color: var(--read); } .side.edit::before { color: var(--edit); }
 .finding { background: var(--paper); border: 1px solid var(--line); border-radius: 10px; padding: 16px 18px; margin-bottom: 16px; outline: none; }
@@ -80,7 +80,7 @@ figure { margin: 0 0 14px; min-width: 0; } figcaption { color: var(--soft); font
 svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); }
 .lanes text, .lane-names text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; }
 .lane-scroll { display: flex; } .lane-scroll svg { flex: none; } .lane-names { position: sticky; left: 0; background: var(--paper); }
-.lane { fill: var(--paper); } .lane.odd { fill: var(--shade); } svg .lane-name { font-weight: 600; font-size: 12px; }
+.lane { fill: var(--paper); } .lane.odd { fill: var(--shade); } .bar .behind { fill: var(--soft); } svg .lane-name { font-weight: 600; font-size: 12px; }
 .gap { fill: var(--ground); stroke: var(--line); stroke-dasharray: 3 3; } .gap-text { text-anchor: middle; }
 .bar rect { fill: var(--task-soft); stroke: var(--task); stroke-width: 1; } .key.task { background: var(--task-soft); border: 1px solid var(--task); }
 .beyond { fill: none; stroke: var(--soft); stroke-width: 1.3; }
@@ -114,6 +114,6 @@ table { border-collapse: collapse; width: 100%; } th { text-align: left; font-we
 .remarks { padding: 0 24px; } .remarks .note { margin: 0 0 6px; } .chip.standing { font-weight: 400; }
 .clean { padding: 40px 0; grid-column: 1 / -1; text-align: center; color: var(--soft); } .big { font-size: 24px; color: var(--drain); margin: 0; }
 footer { color: var(--soft); font-size: 12px; padding: 18px 24px; }
-@media (max-width: 880px) { .panel.findings { grid-template-columns: minmax(0, 1fr); } .list { position: static; max-height: 300px; } }
+@media (max-width: 880px) { .panel.findings { grid-template-columns: minmax(0, 1fr); } .list { position: static; max-height: 50vh; } }
 @media print { .js .run-view:not(.current), .js .finding:not(.current) { display: block; } .list, .tools, .filter, .severities { display: none; } .scroll { max-height: none; overflow: visible; } }
 `;
