@@ -15,7 +15,7 @@ import {
   list,
   optional,
   type QapiType,
-  size,
+  QmpError,
   str,
   struct,
   type TypeOf,
@@ -93,9 +93,18 @@ interface NullOptions<D extends string> {
 const newNode: QapiType<BlockdevOptions> = lazy(() => blockdevOptions);
 const blockdevRef: QapiType<BlockdevRef> = alternate("BlockdevRef", str, newNode);
 
+/** What is no time at all is refused by the driver, in QEMU. */
+const latency: QapiType<number> = {
+  ...uint64,
+  read(value, name, kind) {
+    if (Number.isInteger(value) && Number(value) < 0) throw new QmpError("latency-ns is invalid");
+    return uint64.read(value, name, kind);
+  },
+};
+
 const NULL_MEMBERS = {
-  size: optional(size),
-  "latency-ns": optional(uint64),
+  size: optional(int(0)),
+  "latency-ns": optional(latency),
   "read-zeroes": optional(bool),
 } as const;
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { blkFlush, blkGetlength, blkTruncate } from "../backend/index.ts";
+import { ENOTSUP } from "../base/index.ts";
 import { clockNs, type Polls } from "../sched/index.ts";
 import { nullCoDriver } from "./null-co.ts";
 import { nullOpen } from "./null-state.ts";
@@ -13,8 +14,8 @@ describe("null-co", () => {
       expect(yield* writeText(0, "abc")).toBe(0);
       expect(yield* readText(0, 3)).toBe("...");
       expect(yield* blkFlush(blk)).toBe(0);
-      expect(yield* blkTruncate(blk, 1024)).toBe(0);
-      expect(blkGetlength(blk)).toBe(1024);
+      expect(yield* blkTruncate(blk, 1024)).toBe(-ENOTSUP);
+      expect(blkGetlength(blk)).toBe(4096);
     });
   });
 

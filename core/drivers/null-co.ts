@@ -15,7 +15,6 @@ export const nullCoDriver: BlockDriver = {
   coPwriteZeroes: (bs) => nullCoCommon(bs, 0, null),
   coPdiscard: (bs) => nullCoCommon(bs, 0, null),
   coFlushToDisk: (bs) => nullCoCommon(bs, 0, null),
-  coTruncate: nullCoTruncate,
   coBlockStatus: nullCoBlockStatus,
   getlength: (bs) => nullStateOf(bs).length,
   getAllocatedFileSize: () => 0,
@@ -27,10 +26,5 @@ function* nullCoCommon(bs: BlockDriverState, bytes: number, qiov: Qiov | null): 
   const { latencyNs, readZeroes } = nullStateOf(bs);
   if (latencyNs > 0) yield* qemuCoSleepNs(latencyNs);
   if (readZeroes && qiov !== null) guestZero(qiov, bytes);
-  return 0;
-}
-
-function* nullCoTruncate(bs: BlockDriverState, offset: number): Co<number> {
-  nullStateOf(bs).length = offset;
   return 0;
 }

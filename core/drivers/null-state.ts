@@ -16,7 +16,7 @@ const SITE_NULL_OPEN = site("null_open");
 
 /** C: BDRVNullState. */
 export class NullState {
-  length: number;
+  readonly length: number;
   readonly latencyNs: number;
   /** Reads set the buffer to zero; else they leave it as it is. */
   readonly readZeroes: boolean;
@@ -50,6 +50,7 @@ export function* nullOpen(drv: BlockDriver, options: NullOptions): Polls<BlockDr
     opaque: new NullState(size, latencyNs, readZeroes),
     options: {
       ...(options.size === undefined ? {} : { size }),
+      ...(options.latencyNs === undefined ? {} : { "latency-ns": latencyNs }),
       ...(options.readZeroes === undefined ? {} : { "read-zeroes": readZeroes }),
     },
     ...(options.readOnly === undefined ? {} : { readOnly: options.readOnly }),

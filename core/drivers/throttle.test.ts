@@ -16,7 +16,7 @@ describe("the driver throttle", () => {
   it("needs a group that exists, and leaves nothing behind when refused", () => {
     runDisk(function* (): Polls<void> {
       for (const [group, text] of [
-        ["", "Please specify a throttle group"],
+        ["", "Throttle group '' does not exist"],
         ["none", "Throttle group 'none' does not exist"],
       ] as const) {
         const disk = yield* nullOpen(nullCoDriver, { nodeName: "disk" });

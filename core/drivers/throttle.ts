@@ -110,8 +110,10 @@ export function* throttleOpen(
 
 /** throttle_parse_options (block/throttle.c:45): what is wrong with the name of the group, or null. */
 function groupProblem(group: BlockOptionValue | undefined): string | null {
-  if (typeof group !== "string" || group === "") return "Please specify a throttle group";
-  return throttleGroupExists(group) ? null : `Throttle group '${group}' does not exist`;
+  if (typeof group !== "string") return "Please specify a throttle group";
+  return group !== "" && throttleGroupExists(group)
+    ? null
+    : `Throttle group '${group}' does not exist`;
 }
 
 function* limited(

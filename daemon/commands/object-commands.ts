@@ -36,19 +36,31 @@ const RATES = [
   "bps-read",
   "bps-write",
 ] as const;
-const LIMIT_NAMES = [
+export const LIMIT_NAMES = [
   ...RATES,
   ...RATES.map((rate) => `${rate}-max` as const),
   ...RATES.map((rate) => `${rate}-max-length` as const),
   "iops-size",
 ] as const;
 
+/** C: UINT_MAX. */
+const UINT_MAX = 2 ** 32 - 1;
+
 /** QAPI: ThrottleLimits. */
-const throttleLimits = struct(
+export const throttleLimits = struct(
   Object.fromEntries(LIMIT_NAMES.map((name) => [name, optional(int64)])) as {
     readonly [N in (typeof LIMIT_NAMES)[number]]: QapiType<number | undefined>;
   },
 );
+
+/** The same one by one, which only a new group takes (QAPI: ThrottleGroupProperties). */
+const PROPERTY_NAMES = LIMIT_NAMES.map((name) => `x-${name}` as const);
+const throttleGroupProperties = {
+  limits: optional(throttleLimits),
+  ...(Object.fromEntries(PROPERTY_NAMES.map((name) => [name, optional(int64)])) as {
+    readonly [N in (typeof PROPERTY_NAMES)[number]]: QapiType<number | undefined>;
+  }),
+};
 
 /** QAPI: ObjectOptions. */
 export const objectOptions = union(
@@ -56,7 +68,7 @@ export const objectOptions = union(
   "qom-type",
   {
     iothread: {},
-    "throttle-group": { limits: optional(throttleLimits) },
+    "throttle-group": throttleGroupProperties,
     ...securityObjects,
   },
 );
@@ -84,11 +96,29 @@ export function* addObject(
     return;
   }
   if (options["qom-type"] === "throttle-group") {
-    throttleGroupNew(id, (options.limits ?? {}) as ThrottleLimits);
+    throttleGroupNew(id, limitsOf(options));
     daemon.objects.set(id, { type: "throttle-group", id });
     return;
   }
   daemon.objects.set(id, securityObject(daemon, options, vault));
+}
+
+/** throttle_group_set (block/throttle-groups.c:858), once for each property; `limits` win where both say something. */
+function limitsOf(
+  options: Extract<TypeOf<typeof objectOptions>, { "qom-type": "throttle-group" }>,
+): ThrottleLimits {
+  const limits: Record<string, number> = {};
+  for (const name of LIMIT_NAMES) {
+    const value = options[`x-${name}`];
+    if (value === undefined) continue;
+    if (value < 0) throw new BlockError(EINVAL, "Property values cannot be negative");
+    if (name.endsWith("-length") && value > UINT_MAX) {
+      const range = `must be in therange [0, ${UINT_MAX}]`;
+      throw new BlockError(EINVAL, `x-${name} value ${range}`);
+    }
+    limits[name] = value;
+  }
+  return { ...limits, ...options.limits };
 }
 
 const objectAdd = command(

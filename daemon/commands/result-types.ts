@@ -2,6 +2,7 @@
 
 import { JOB_STATUSES } from "#core/probe";
 import {
+  any,
   bool,
   enumOf,
   int64,
@@ -22,6 +23,14 @@ export const ioStatus = enumOf("ok", "failed", "nospace");
 export const versionInfo = struct({
   qemu: struct({ major: int64, minor: int64, micro: int64 }),
   package: str,
+});
+
+/** QAPI: ObjectPropertyInfo. */
+export const objectPropertyInfo = struct({
+  name: str,
+  type: str,
+  description: optional(str),
+  "default-value": optional(any),
 });
 
 /** QAPI: CommandInfo. */

@@ -11,6 +11,7 @@ import { mirrorCommands } from "./mirror-command.ts";
 import { miscCommands } from "./misc-commands.ts";
 import { nodeCommands } from "./node-commands.ts";
 import { objectCommands } from "./object-commands.ts";
+import { qomCommands } from "./qom-commands.ts";
 import { queryCommands } from "./query-commands.ts";
 import { snapshotActions, snapshotCommands } from "./snapshot-commands.ts";
 import { transactionCommands } from "./transaction-command.ts";
@@ -24,6 +25,7 @@ export const commands: QmpCommands<Daemon> = commandTable(
   snapshotCommands,
   transactionCommands([...snapshotActions, ...bitmapActions]),
   objectCommands,
+  qomCommands,
   exportCommands,
   jobCommands,
   mirrorCommands,
