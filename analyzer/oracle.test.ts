@@ -61,6 +61,11 @@ describe("engine and oracle agree on every pair", () => {
     },
   );
 
+  it("when a later handler has the component of one that read, and edits", () => {
+    const trace = { seed: 1990, events: 41, uniqueSites: false, exotic: true, contexts: 2 };
+    compare(trace, { reading: "task" });
+  });
+
   it("when a read comes after the edit that it saw, once it was judged", () => {
     for (let seed = 1; seed <= 200; seed++)
       compare(

@@ -90,3 +90,17 @@ it("what two others know of one another is not told", () => {
   expect(() => order.labelFor(1, 2)).toThrow(OffMain);
   expect(order.known(1, 1)).toBe(1);
 });
+
+it("what an earlier unit did with a component is not told to the later one: only main knows it", () => {
+  const order = new MainOrder();
+  const point = new SyncPoint();
+  order.begin(1, 1);
+  const read = order.epochNow(1);
+  expect(order.known(1, 1)).toBe(read);
+  order.release(point, 1);
+  order.acquire(point, MAIN, KEEP);
+  expect(order.isSettled(1)).toBe(true);
+  order.begin(1, 1);
+  expect(() => order.known(1, 1)).toThrow(OffMain);
+  expect(order.known(MAIN, 1)).toBeGreaterThanOrEqual(read);
+});

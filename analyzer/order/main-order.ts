@@ -55,8 +55,11 @@ class MainClock extends Clock {
   /** Up to when it knows main, and through what. */
   main = 0;
   mainLabel: Label = 0;
+  /** Another unit had it before, and looked at a list. */
+  isSecondHand = false;
 
   override begin(ctx: number): void {
+    if (this.accessed > 0) this.isSecondHand = true;
     super.begin(ctx);
     this.past = null;
     this.pastMax = WAY_MAX;
@@ -94,8 +97,9 @@ export class MainOrder implements FullOrder {
 
   known(who: number, of: number): number {
     const clock = this.#clock(who);
-    if (who === of) return clock.epoch;
-    if (who === MAIN) return this.#known[of] ?? 0;
+    if (who === MAIN) return who === of ? clock.epoch : (this.#known[of] ?? 0);
+    // What an earlier unit did is another's doing, of which only main was told.
+    if (who === of && !clock.isSecondHand) return clock.epoch;
     if (of === MAIN) return clock.main;
     throw new OffMain();
   }
