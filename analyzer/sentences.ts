@@ -68,7 +68,7 @@ export function whyOf(draft: FindingDraft, names: Names): string {
   const uncovered = reasonOf(draft.why, draft, names);
   if (draft.luck === null) return uncovered;
   const edge = names.luck(draft.luck);
-  return `What orders the two accesses is only ${luckText(edge)}; ${uncovered.charAt(0).toLowerCase()}${uncovered.slice(1)} The accident is gone ${GONE_WHEN[edge.kind]}.`;
+  return `Only by accident are the two accesses in order, by ${luckText(edge)}; ${uncovered.charAt(0).toLowerCase()}${uncovered.slice(1)} The accident is gone ${GONE_WHEN[edge.kind]}.`;
 }
 
 function reasonOf(why: Why, draft: FindingDraft, names: Names): string {
