@@ -43,6 +43,10 @@ export function* bdrvReopenPrepare(state: ReopenState, tran: Transaction): Polls
   const { drv } = state.bs;
   assert(!state.bs.closed, "the node is open");
   detectZeroesOf(state.options);
+  if (state.readOnly && state.bs.copyOnRead > 0) {
+    const name = bdrvGetDeviceOrNodeName(state.bs);
+    throw new BlockError(EINVAL, `Can't set node '${name}' to r/o with copy-on-read enabled`);
+  }
   state.remaining = COMMON_OPTIONS.reduce<ReopenState["remaining"]>(withoutOption, state.options);
   yield* prepareDriver(state);
   const rest = yield* settle(() => prepareRest(state, tran));

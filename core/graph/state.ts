@@ -296,6 +296,8 @@ export class BlockDriverState {
   unmap = true;
   /** Whether a write is looked at, and made one of zeroes when it has nothing else (C: detect_zeroes). */
   detectZeroes: DetectZeroes = "off";
+  /** How many want all reads to copy what they find below into this node (C: copy_on_read). Changed by main. */
+  copyOnRead = 0;
   /** Flushes go to the children and no further (C: BDRV_O_NO_FLUSH). */
   noFlush = false;
   /** Every parent shares everything (C: force_share). Set when the node is opened. */

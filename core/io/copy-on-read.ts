@@ -7,7 +7,7 @@ import { assert, ENOMEDIUM } from "../base/index.ts";
 import { BDRV_BLOCK_ALLOCATED } from "../graph/driver-results.ts";
 import { BDRV_REQ_WRITE_UNCHANGED, type BlockDriverState, type Qiov } from "../graph/state.ts";
 import { site } from "../probe/index.ts";
-import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
+import { type Co, globalStateCode, hostAllocate, ioCode } from "../sched/index.ts";
 import { bdrvCoCommonBlockStatusAbove } from "./block-status.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
 import { bdrvCoDoPwriteZeroes, bdrvDriverPwritev, bufferIsZero } from "./driver-write.ts";
@@ -17,8 +17,24 @@ import { alignDown, alignUp, BOUNCE_BUFFER_MAX_BYTES, maxTransferOf } from "./li
 import { bdrvDriverPreadv } from "./read.ts";
 
 const SITE_COPY = site("bdrv_co_do_copy_on_readv");
+const SITE_ENABLE = site("bdrv_enable_copy_on_read");
 const SITE_CLUSTER = site("bdrv_get_cluster_size");
 const SITE_ALLOCATED = site("bdrv_is_allocated/copy_on_read");
+
+/** bdrv_enable_copy_on_read (io.c:230): every read of `bs` is one that copies, until this is taken back as often. */
+export function bdrvEnableCopyOnRead(bs: BlockDriverState): void {
+  globalStateCode(SITE_ENABLE);
+  assert(!bs.readOnly, "what is read can be written to the image");
+  bs.copyOnRead++;
+  assert(bs.copyOnRead > 0, "somebody wants it");
+}
+
+/** bdrv_disable_copy_on_read (io.c:236): the opposite of one bdrvEnableCopyOnRead. */
+export function bdrvDisableCopyOnRead(bs: BlockDriverState): void {
+  globalStateCode(SITE_ENABLE);
+  assert(bs.copyOnRead > 0, "somebody wanted it");
+  bs.copyOnRead--;
+}
 
 /** bdrv_get_cluster_size (io.c:716): in what pieces `bs` allocates. */
 export function bdrvGetClusterSize(bs: BlockDriverState): number {

@@ -22,6 +22,7 @@ export {
   bdrvCoSubtreeDrainedEnd,
   bdrvDrainedBeginNoPoll,
 } from "./co-drain.ts";
+export { bdrvDisableCopyOnRead, bdrvEnableCopyOnRead } from "./copy-on-read.ts";
 export { bdrvCoCopyRange } from "./copy-range.ts";
 export {
   bdrvDebugBreakpoint,

@@ -55,7 +55,8 @@ export function* bdrvCoPreadv(
   const length = pad?.length ?? bytes;
   const target = pad === null ? qiov : qiovOf(pad.buffer);
   const req = yield* trackedRequestBegin(bs, Request.read, start, length);
-  const ret = yield* bdrvAlignedPreadv(bs, req, start, length, target, flags);
+  const copying = bs.copyOnRead > 0 ? flags | BDRV_REQ_COPY_ON_READ : flags;
+  const ret = yield* bdrvAlignedPreadv(bs, req, start, length, target, copying);
   if (pad !== null && ret >= 0) guestCopy(qiov, qiovOf(pad.buffer, pad.head), bytes);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.read, ret, outermost);

@@ -23,6 +23,7 @@ import {
   cacheAsOptions,
   detectZeroesOf,
 } from "#core/graph";
+import { bdrvEnableCopyOnRead } from "#core/io";
 import { machine, type Polls } from "#core/sched";
 import { blockdevOpen } from "../blockdev.ts";
 import { blockdevOptions } from "../blockdev-options.ts";
@@ -52,6 +53,7 @@ const OWN = {
   index: optional(str),
   aio: optional(enumOf("threads")),
   readonly: optional(bool),
+  "copy-on-read": optional(bool),
   rerror: onError,
   werror: onError,
 } as const;
@@ -71,9 +73,16 @@ export function* addDrive(daemon: Daemon, value: JsonObject, kind: InputKind): P
   if (own.readonly !== undefined) rest.set("read-only", own.readonly ? "on" : "off");
   const { writeback, ...cache } = cacheModeOf(value.get("cache"), kind);
   const bs = rest.size === 0 ? null : yield* openNode(rest, cache, kind);
+  if (own["copy-on-read"] === true && bs !== null) copyOnRead(daemon, bs);
   const blk = yield* newDrive(id, writeback, bs);
   blkSetOnError(blk, { read: own.rerror ?? "report", write: policyOf(own.werror) });
   daemon.drives.push(blk);
+}
+
+/** What reads find in backing files is written into the image; one that cannot be written to stays as it is. */
+function copyOnRead(daemon: Daemon, bs: BlockDriverState): void {
+  if (bs.readOnly) daemon.warn("disabling copy-on-read on read-only drive");
+  else bdrvEnableCopyOnRead(bs);
 }
 
 /** What a drive does about the caches of the host: `writeback`, whether a write is over before it is on the disk. */

@@ -102,7 +102,7 @@ function* externalSnapshotPrepare(
   yield* bdrvAppend(newBs, oldBs);
   // Each for itself: one that cannot be made read-only stays as it is.
   state.commit = function* (): Polls<void> {
-    yield* settle(() => bdrvReopenSetReadOnly(oldBs, true));
+    if (oldBs.copyOnRead === 0) yield* settle(() => bdrvReopenSetReadOnly(oldBs, true));
   };
   state.abort = () => removeOverlay(newBs, oldBs);
 }
