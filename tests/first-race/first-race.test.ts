@@ -1,5 +1,6 @@
 // docs/first-race.md is run as it stands, in a copy of the checkout: its diff is applied, its commands are typed, and what they
-// print has the lines that the document shows (`...` stands for anything; lines in between may be left out).
+// print begins with the first line that the document shows, and has the others (`...` stands for anything; lines in between may be
+// left out).
 
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -94,7 +95,8 @@ function shows(printed: string, lines: readonly string[]): string {
   for (const line of lines) {
     const pattern = new RegExp(`^${line.trim().split("...").map(quoted).join(".*")}`);
     const found = rows.findIndex((row, index) => index >= at && pattern.test(row.trim()));
-    if (found < 0) return line;
+    // What is shown first is what the reader sees first.
+    if (found < 0 || (at === 0 && found > 0)) return line;
     at = found + 1;
   }
   return "";
