@@ -247,7 +247,7 @@ function addDaemon(program: Command, run: Run, terminal: Terminal): void {
   const given: GivenOption[] = [];
   const daemon = verb(program, "daemon", "serve images over NBD, controlled over QMP", [
     "quiesce daemon --blockdev driver=file,node-name=disk0,filename=disk.img --nbd-server addr.type=unix,addr.path=nbd.sock --export nbd,id=e0,node-name=disk0,writable=on",
-    "quiesce daemon --chardev socket,id=qmp,path=qmp.sock,server=on,wait=off --monitor qmp --record traces",
+    "quiesce daemon --chardev socket,id=qmp,path=qmp.sock,server=on,wait=off --monitor qmp --record out",
   ]);
   for (const [name, what] of DAEMON_OPTIONS) {
     daemon.addOption(
