@@ -254,7 +254,7 @@ export function demoClosing(
     `${paint("title", "Look at")} ${paint("name", files.html)} in a browser (for code scanning: ${files.sarif})`,
     paint("title", "Try next"),
     `  ${program} races ${trace} --coverage`,
-    `  ${program} record demo -o mine.trace --seed 2 --without-patch 10`,
+    `  ${program} record demo -o mine.trace --seed 2 --without-patch 10,11`,
     `  ${program} dump ${trace} | less`,
     "",
   ].join("\n");

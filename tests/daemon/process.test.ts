@@ -202,6 +202,10 @@ describe("the recording of a daemon", () => {
       });
       expect(replay.stderr).toContain(`${lacking}, and a replay begins at the beginning`);
     }
+    const predicted = await quiesce(["races", daemon.trace(), "--predict", "osr"]);
+    expect(predicted.stderr).toContain(
+      "is a recording of a daemon, whose clients and files are not",
+    );
     const races = await quiesce(["races", daemon.trace()]);
     expect([races.code, races.stderr]).toEqual([
       3,
