@@ -5,7 +5,7 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import { type BothDaemons, startBoth } from "./both-daemons.ts";
 
@@ -49,6 +49,23 @@ const nothing = (name: string, more: object = {}) => ({
 });
 const nodes: readonly [string, object] = ["query-named-block-nodes", {}];
 const graph: readonly [string, object] = ["x-debug-query-block-graph", {}];
+
+/** What there must be, whatever else there is. */
+const COMMANDS = [
+  ...["blockdev-add", "blockdev-del", "blockdev-reopen", "blockdev-snapshot"],
+  ...["x-blockdev-change", "x-blockdev-set-iothread", "change-backing-file", "block_resize"],
+  ...["query-block", "query-named-block-nodes", "query-block-jobs", "query-jobs"],
+  ...["query-block-exports", "x-debug-query-block-graph", "query-commands", "query-version"],
+  ...["nbd-server-start", "nbd-server-stop", "block-export-add", "block-export-del", "transaction"],
+  ...["add", "remove", "clear", "enable", "disable", "merge"].map(
+    (verb) => `block-dirty-bitmap-${verb}`,
+  ),
+  ...["block-set-write-threshold", "object-add", "object-del", "qom-list", "qom-get", "qom-set"],
+  ...["pause", "resume", "cancel", "complete", "finalize", "dismiss"].flatMap((verb) => [
+    ...[`job-${verb}`, `block-job-${verb}`],
+  ]),
+  ...["block-job-set-speed", "qmp_capabilities", "quit", "human-monitor-command"],
+];
 
 /** Commands with their arguments, in the order in which they are run. */
 const STEPS: readonly (readonly [string, object])[] = [
@@ -231,6 +248,17 @@ describe.skipIf(!PEER)("answers of QMP are those of qemu-storage-daemon", () => 
   it.each(STEPS.map(([command, args]) => [command, args] as const))("%s %j", (command, args) =>
     both.expectEqual(command, args),
   );
+
+  it("and every command is one of qemu-storage-daemon's, or QEMU's for people", async () => {
+    const [ours, theirs] = await Promise.all(
+      [both.ours, both.theirs].map(async ({ qmp }) => {
+        const commands = (await qmp.execute("query-commands")) as { readonly name: string }[];
+        return commands.map(({ name }) => name);
+      }),
+    );
+    expect(ours?.filter((name) => !theirs?.includes(name))).toEqual(["human-monitor-command"]);
+    expect(ours).toEqual(expect.arrayContaining(COMMANDS));
+  });
 
   it("and the run replays, without a finding", async () => {
     await both.theirs.qmp.execute("quit");
