@@ -1,6 +1,6 @@
 // Wrong options for a storage daemon: each row is refused by qemu-storage-daemon, and by ours in its words.
 //
-// Not here: ours takes `size=1M` of null-co, which QEMU wants in digits, and JSON for --chardev, which QEMU does not read.
+// Not here: ours takes JSON for --chardev, which QEMU does not read.
 
 const UNIX = "socket,id=c,path=c.sock,server=on,wait=off";
 const NODE = ["--blockdev", "null-co,node-name=a"];

@@ -24,7 +24,7 @@ beforeEach(() => {
 });
 afterEach(() => removeFolder(folder));
 
-const DISK = ["--blockdev", "null-co,node-name=n0,size=1M"];
+const DISK = ["--blockdev", "null-co,node-name=n0,size=1048576"];
 
 async function reached(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((go) => setTimeout(go, 20));

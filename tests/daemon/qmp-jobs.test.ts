@@ -17,12 +17,12 @@ let daemon: RunningDaemon;
 let qmp: QmpClient;
 
 beforeAll(async () => {
-  const disk = (name: string) => ["--blockdev", `null-co,node-name=${name},size=1M`];
+  const disk = (name: string) => ["--blockdev", `null-co,node-name=${name},size=1048576`];
   daemon = await startDaemon(folder, [
     ...["--object", "iothread,id=io0"],
     ...disk("src"),
     ...disk("dst"),
-    ...["--blockdev", "null-co,node-name=small,size=64k"],
+    ...["--blockdev", "null-co,node-name=small,size=65536"],
   ]);
   qmp = await qmpClient(join(folder, "qmp.sock"));
 });
