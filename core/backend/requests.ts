@@ -22,6 +22,8 @@ import { bdrvCoPwritevZeroes } from "../io/write-zeroes.ts";
 import { Ev, Request, site } from "../probe/index.ts";
 import {
   type Co,
+  coChain,
+  coThen,
   type GuestBuffer,
   ioCode,
   ioOrGsCode,
@@ -61,7 +63,7 @@ export interface QiovPart {
 }
 
 /** blk_co_preadv (block-backend.c:1327): 0 or a negated errno. */
-export function* blkCoPreadv(
+export function blkCoPreadv(
   blk: BlockBackend,
   offset: number,
   bytes: number,
@@ -70,9 +72,10 @@ export function* blkCoPreadv(
 ): Co<number> {
   ioOrGsCode(blk.ctx, SITE_CO_PREADV);
   blkReqBegin(blk, Request.read, offset, bytes);
-  const ret = yield* blkCoDoPreadv(blk, offset, bytes, qiov, flags);
-  blkReqEnd(blk, Request.read, ret);
-  return ret;
+  return coThen(blkCoDoPreadv(blk, offset, bytes, qiov, flags), (ret) => {
+    blkReqEnd(blk, Request.read, ret);
+    return ret;
+  });
 }
 
 /** blk_co_preadv_part (block-backend.c:1341): into `qiov` from its byte `qiovOffset` on. 0 or a negated errno. */
@@ -89,7 +92,7 @@ export function* blkCoPreadvPart(
 }
 
 /** blk_co_pwritev (block-backend.c:1419): 0 or a negated errno. */
-export function* blkCoPwritev(
+export function blkCoPwritev(
   blk: BlockBackend,
   offset: number,
   bytes: number,
@@ -98,9 +101,10 @@ export function* blkCoPwritev(
 ): Co<number> {
   ioOrGsCode(blk.ctx, SITE_CO_PWRITEV);
   blkReqBegin(blk, Request.write, offset, bytes);
-  const ret = yield* blkCoDoPwritev(blk, offset, bytes, qiov, flags);
-  blkReqEnd(blk, Request.write, ret);
-  return ret;
+  return coThen(blkCoDoPwritev(blk, offset, bytes, qiov, flags), (ret) => {
+    blkReqEnd(blk, Request.write, ret);
+    return ret;
+  });
 }
 
 /** blk_co_pwritev_part (block-backend.c:1393): of `qiov` from its byte `qiovOffset` on. 0 or a negated errno. */
@@ -161,7 +165,7 @@ export function* blkCoFlush(blk: BlockBackend): Co<number> {
 }
 
 /** blk_co_do_preadv_part (block-backend.c:1283). */
-export function* blkCoDoPreadv(
+export function blkCoDoPreadv(
   blk: BlockBackend,
   offset: number,
   bytes: number,
@@ -169,21 +173,24 @@ export function* blkCoDoPreadv(
   flags: number,
 ): Co<number> {
   ioCode(blk.ctx, SITE_READ);
-  yield* blkWaitWhileDrained(blk);
-  // Only now: the graph may have changed during the wait.
-  const bs = blkBs(blk, SITE_READ);
-  const checked = blkCheckByteRequest(blk, offset, bytes);
-  if (checked < 0) return checked;
-  modelAssert(bs !== null, "bs", SITE_READ);
-  bdrvIncInFlight(bs);
-  yield* waitForIoLimits(blk, bytes, READS);
-  const ret = yield* bdrvCoPreadv(rootNow(blk, SITE_READ), offset, bytes, qiov, flags);
-  bdrvDecInFlight(bs);
-  return ret;
+  return coChain(blkWaitWhileDrained(blk), () => {
+    // Only now: the graph may have changed during the wait.
+    const bs = blkBs(blk, SITE_READ);
+    const checked = blkCheckByteRequest(blk, offset, bytes);
+    if (checked < 0) return settled(checked);
+    modelAssert(bs !== null, "bs", SITE_READ);
+    bdrvIncInFlight(bs);
+    const read = (): Co<number> =>
+      bdrvCoPreadv(rootNow(blk, SITE_READ), offset, bytes, qiov, flags);
+    return coThen(coChain(waitForIoLimits(blk, bytes, READS), read), (ret) => {
+      bdrvDecInFlight(bs);
+      return ret;
+    });
+  });
 }
 
 /** blk_co_do_pwritev_part (block-backend.c:1357); without `qiov`, zeroes (C: BDRV_REQ_ZERO_WRITE). */
-export function* blkCoDoPwritev(
+export function blkCoDoPwritev(
   blk: BlockBackend,
   offset: number,
   bytes: number,
@@ -191,21 +198,24 @@ export function* blkCoDoPwritev(
   flags: number,
 ): Co<number> {
   ioCode(blk.ctx, SITE_WRITE);
-  yield* blkWaitWhileDrained(blk);
-  const bs = blkBs(blk, SITE_WRITE);
-  const checked = blkCheckByteRequest(blk, offset, bytes);
-  if (checked < 0) return checked;
-  modelAssert(bs !== null, "bs", SITE_WRITE);
-  bdrvIncInFlight(bs);
-  yield* waitForIoLimits(blk, bytes, WRITES);
-  const root = rootNow(blk, SITE_WRITE);
-  const writeFlags = blk.enableWriteCache ? flags : flags | BDRV_REQ_FUA;
-  const ret =
-    qiov === null
-      ? yield* bdrvCoPwritevZeroes(root, offset, bytes, writeFlags)
-      : yield* bdrvCoPwritev(root, offset, bytes, qiov, writeFlags);
-  bdrvDecInFlight(bs);
-  return ret;
+  return coChain(blkWaitWhileDrained(blk), () => {
+    const bs = blkBs(blk, SITE_WRITE);
+    const checked = blkCheckByteRequest(blk, offset, bytes);
+    if (checked < 0) return settled(checked);
+    modelAssert(bs !== null, "bs", SITE_WRITE);
+    bdrvIncInFlight(bs);
+    const write = (): Co<number> => {
+      const root = rootNow(blk, SITE_WRITE);
+      const writeFlags = blk.enableWriteCache ? flags : flags | BDRV_REQ_FUA;
+      return qiov === null
+        ? bdrvCoPwritevZeroes(root, offset, bytes, writeFlags)
+        : bdrvCoPwritev(root, offset, bytes, qiov, writeFlags);
+    };
+    return coThen(coChain(waitForIoLimits(blk, bytes, WRITES), write), (ret) => {
+      bdrvDecInFlight(bs);
+      return ret;
+    });
+  });
 }
 
 /** blk_co_do_pdiscard (block-backend.c:1690). */

@@ -31,6 +31,7 @@ import { site } from "../probe/index.ts";
 import {
   type AioContext,
   type Co,
+  coThen,
   type FileAio,
   globalStateCode,
   type HostOpType,
@@ -305,7 +306,7 @@ function closeStaged({ bs }: ReopenState, handle: HostHandle | null): undefined 
   if (handle !== null) hostCall({ call: "close", handle });
 }
 
-function* submit(
+function submit(
   bs: BlockDriverState,
   type: HostOpType,
   offset: number,
@@ -317,9 +318,10 @@ function* submit(
   const iov = qiov === null ? null : qiov.buffer;
   const start = qiov === null ? 0 : qiov.start;
   const at = offset as ByteOffset;
-  const ret = yield* hostSubmit(type, handle, at, bytes as ByteCount, iov, start);
-  assert(ret <= 0 || ret === bytes, "a host moves all bytes, or fails");
-  return Math.min(ret, 0);
+  return coThen(hostSubmit(type, handle, at, bytes as ByteCount, iov, start), (ret) => {
+    assert(ret <= 0 || ret === bytes, "a host moves all bytes, or fails");
+    return Math.min(ret, 0);
+  });
 }
 
 function fileCoTruncate(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {

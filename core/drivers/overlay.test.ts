@@ -123,8 +123,10 @@ describe("an overlay", () => {
     }
     runDisk(function* (): Polls<void> {
       const { top } = yield* chain();
-      const write = blkCoPwritev(top.blk, 3, 9, qiovOf(new GuestBuffer(9, null)));
-      expect(yield* inMain(write)).toBe(0);
+      const write = function* (): Co<number> {
+        return yield* blkCoPwritev(top.blk, 3, 9, qiovOf(new GuestBuffer(9, null)));
+      };
+      expect(yield* inMain(write())).toBe(0);
       expect(yield* inMain(blkCoPwriteZeroes(top.blk, 1, 9))).toBe(0);
     }, new PoisonHost());
   });

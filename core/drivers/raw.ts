@@ -192,19 +192,16 @@ function rawReopenPrepare(state: ReopenState): undefined {
 }
 
 /** raw_co_block_status (block/raw-format.c:281): the file knows. */
-function* rawCoBlockStatus(
+function rawCoBlockStatus(
   bs: BlockDriverState,
   _wantZero: boolean,
   offset: number,
   bytes: number,
 ): Co<BlockStatus> {
   const below = nodeBehind(file(bs, SITE_STATUS), SITE_STATUS);
-  return {
-    ret: BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID,
-    pnum: bytes,
-    map: offset + (windowOf(bs)?.offset ?? 0),
-    file: below,
-  };
+  const ret = BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID;
+  const map = offset + (windowOf(bs)?.offset ?? 0);
+  return settled({ ret, pnum: bytes, map, file: below });
 }
 
 /** raw_co_truncate (block/raw-format.c:382). */

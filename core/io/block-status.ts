@@ -21,7 +21,7 @@ import {
 } from "../graph/driver-results.ts";
 import type { BlockDriverState } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
-import { type Co, ioCode, modelAssert } from "../sched/index.ts";
+import { type Co, coChain, coThen, ioCode, modelAssert, settled } from "../sched/index.ts";
 import { bdrvBscDataBytes, bdrvBscFill } from "./block-status-cache.ts";
 import { nodeBehind } from "./inserted.ts";
 import { bdrvGetlength } from "./length.ts";
@@ -51,7 +51,7 @@ export interface StatusAbove extends BlockStatus {
 }
 
 /** bdrv_co_common_block_status_above (io.c:2613): the first layer from `bs` down to `base` that decides what is read. */
-export function* bdrvCoCommonBlockStatusAbove(
+export function bdrvCoCommonBlockStatusAbove(
   bs: BlockDriverState,
   { base, includeBase }: StatusBase,
   range: StatusRange,
@@ -59,14 +59,16 @@ export function* bdrvCoCommonBlockStatusAbove(
   ioCode(bs.aioContext, SITE_ABOVE);
   assert(!includeBase || base !== null, "the end of a chain is no layer");
   if (!includeBase && bs === base)
-    return { ret: 0, pnum: range.bytes, map: 0, file: null, depth: 0 };
-  const top = yield* bdrvCoBlockStatus(bs, range);
-  if (top.ret < 0 || top.pnum === 0 || bs === base) return atDepth(top, 1);
-  if ((top.ret & BDRV_BLOCK_ALLOCATED) !== 0) return atDepth(top, 1);
-  const eof = (top.ret & BDRV_BLOCK_EOF) !== 0 ? range.offset + top.pnum : 0;
-  const found = yield* statusBelow(bs, { base, includeBase }, range, top);
-  if (found.ret < 0 || range.offset + found.pnum !== eof) return found;
-  return { ...found, ret: found.ret | BDRV_BLOCK_EOF };
+    return settled({ ret: 0, pnum: range.bytes, map: 0, file: null, depth: 0 });
+  return coChain(bdrvCoBlockStatus(bs, range), (top) => {
+    if (top.ret < 0 || top.pnum === 0 || bs === base) return settled(atDepth(top, 1));
+    if ((top.ret & BDRV_BLOCK_ALLOCATED) !== 0) return settled(atDepth(top, 1));
+    const eof = (top.ret & BDRV_BLOCK_EOF) !== 0 ? range.offset + top.pnum : 0;
+    return coThen(statusBelow(bs, { base, includeBase }, range, top), (found) => {
+      if (found.ret < 0 || range.offset + found.pnum !== eof) return found;
+      return { ...found, ret: found.ret | BDRV_BLOCK_EOF };
+    });
+  });
 }
 
 /** Field by field: spreading a status in each request costs as much as asking for it. */
@@ -104,44 +106,51 @@ function* statusBelow(
 }
 
 /** bdrv_co_block_status (io.c:2385): what the layer of `bs` alone knows about the start of a range, at most all of it. */
-export function* bdrvCoBlockStatus(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
+export function bdrvCoBlockStatus(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
   ioCode(bs.aioContext, SITE_STATUS);
   const { offset } = range;
   assert(offset >= 0, "a range lies inside an image");
   assert(range.bytes >= 0, "byte counts are not negative");
   const total = bdrvGetlength(bs);
-  if (total < 0) return nothing(total);
-  if (offset >= total) return nothing(BDRV_BLOCK_EOF);
-  if (range.bytes === 0) return nothing(0);
+  if (total < 0) return settled(nothing(total));
+  if (offset >= total) return settled(nothing(BDRV_BLOCK_EOF));
+  if (range.bytes === 0) return settled(nothing(0));
   const bytes = Math.min(range.bytes, total - offset);
   const hasFiltered = bdrvFilterChild(bs) !== null;
   const eof = (pnum: number): number => (offset + pnum === total ? BDRV_BLOCK_EOF : 0);
   if (bs.drv.coBlockStatus === undefined && !hasFiltered) {
     const ret = BDRV_BLOCK_DATA | BDRV_BLOCK_ALLOCATED | eof(bytes);
-    if (bs.drv.isProtocol !== true) return { ret, pnum: bytes, map: 0, file: null };
-    return { ret: ret | BDRV_BLOCK_OFFSET_VALID, pnum: bytes, map: offset, file: bs };
+    if (bs.drv.isProtocol !== true) return settled({ ret, pnum: bytes, map: 0, file: null });
+    return settled({ ret: ret | BDRV_BLOCK_OFFSET_VALID, pnum: bytes, map: offset, file: bs });
   }
   const outermost = requestBegin(bs, Request.other, offset, bytes);
-  const status = yield* statusCounted(bs, { wantZero: range.wantZero, offset, bytes });
-  requestEnd(bs, Request.other, Math.min(status.ret, 0), outermost);
-  if (status.ret < 0) return status;
-  const { ret, pnum, map, file } = status;
-  return { ret: ret | eof(pnum), pnum, map, file };
+  return coThen(statusCounted(bs, { wantZero: range.wantZero, offset, bytes }), (status) => {
+    requestEnd(bs, Request.other, Math.min(status.ret, 0), outermost);
+    if (status.ret < 0) return status;
+    const { ret, pnum, map, file } = status;
+    return { ret: ret | eof(pnum), pnum, map, file };
+  });
 }
 
 /** The range was cut at the end of the node, and counts in flight. */
-function* statusCounted(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
+function statusCounted(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
   const { wantZero, offset, bytes } = range;
   const align = bs.requestAlignment;
   const start = alignDown(offset, align);
   const head = offset - start;
-  const answer = yield* askDriver(bs, {
-    wantZero,
-    offset: start,
-    bytes: alignUp(offset + bytes, align) - start,
-  });
-  if (answer.ret < 0) return nothing(answer.ret);
-  assertDriverStatus(answer, align, head);
+  const asked = { wantZero, offset: start, bytes: alignUp(offset + bytes, align) - start };
+  return coChain(askDriver(bs, asked), (answer) => answered(bs, range, head, answer));
+}
+
+/** The driver's answer, to a question with `head` bytes too many in front, and what follows from it. */
+function answered(
+  bs: BlockDriverState,
+  { wantZero, offset, bytes }: StatusRange,
+  head: number,
+  answer: BlockStatus,
+): Co<BlockStatus> {
+  if (answer.ret < 0) return settled(nothing(answer.ret));
+  assertDriverStatus(answer, bs.requestAlignment, head);
   const pnum = Math.min(answer.pnum - head, bytes);
   const isMapped = (answer.ret & BDRV_BLOCK_OFFSET_VALID) !== 0;
   const map = isMapped ? answer.map + head : answer.map;
@@ -149,33 +158,35 @@ function* statusCounted(bs: BlockDriverState, range: StatusRange): Co<BlockStatu
   if ((ret & BDRV_BLOCK_RAW) !== 0) {
     modelAssert(isMapped, "ret & BDRV_BLOCK_OFFSET_VALID", SITE_STATUS);
     modelAssert(file !== null, "local_file", SITE_STATUS);
-    return yield* bdrvCoBlockStatus(file, { wantZero, offset: map, bytes: pnum });
+    return bdrvCoBlockStatus(file, { wantZero, offset: map, bytes: pnum });
   }
   const status = { ret: ret | impliedStatus(bs, ret, wantZero, offset), pnum, map, file };
-  return yield* recurseForZeroes(bs, wantZero, status);
+  return recurseForZeroes(bs, wantZero, status);
 }
 
 /** The driver's answer for an aligned range, the cached one, or that of filters: ask the node below. */
-function* askDriver(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
+function askDriver(bs: BlockDriverState, range: StatusRange): Co<BlockStatus> {
   const { wantZero, offset, bytes } = range;
   const { coBlockStatus } = bs.drv;
   if (coBlockStatus === undefined) {
     const filtered = bdrvFilterChild(bs);
     modelAssert(filtered !== null, "local_file", SITE_STATUS);
     const file = nodeBehind(filtered, SITE_STATUS);
-    return { ret: BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID, pnum: bytes, map: offset, file };
+    const ret = BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID;
+    return settled({ ret, pnum: bytes, map: offset, file });
   }
   const isLeaf = childrenOf(bs, SITE_STATUS).first === null;
   const data = BDRV_BLOCK_DATA | BDRV_BLOCK_OFFSET_VALID;
   const cached = isLeaf ? bdrvBscDataBytes(bs, offset) : 0;
-  if (cached > 0) return { ret: data, pnum: cached, map: offset, file: bs };
-  const answer = yield* coBlockStatus(bs, wantZero, offset, bytes);
-  if (wantZero && answer.ret === data && childrenOf(bs, SITE_STATUS).first === null) {
-    modelAssert(answer.file === bs, "local_file == bs", SITE_STATUS);
-    modelAssert(answer.map === offset, "local_map == aligned_offset", SITE_STATUS);
-    bdrvBscFill(bs, offset, answer.pnum);
-  }
-  return answer;
+  if (cached > 0) return settled({ ret: data, pnum: cached, map: offset, file: bs });
+  return coThen(coBlockStatus(bs, wantZero, offset, bytes), (answer) => {
+    if (wantZero && answer.ret === data && childrenOf(bs, SITE_STATUS).first === null) {
+      modelAssert(answer.file === bs, "local_file == bs", SITE_STATUS);
+      modelAssert(answer.map === offset, "local_map == aligned_offset", SITE_STATUS);
+      bdrvBscFill(bs, offset, answer.pnum);
+    }
+    return answer;
+  });
 }
 
 /** What is true of every good answer of a driver to a question with `head` bytes too many in front. */
@@ -210,22 +221,24 @@ function impliedStatus(
 }
 
 /** A format whose data may be a hole in its file asks there, too; errors are ignored, as the answer is right without. */
-function* recurseForZeroes(
+function recurseForZeroes(
   bs: BlockDriverState,
   wantZero: boolean,
   status: BlockStatus,
 ): Co<BlockStatus> {
   const { ret, pnum, map, file } = status;
   const wanted = BDRV_BLOCK_RECURSE | BDRV_BLOCK_DATA | BDRV_BLOCK_OFFSET_VALID;
-  if (!wantZero || (ret & wanted) !== wanted || (ret & BDRV_BLOCK_ZERO) !== 0) return status;
-  if (file === null || file === bs) return status;
-  const below = yield* bdrvCoBlockStatus(file, { wantZero, offset: map, bytes: pnum });
-  if (below.ret < 0) return status;
-  const isZero = (below.ret & BDRV_BLOCK_ZERO) !== 0;
-  // A format may read behind the end of its file, where zeroes are.
-  if ((below.ret & BDRV_BLOCK_EOF) !== 0 && (below.pnum === 0 || isZero))
-    return { ...status, ret: ret | BDRV_BLOCK_ZERO };
-  return { ...status, pnum: below.pnum, ret: isZero ? ret | BDRV_BLOCK_ZERO : ret };
+  if (!wantZero || (ret & wanted) !== wanted || (ret & BDRV_BLOCK_ZERO) !== 0)
+    return settled(status);
+  if (file === null || file === bs) return settled(status);
+  return coThen(bdrvCoBlockStatus(file, { wantZero, offset: map, bytes: pnum }), (below) => {
+    if (below.ret < 0) return status;
+    const isZero = (below.ret & BDRV_BLOCK_ZERO) !== 0;
+    // A format may read behind the end of its file, where zeroes are.
+    if ((below.ret & BDRV_BLOCK_EOF) !== 0 && (below.pnum === 0 || isZero))
+      return { ...status, ret: ret | BDRV_BLOCK_ZERO };
+    return { ...status, pnum: below.pnum, ret: isZero ? ret | BDRV_BLOCK_ZERO : ret };
+  });
 }
 
 function nothing(ret: number): BlockStatus {

@@ -19,7 +19,7 @@ import {
   type Qiov,
 } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
-import { type Co, ioCode, modelAssert, settled } from "../sched/index.ts";
+import { type Co, coChain, coThen, ioCode, modelAssert, settled } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
 import { bdrvGetClusterSize } from "./copy-on-read.ts";
 import { bdrvDebugEvent } from "./debug-event.ts";
@@ -53,7 +53,7 @@ const SITE_PADDING_RMW_READ = site("bdrv_padding_rmw_read");
 const SITE_CO_WRITE_REQ_FINISH = site("bdrv_co_write_req_finish");
 
 /** bdrv_co_pwritev (io.c:2220): write `bytes` of `qiov` at `offset` of the node behind `child`. 0 or a negated errno. */
-export function* bdrvCoPwritev(
+export function bdrvCoPwritev(
   child: BdrvChild,
   offset: number,
   bytes: number,
@@ -62,22 +62,26 @@ export function* bdrvCoPwritev(
 ): Co<number> {
   ioCode(edgeHome(child), SITE_CO_PWRITEV);
   const bs = nodeBehind(child, SITE_PWRITEV);
-  if (!bdrvIsInserted(bs)) return -ENOMEDIUM;
+  if (!bdrvIsInserted(bs)) return settled(-ENOMEDIUM);
   const checked = bdrvCheckRequest32(offset, bytes, qiov);
-  if (checked < 0) return checked;
-  if (bytes === 0 && offset % bs.requestAlignment !== 0) return 0;
+  if (checked < 0) return settled(checked);
+  if (bytes === 0 && offset % bs.requestAlignment !== 0) return settled(0);
   const outermost = requestBegin(bs, Request.write, offset, bytes);
   const pad = bdrvInitPadding(bs, offset, bytes);
   const start = pad?.start ?? offset;
   const length = pad?.length ?? bytes;
-  const req = yield* trackedRequestBegin(bs, Request.write, start, length);
-  const ret =
-    pad === null
-      ? yield* bdrvAlignedPwritev(child, req, offset, bytes, qiov, flags)
-      : yield* paddedPwritev(child, req, pad, bytes, qiov, flags);
-  yield* trackedRequestEnd(req);
-  requestEnd(bs, Request.write, ret, outermost);
-  return ret;
+  return coChain(trackedRequestBegin(bs, Request.write, start, length), (req) => {
+    const written =
+      pad === null
+        ? bdrvAlignedPwritev(child, req, offset, bytes, qiov, flags)
+        : paddedPwritev(child, req, pad, bytes, qiov, flags);
+    return coChain(written, (ret) =>
+      coThen(trackedRequestEnd(req), () => {
+        requestEnd(bs, Request.write, ret, outermost);
+        return ret;
+      }),
+    );
+  });
 }
 
 /** The read-modify-write cycle of an unaligned write: nobody else may touch the widened range meanwhile. */
@@ -130,7 +134,7 @@ export function* bdrvPaddingRmwRead(
 }
 
 /** bdrv_aligned_pwritev (io.c:2064): an aligned write of a tracked request that came through `child`. */
-export function* bdrvAlignedPwritev(
+export function bdrvAlignedPwritev(
   child: BdrvChild,
   req: BdrvTrackedRequest,
   offset: number,
@@ -142,22 +146,39 @@ export function* bdrvAlignedPwritev(
   const { bs } = req;
   modelAssert(offset % bs.requestAlignment === 0, "(offset & (align - 1)) == 0", SITE_ALIGNED);
   modelAssert(bytes % bs.requestAlignment === 0, "(bytes & (align - 1)) == 0", SITE_ALIGNED);
-  if (bs.closed) return -ENOMEDIUM;
-  if (bdrvHasReadonlyBitmaps(bs)) return -EPERM;
-  let ret = yield* bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
-  if (ret >= 0 && bs.detectZeroes !== "off" && isAllZero(bs, qiov, bytes)) {
+  if (bs.closed) return settled(-ENOMEDIUM);
+  if (bdrvHasReadonlyBitmaps(bs)) return settled(-EPERM);
+  const prepared = bdrvCoWriteReqPrepare(child, req, offset, bytes, flags);
+  const written = coChain(prepared, (ret) =>
+    ret < 0 ? settled(ret) : writePrepared(bs, offset, bytes, qiov, flags),
+  );
+  return coChain(written, (ret) =>
+    coThen(bdrvDebugEvent(bs, "pwritev_done"), () => {
+      bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
+      return Math.min(ret, 0);
+    }),
+  );
+}
+
+/** As zeroes, compressed, or as it is. */
+function writePrepared(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  qiov: Qiov,
+  flags: number,
+): Co<number> {
+  if (bs.detectZeroes !== "off" && isAllZero(bs, qiov, bytes)) {
     const unmap = bs.detectZeroes === "unmap" ? BDRV_REQ_MAY_UNMAP : 0;
-    yield* bdrvDebugEvent(bs, "pwritev_zero");
-    ret = yield* bdrvCoDoPwriteZeroes(bs, offset, bytes, flags | unmap);
-  } else if (ret >= 0 && (flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
-    ret = yield* bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
-  else if (ret >= 0) {
-    yield* bdrvDebugEvent(bs, "pwritev");
-    ret = yield* driverPwritevPieces(bs, offset, bytes, qiov, flags);
+    return coChain(bdrvDebugEvent(bs, "pwritev_zero"), () =>
+      bdrvCoDoPwriteZeroes(bs, offset, bytes, flags | unmap),
+    );
   }
-  yield* bdrvDebugEvent(bs, "pwritev_done");
-  bdrvCoWriteReqFinish(bs, req, { offset, bytes }, ret);
-  return Math.min(ret, 0);
+  if ((flags & BDRV_REQ_WRITE_COMPRESSED) !== 0)
+    return bdrvDriverPwritevCompressed(bs, offset, bytes, qiov);
+  return coChain(bdrvDebugEvent(bs, "pwritev"), () =>
+    driverPwritevPieces(bs, offset, bytes, qiov, flags),
+  );
 }
 
 function isAllZero(bs: BlockDriverState, qiov: Qiov, bytes: number): boolean {

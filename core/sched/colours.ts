@@ -59,6 +59,27 @@ export function isSettled(co: Co<unknown>): boolean {
   return (co as unknown) === SETTLED;
 }
 
+/**
+ * What `then` makes of the result of `co`, which has just been called: at once when it is settled, else in a generator. So a function whose
+ * callee need not wait makes no generator either. Common.
+ */
+export function coThen<T, U>(co: Co<T>, then: (value: T) => U): Co<U> {
+  return isSettled(co) ? settled(then(co.next().value as T)) : thenLater(co, then);
+}
+
+function* thenLater<T, U>(co: Co<T>, then: (value: T) => U): Co<U> {
+  return then(yield* co);
+}
+
+/** As coThen, where `then` is a coroutine function too. Common. */
+export function coChain<T, U>(co: Co<T>, then: (value: T) => Co<U>): Co<U> {
+  return isSettled(co) ? then(co.next().value as T) : chainLater(co, then);
+}
+
+function* chainLater<T, U>(co: Co<T>, then: (value: T) => Co<U>): Co<U> {
+  return yield* then(yield* co);
+}
+
 export const CO_STOP = 0 as CoStop;
 /** The step ends; the context can go on at once. */
 export const STEP_END = 1 as PollsStop;

@@ -13,7 +13,15 @@ export {
 } from "./bottom-half.ts";
 export * from "./co-lock.ts";
 export { qemuCoTimeout } from "./co-timeout.ts";
-export { type Co, type Handler, type Polls, type StraightHandler, settled } from "./colours.ts";
+export {
+  type Co,
+  coChain,
+  coThen,
+  type Handler,
+  type Polls,
+  type StraightHandler,
+  settled,
+} from "./colours.ts";
 export {
   aioCoEnter,
   aioCoSchedule,

@@ -7,9 +7,11 @@ import { assert, type HostHandle, type SiteId } from "#core/base";
 import { guestCopy } from "#core/io";
 import {
   type Co,
+  coThen,
   GuestBuffer,
   hostAllocate,
   hostReveal,
+  settled,
   socketClose,
   socketRecv,
   socketSend,
@@ -32,31 +34,32 @@ export class NbdChannel {
 }
 
 /** nbd_read: exactly `bytes` bytes of a header, or null when the connection is over. Common. */
-export function* channelReadHeader(
+export function channelReadHeader(
   channel: NbdChannel,
   bytes: number,
   siteId: SiteId,
 ): Co<Uint8Array<ArrayBuffer> | null> {
-  if (bytes === 0) return new Uint8Array(0);
+  if (bytes === 0) return settled(new Uint8Array(0));
   if (channel.header.length < bytes) channel.header = hostAllocate(bytes);
-  if (channel.isClosed) return null;
+  if (channel.isClosed) return settled(null);
   const range = { buffer: channel.header, start: 0, least: bytes, most: bytes };
-  if ((yield* socketRecv(channel.socket, range)) !== bytes) return null;
-  return hostReveal(siteId, channel.header, 0, bytes);
+  return coThen(socketRecv(channel.socket, range), (ret) =>
+    ret === bytes ? hostReveal(siteId, channel.header, 0, bytes) : null,
+  );
 }
 
 /** Exactly `bytes` bytes of payload into `buffer`; false when the connection is over. Common. */
-export function* channelReadInto(
+export function channelReadInto(
   channel: NbdChannel,
   buffer: GuestBuffer,
   start: number,
   bytes: number,
 ): Co<boolean> {
   assert(bytes >= 0, "byte counts are not negative");
-  if (channel.isClosed) return false;
-  if (bytes === 0) return true;
+  if (channel.isClosed) return settled(false);
+  if (bytes === 0) return settled(true);
   const range = { buffer, start, least: bytes, most: bytes };
-  return (yield* socketRecv(channel.socket, range)) === bytes;
+  return coThen(socketRecv(channel.socket, range), (ret) => ret === bytes);
 }
 
 /** nbd_drop: read `bytes` bytes and forget them; false when the connection is over. Common. */
@@ -75,14 +78,14 @@ export function channelWrite(channel: NbdChannel, bytes: Uint8Array): Co<boolean
 }
 
 /** Send `bytes` bytes of `buffer`, a header and its payload at once; false when the connection is over. Common. */
-export function* channelSend(
+export function channelSend(
   channel: NbdChannel,
   buffer: GuestBuffer,
   start: number,
   bytes: number,
 ): Co<boolean> {
-  if (channel.isClosed) return false;
-  return (yield* socketSend(channel.socket, buffer, start, bytes)) === 0;
+  if (channel.isClosed) return settled(false);
+  return coThen(socketSend(channel.socket, buffer, start, bytes), (ret) => ret === 0);
 }
 
 /** Put a header in front of the payload in `buffer`. In replay there is nothing to put it to. Common. */

@@ -3,7 +3,8 @@
 import { blkCoBlockStatusAbove, blkCoFlush, blkCoPreadv } from "#core/backend";
 import { assert, strerror } from "#core/base";
 import { BDRV_BLOCK_ZERO } from "#core/graph";
-import type { Co } from "#core/sched";
+import type { StatusAbove } from "#core/io";
+import { type Co, coChain, coThen } from "#core/sched";
 import { channelSend, channelWrite, MessageWriter, putHeader, type Word64 } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
@@ -17,31 +18,31 @@ export function readHeaderBytes(client: NbdClient, length: number): number {
 }
 
 /** nbd_do_cmd_read (nbd/server.c:2428). */
-export function* readCommand(
+export function readCommand(
   client: NbdClient,
   blk: NbdExport["blk"],
   request: NbdRequest,
   fua: boolean,
-): Co<void> {
-  const { buffer, from, length, cookie } = request;
+): Co<boolean> {
+  if (!fua) return readNow(client, blk, request);
+  return coChain(blkCoFlush(blk), (ret) =>
+    ret < 0
+      ? sendError(client, request.cookie, -ret, "flush failed")
+      : readNow(client, blk, request),
+  );
+}
+
+function readNow(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest): Co<boolean> {
+  const { buffer, from, length, cookie, flags } = request;
   assert(buffer !== null, "a read has room for its answer");
-  const flushed = fua ? yield* blkCoFlush(blk) : 0;
-  if (flushed < 0) {
-    yield* sendError(client, cookie, -flushed, "flush failed");
-    return;
-  }
-  if (client.structuredReply && length > 0 && (request.flags & nbd.NBD_CMD_FLAG_DF) === 0) {
-    yield* sparseRead(client, blk, request);
-    return;
-  }
+  if (client.structuredReply && length > 0 && (flags & nbd.NBD_CMD_FLAG_DF) === 0)
+    return sparseRead(client, blk, request);
   const start = readHeaderBytes(client, length);
-  const ret = yield* blkCoPreadv(blk, from, length, { buffer, start });
-  if (ret < 0) {
-    yield* sendError(client, cookie, -ret, "reading from file failed");
-    return;
-  }
-  putHeader(buffer, 0, client.structuredReply ? wholeChunk(request) : simpleReply(cookie, 0));
-  yield* channelSend(client.channel, buffer, 0, start + length);
+  return coChain(blkCoPreadv(blk, from, length, { buffer, start }), (ret) => {
+    if (ret < 0) return sendError(client, cookie, -ret, "reading from file failed");
+    putHeader(buffer, 0, client.structuredReply ? wholeChunk(request) : simpleReply(cookie, 0));
+    return channelSend(client.channel, buffer, 0, start + length);
+  });
 }
 
 /** All that was read as one chunk, or, where nothing was asked for, a chunk that only says that this was all. */
@@ -57,25 +58,51 @@ function dataChunk(cookie: Word64, flags: number, at: number, length: number): U
 }
 
 /** nbd_co_send_sparse_read (nbd/server.c:1974): what is known to read as zeroes is said to be a hole, the rest is read and sent. */
-function* sparseRead(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest): Co<void> {
+function sparseRead(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest): Co<boolean> {
+  const { from, length } = request;
+  return coChain(blkCoBlockStatusAbove(blk, from, length), (first) =>
+    first.ret >= 0 && first.pnum === length
+      ? sendPiece(client, blk, request, first, 0)
+      : sendPieces(client, blk, request, first),
+  );
+}
+
+/** A read whose first bytes are alike and the others are not, or one that fails. */
+function* sendPieces(
+  client: NbdClient,
+  blk: NbdExport["blk"],
+  request: NbdRequest,
+  first: StatusAbove,
+): Co<boolean> {
   const { cookie, from, length } = request;
-  for (let done = 0; done < length; ) {
-    const { ret, pnum } = yield* blkCoBlockStatusAbove(blk, from + done, length - done);
+  for (let done = 0, status = first; ; ) {
+    const { ret, pnum } = status;
     if (ret < 0) {
       const why = `unable to check for holes: ${strerror(-ret)}`;
-      yield* sendError(client, cookie, -ret, why);
-      return;
+      return yield* sendError(client, cookie, -ret, why);
     }
-    assert(pnum > 0 && pnum <= length - done, "a status is that of some of the bytes");
-    const flags = done + pnum === length ? nbd.NBD_REPLY_FLAG_DONE : 0;
-    const piece = { done, bytes: pnum, flags };
-    const isHole = (ret & BDRV_BLOCK_ZERO) !== 0;
-    const goesOn = isHole
-      ? yield* sendHole(client, request, piece)
-      : yield* readPiece(client, blk, request, piece);
-    if (!goesOn) return;
+    if (!(yield* sendPiece(client, blk, request, status, done))) return false;
     done += pnum;
+    if (done === length) return true;
+    status = yield* blkCoBlockStatusAbove(blk, from + done, length - done);
   }
+}
+
+/** The bytes from `done` on that are alike; false when there is no more to say. */
+function sendPiece(
+  client: NbdClient,
+  blk: NbdExport["blk"],
+  request: NbdRequest,
+  { ret, pnum }: StatusAbove,
+  done: number,
+): Co<boolean> {
+  const { length } = request;
+  assert(pnum > 0 && pnum <= length - done, "a status is that of some of the bytes");
+  const flags = done + pnum === length ? nbd.NBD_REPLY_FLAG_DONE : 0;
+  const piece = { done, bytes: pnum, flags };
+  return (ret & BDRV_BLOCK_ZERO) !== 0
+    ? sendHole(client, request, piece)
+    : readPiece(client, blk, request, piece);
 }
 
 /** A part of a read: how far from its start, how long, and the flags of its chunk. */
@@ -85,7 +112,7 @@ interface Piece {
   readonly flags: number;
 }
 
-function* sendHole(
+function sendHole(
   client: NbdClient,
   { cookie, from }: NbdRequest,
   { done, bytes, flags }: Piece,
@@ -94,11 +121,11 @@ function* sendHole(
     .raw(chunkHead(cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_HOLE, 12))
     .offset64(from + done)
     .u32(bytes);
-  return yield* channelWrite(client.channel, message.done());
+  return channelWrite(client.channel, message.done());
 }
 
 /** Where the bytes before it in the buffer were sent already, its head takes their place. */
-function* readPiece(
+function readPiece(
   client: NbdClient,
   blk: NbdExport["blk"],
   { buffer, cookie, from }: NbdRequest,
@@ -106,11 +133,13 @@ function* readPiece(
 ): Co<boolean> {
   assert(buffer !== null, "a read has room for its answer");
   const head = dataChunk(cookie, flags, from + done, bytes);
-  const ret = yield* blkCoPreadv(blk, from + done, bytes, { buffer, start: done + head.length });
-  if (ret < 0) {
-    yield* sendError(client, cookie, -ret, "reading from file failed");
-    return false;
-  }
-  putHeader(buffer, done, head);
-  return yield* channelSend(client.channel, buffer, done, head.length + bytes);
+  return coChain(
+    blkCoPreadv(blk, from + done, bytes, { buffer, start: done + head.length }),
+    (ret) => {
+      if (ret < 0)
+        return coThen(sendError(client, cookie, -ret, "reading from file failed"), () => false);
+      putHeader(buffer, done, head);
+      return channelSend(client.channel, buffer, done, head.length + bytes);
+    },
+  );
 }

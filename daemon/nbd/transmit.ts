@@ -17,11 +17,14 @@ import { site } from "#core/probe";
 import {
   aioCoEnter,
   type Co,
+  coChain,
+  coThen,
   type GuestBuffer,
   hostAllocate,
   qemuCoQueueRestartAll,
   qemuCoQueueWait,
   qemuCoroutineCreate,
+  settled,
 } from "#core/sched";
 import {
   channelReadHeader,
@@ -48,9 +51,15 @@ const CACHE_BYTES = 1024 * 1024;
 export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> {
   for (;;) {
     if (!hasRoom(client, nbdExport)) yield* untilRoom(client, nbdExport);
-    const request = yield* receive(client, nbdExport);
-    if (request === null) break;
-    begin(client, nbdExport, request);
+    const head = yield* channelReadHeader(client.channel, nbd.NBD_REQUEST_BYTES, SITE_REQUEST);
+    const request = head === null ? null : requestIn(head);
+    if (request === null || request.type === nbd.NBD_CMD_DISC) break;
+    const wrong = whatIsWrong(client, nbdExport, request);
+    const goesOn =
+      wrong === null
+        ? yield* receive(client, nbdExport, request)
+        : yield* refuse(client, request, wrong);
+    if (!goesOn) break;
   }
   while (client.requests > 0) yield* qemuCoQueueWait(client.answered);
 }
@@ -70,36 +79,41 @@ function* untilRoom(client: NbdClient, nbdExport: NbdExport): Co<void> {
     yield* qemuCoQueueWait(isFull(client) ? client.answered : nbdExport.room);
 }
 
-/** nbd_co_receive_request: the next request with its payload; null when the client is gone, or says nonsense. */
-function* receive(client: NbdClient, nbdExport: NbdExport): Co<NbdRequest | null> {
-  const { channel } = client;
-  for (;;) {
-    const head = yield* channelReadHeader(channel, nbd.NBD_REQUEST_BYTES, SITE_REQUEST);
-    if (head === null) return null;
-    const fields = new MessageReader(head);
-    if (fields.u32() !== nbd.NBD_REQUEST_MAGIC) return null;
-    const flags = fields.u16();
-    const type = fields.u16();
-    const cookie = fields.word64();
-    const from = fields.offset64();
-    const length = fields.u32();
-    if (type === nbd.NBD_CMD_DISC) return null;
-    const request = { type, flags, cookie, from, length, buffer: null };
-    const wrong = whatIsWrong(client, nbdExport, request);
-    if (wrong !== null) {
-      // What a write of more than there may be is followed by is not read: that could be anything.
-      const isTooLong = type === nbd.NBD_CMD_WRITE && length > nbd.NBD_BUFFER_BYTES_MAX;
-      if (type === nbd.NBD_CMD_WRITE && !isTooLong && !(yield* channelSkip(channel, length)))
-        return null;
-      if (!(yield* sendError(client, cookie, wrong.errno, wrong.why)) || isTooLong) return null;
-      continue;
-    }
-    const buffer = bufferFor(client, nbdExport, request);
-    if (type === nbd.NBD_CMD_WRITE && buffer !== null) {
-      if (!(yield* channelReadInto(channel, buffer, 0, length))) return null;
-    }
-    return { ...request, buffer };
+/** What the client asks for; null when it is nonsense. */
+function requestIn(head: Uint8Array<ArrayBuffer>): NbdRequest | null {
+  const fields = new MessageReader(head);
+  if (fields.u32() !== nbd.NBD_REQUEST_MAGIC) return null;
+  const flags = fields.u16();
+  const type = fields.u16();
+  const cookie = fields.word64();
+  const from = fields.offset64();
+  const length = fields.u32();
+  return { type, flags, cookie, from, length, buffer: null };
+}
+
+/** nbd_co_receive_request: a request without fault begins when its payload has come; false when the client is gone. */
+function receive(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): Co<boolean> {
+  const { type, flags, cookie, from, length } = request;
+  const buffer = bufferFor(client, nbdExport, request);
+  const complete = { type, flags, cookie, from, length, buffer };
+  if (type !== nbd.NBD_CMD_WRITE || buffer === null) {
+    begin(client, nbdExport, complete);
+    return settled(true);
   }
+  return coThen(channelReadInto(client.channel, buffer, 0, length), (isThere) => {
+    if (isThere) begin(client, nbdExport, complete);
+    return isThere;
+  });
+}
+
+/** Say what is wrong with a request; false when the client is gone, or nobody knows where its next request begins. */
+function* refuse(client: NbdClient, request: NbdRequest, wrong: Refusal): Co<boolean> {
+  const { type, length, cookie } = request;
+  // What a write of more than there may be is followed by is not read: that could be anything.
+  const isTooLong = type === nbd.NBD_CMD_WRITE && length > nbd.NBD_BUFFER_BYTES_MAX;
+  if (type === nbd.NBD_CMD_WRITE && !isTooLong && !(yield* channelSkip(client.channel, length)))
+    return false;
+  return (yield* sendError(client, cookie, wrong.errno, wrong.why)) && !isTooLong;
 }
 
 /** Memory for the payload. */
@@ -210,11 +224,13 @@ function handle(client: NbdClient, { blk }: NbdExport, request: NbdRequest): Co<
 
 type Blk = NbdExport["blk"];
 
-function* write(client: NbdClient, blk: Blk, request: NbdRequest, fua: boolean): Co<void> {
+function write(client: NbdClient, blk: Blk, request: NbdRequest, fua: boolean): Co<boolean> {
   const { buffer, from, length, cookie } = request;
   assert(buffer !== null, "a write has its payload");
-  const ret = yield* blkCoPwritev(blk, from, length, { buffer, start: 0 }, fua ? BDRV_REQ_FUA : 0);
-  yield* sendResult(client, cookie, ret, "writing to file failed");
+  return coChain(
+    blkCoPwritev(blk, from, length, { buffer, start: 0 }, fua ? BDRV_REQ_FUA : 0),
+    (ret) => sendResult(client, cookie, ret, "writing to file failed"),
+  );
 }
 
 function* writeZeroes(client: NbdClient, blk: Blk, request: NbdRequest): Co<void> {

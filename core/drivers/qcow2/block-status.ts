@@ -13,8 +13,16 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { bdrvGetAllocatedFileSize, bdrvGetlength } from "../../io/length.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, ioCode, qemuCoMutexLock, qemuCoMutexUnlock } from "../../sched/index.ts";
-import { type ExtentKind, mapRange } from "./mapping.ts";
+import {
+  type Co,
+  coChain,
+  coThen,
+  ioCode,
+  qemuCoMutexLock,
+  qemuCoMutexUnlock,
+  settled,
+} from "../../sched/index.ts";
+import { type Extent, type ExtentKind, mapRange } from "./mapping.ts";
 import { dataChild } from "./read.ts";
 import { getRefcount } from "./refcount.ts";
 import { stateOf } from "./state.ts";
@@ -23,7 +31,7 @@ const SITE_STATUS = site("qcow2_co_block_status");
 const SITE_PREALLOCATION = site("qcow2_detect_metadata_preallocation");
 
 /** qcow2_co_block_status: of the first run of one kind in the range. */
-export function* qcow2CoBlockStatus(
+export function qcow2CoBlockStatus(
   bs: BlockDriverState,
   _wantZero: boolean,
   offset: number,
@@ -32,10 +40,17 @@ export function* qcow2CoBlockStatus(
   ioCode(bs.aioContext, SITE_STATUS);
   assert(bytes > 0, "a range has bytes");
   const { lock } = stateOf(bs);
-  yield* qemuCoMutexLock(lock);
-  const mayBeHole = yield* hasMetadataPreallocation(bs);
-  const extent = yield* mapRange(bs, offset, bytes);
-  qemuCoMutexUnlock(lock);
+  return coChain(qemuCoMutexLock(lock), () =>
+    coChain(hasMetadataPreallocation(bs), (mayBeHole) =>
+      coThen(mapRange(bs, offset, bytes), (extent) => {
+        qemuCoMutexUnlock(lock);
+        return statusOf(bs, extent, mayBeHole);
+      }),
+    ),
+  );
+}
+
+function statusOf(bs: BlockDriverState, extent: Extent | number, mayBeHole: boolean): BlockStatus {
   if (typeof extent === "number") return { ret: extent, pnum: 0, map: 0, file: null };
   const { kind, bytes: pnum, host } = extent;
   const status = STATUS[kind];
@@ -56,10 +71,13 @@ const STATUS: Readonly<Record<ExtentKind, number>> = {
  * qcow2_detect_metadata_preallocation (block/qcow2-refcount.c:3715): whether more clusters are in use than the file has on the disk, with
  * some room for error. Looked at once. Under the lock.
  */
-function* hasMetadataPreallocation(bs: BlockDriverState): Co<boolean> {
+function hasMetadataPreallocation(bs: BlockDriverState): Co<boolean> {
   const state = stateOf(bs);
-  state.metadataPreallocation ??= (yield* usedClustersExceedFile(bs, state.clusterBytes)) === 1;
-  return state.metadataPreallocation;
+  if (state.metadataPreallocation !== null) return settled(state.metadataPreallocation);
+  return coThen(usedClustersExceedFile(bs, state.clusterBytes), (ret) => {
+    state.metadataPreallocation = ret === 1;
+    return state.metadataPreallocation;
+  });
 }
 
 /** 1 or 0; a negated errno when it cannot be known. */

@@ -3,7 +3,7 @@
 import { assert, must } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, ioCode } from "../../sched/index.ts";
+import { type Co, coChain, ioCode, settled } from "../../sched/index.ts";
 import { type ClusterEntry, getEntry } from "./l2.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
 
@@ -40,21 +40,31 @@ export function kindOf(entry: ClusterEntry, index: number): ExtentKind {
  * qcow2_get_host_offset: the run that begins at `offset`, at most `bytes` long and within one slice of an L2 table; or a negated
  * errno. Under the lock.
  */
-export function* mapRange(
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-): Co<Extent | number> {
+export function mapRange(bs: BlockDriverState, offset: number, bytes: number): Co<Extent | number> {
   ioCode(bs.aioContext, SITE_MAP);
   assert(bytes > 0, "a range has bytes");
   const state = stateOf(bs);
   const { clusterBytes } = state;
   const first = Math.floor(offset / clusterBytes);
-  const entry = yield* getEntry(bs, first);
-  if (typeof entry === "number") return entry;
-  const start = offset - first * clusterBytes;
-  let run = runIn(state, entry, start, bytes);
-  if (run.kind === "compressed") return run;
+  return coChain(getEntry(bs, first), (entry) => {
+    if (typeof entry === "number") return settled<Extent | number>(entry);
+    const start = offset - first * clusterBytes;
+    const run = runIn(state, entry, start, bytes);
+    if (run.kind === "compressed" || run.bytes === bytes) return settled(run);
+    return goOn(bs, { offset, bytes }, first, run);
+  });
+}
+
+/** The run that begins in cluster `first`, as far as it goes. */
+function* goOn(
+  bs: BlockDriverState,
+  { offset, bytes }: { readonly offset: number; readonly bytes: number },
+  first: number,
+  begun: Extent,
+): Co<Extent | number> {
+  const state = stateOf(bs);
+  const { clusterBytes } = state;
+  let run = begun;
   const perSlice = state.l2Cache.sliceBytes / state.l2EntryBytes;
   const end = first - (first % perSlice) + perSlice;
   // While a run reaches the end of its cluster, it may go on in the next one.

@@ -7,7 +7,7 @@ import type { BlockDriverState } from "../../graph/state.ts";
 import { nodeBehind } from "../../io/inserted.ts";
 import { bdrvGetlength } from "../../io/length.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, ioCode } from "../../sched/index.ts";
+import { type Co, coChain, ioCode, settled } from "../../sched/index.ts";
 import { signalCorruption } from "./corrupt.ts";
 import { join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK } from "./format.ts";
 import { imageFile, writeMetadata } from "./metadata-io.ts";
@@ -36,7 +36,7 @@ const NAMES: Readonly<Record<OverlapKind, string>> = {
  * qcow2_pre_write_overlap_check: 0 when a write of the range hits no metadata but that of the kind `own`; else a negated errno, and the
  * image is corrupt. Under the lock.
  */
-export function* preWriteOverlapCheck(
+export function preWriteOverlapCheck(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -46,6 +46,18 @@ export function* preWriteOverlapCheck(
   assert(bytes > 0, "a write is of something");
   const state = stateOf(bs);
   const checks = state.overlapCheck & ~(own === null ? 0 : OVERLAP_BITS[own]);
+  const isKnown =
+    ((checks & OVERLAP_BITS["inactive-l2"]) === 0 || state.inactiveL2Clusters !== null) &&
+    ((checks & OVERLAP_BITS["refcount-block"]) === 0 || state.refcountBlocksKnown);
+  if (isKnown) return judge(bs, checks, offset, bytes);
+  return coChain(learn(bs, checks), (ret) =>
+    ret < 0 ? settled(ret) : judge(bs, checks, offset, bytes),
+  );
+}
+
+/** Have in memory what `checks` look at. 0 or a negated errno. */
+function* learn(bs: BlockDriverState, checks: number): Co<number> {
+  const state = stateOf(bs);
   if ((checks & OVERLAP_BITS["inactive-l2"]) !== 0 && state.inactiveL2Clusters === null) {
     const ret = yield* loadInactiveL2(bs);
     if (ret < 0) return ret;
@@ -54,12 +66,17 @@ export function* preWriteOverlapCheck(
     const ret = yield* learnRefcountBlocks(bs);
     if (ret < 0) return ret;
   }
-  const hit = OVERLAP_KINDS.find(
-    (kind) => (checks & OVERLAP_BITS[kind]) !== 0 && hits(state, kind, offset, bytes),
-  );
-  if (hit === undefined) return 0;
-  const what = `Preventing invalid write on metadata (overlaps with ${NAMES[hit]})`;
-  return yield* signalCorruption(bs, what, { offset, bytes });
+  return 0;
+}
+
+function judge(bs: BlockDriverState, checks: number, offset: number, bytes: number): Co<number> {
+  const state = stateOf(bs);
+  for (const kind of OVERLAP_KINDS) {
+    if ((checks & OVERLAP_BITS[kind]) === 0 || !hits(state, kind, offset, bytes)) continue;
+    const what = `Preventing invalid write on metadata (overlaps with ${NAMES[kind]})`;
+    return signalCorruption(bs, what, { offset, bytes });
+  }
+  return settled(0);
 }
 
 /** Write metadata of the kind `own` where nothing else is; 0 or a negated errno. */

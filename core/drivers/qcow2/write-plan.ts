@@ -12,7 +12,7 @@
 import { assert } from "../../base/index.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
-import { type Co, ioCode } from "../../sched/index.ts";
+import { type Co, coChain, ioCode, settled } from "../../sched/index.ts";
 import { allocClusters } from "./allocate.ts";
 import { allocationBegin, waitForAllocations } from "./dependencies.ts";
 import { ALLOCATION_BYTES_MAX } from "./format.ts";
@@ -47,7 +47,7 @@ export interface Allocation {
 }
 
 /** qcow2_alloc_host_offset: plan the piece of the write that begins at `offset`; or a negated errno. Under the lock. */
-export function* planWrite(
+export function planWrite(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -61,16 +61,29 @@ export function* planWrite(
   const touched = Math.ceil((offset + bytes) / clusterBytes) - first;
   const limit = Math.max(1, Math.floor(ALLOCATION_BYTES_MAX / clusterBytes));
   const wanted = Math.min(touched, inTable, limit);
-  const free = yield* waitForAllocations(bs, first, wanted);
-  const end = Math.min(offset + bytes, (first + free) * clusterBytes);
-  const ret = yield* ensureTable(bs, first);
-  if (ret < 0) return ret;
-  const entry = yield* getEntry(bs, first, offset);
-  if (typeof entry === "number") return entry;
-  if (isInPlace(state, entry, first, offset, end))
-    return yield* planInPlace(bs, entry, offset, end);
-  if (isKept(entry)) return planKept(state, entry, first, offset, end);
-  return yield* planNew(bs, entry, first, offset, end);
+  return coChain(waitForAllocations(bs, first, wanted), (free) => {
+    const end = Math.min(offset + bytes, (first + free) * clusterBytes);
+    return coChain(ensureTable(bs, first), (ret) =>
+      ret < 0
+        ? settled<WritePlan | number>(ret)
+        : coChain(getEntry(bs, first, offset), (entry) => planFor(bs, entry, offset, end)),
+    );
+  });
+}
+
+/** The plan for what begins in the cluster of `entry`, or the errno that it is. */
+function planFor(
+  bs: BlockDriverState,
+  entry: ClusterEntry | number,
+  offset: number,
+  end: number,
+): Co<WritePlan | number> {
+  if (typeof entry === "number") return settled(entry);
+  const state = stateOf(bs);
+  const first = Math.floor(offset / state.clusterBytes);
+  if (isInPlace(state, entry, first, offset, end)) return planInPlace(bs, entry, offset, end);
+  if (isKept(entry)) return settled(planKept(state, entry, first, offset, end));
+  return planNew(bs, entry, first, offset, end);
 }
 
 function isKept({ copied, host, compressed }: ClusterEntry): boolean {
@@ -104,7 +117,7 @@ function isInPlace(
 }
 
 /** As many clusters as follow one another in the file, too. */
-function* planInPlace(
+function planInPlace(
   bs: BlockDriverState,
   entry: ClusterEntry,
   offset: number,
@@ -114,7 +127,20 @@ function* planInPlace(
   const { clusterBytes } = state;
   const first = Math.floor(offset / clusterBytes);
   const host = (entry.host ?? 0) + (offset - first * clusterBytes);
-  let reached = Math.min(end, (first + 1) * clusterBytes);
+  if (end > (first + 1) * clusterBytes) return planInClusters(bs, host, offset, end);
+  return settled({ host, bytes: end - offset, allocation: null });
+}
+
+function* planInClusters(
+  bs: BlockDriverState,
+  host: number,
+  offset: number,
+  end: number,
+): Co<WritePlan | number> {
+  const state = stateOf(bs);
+  const { clusterBytes } = state;
+  const first = Math.floor(offset / clusterBytes);
+  let reached = (first + 1) * clusterBytes;
   for (let cluster = first + 1; reached < end; cluster++) {
     const next = yield* getEntry(bs, cluster);
     if (typeof next === "number") return next;

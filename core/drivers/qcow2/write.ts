@@ -8,10 +8,13 @@ import { bdrvCoPwritev } from "../../io/write.ts";
 import { site } from "../../probe/index.ts";
 import {
   type Co,
+  coChain,
+  coThen,
   hostAllocate,
   ioCode,
   qemuCoMutexLock,
   qemuCoMutexUnlock,
+  settled,
 } from "../../sched/index.ts";
 import { freeClusters } from "./allocate.ts";
 import { dataRequestBegin, dataRequestEnd } from "./data-request.ts";
@@ -28,7 +31,7 @@ const SITE_FINISH = site("qcow2_handle_l2meta");
 const SITE_FREE_OLD = site("qcow2_free_any_cluster");
 
 /** qcow2_co_pwritev_part: 0 or a negated errno. */
-export function* writePlain(
+export function writePlain(
   bs: BlockDriverState,
   offset: number,
   bytes: number,
@@ -36,32 +39,64 @@ export function* writePlain(
 ): Co<number> {
   ioCode(bs.aioContext, SITE_PWRITEV);
   assert(bytes >= 0, "byte counts are not negative");
-  const state = stateOf(bs);
+  if (bytes === 0) return settled(0);
+  return coChain(writePiece(bs, offset, bytes, qiov), (done) => {
+    if (done < 0 || done === bytes) return settled(Math.min(done, 0));
+    return writeRest(bs, offset + done, bytes - done, qiovAfter(qiov, done));
+  });
+}
+
+function* writeRest(bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov): Co<number> {
   for (let done = 0; done < bytes; ) {
-    if (state.corrupt) return -EIO;
-    yield* qemuCoMutexLock(state.lock);
-    const plan = yield* planWrite(bs, offset + done, bytes - done);
-    let ret = typeof plan === "number" ? plan : yield* checkPlan(bs, plan);
-    const request = dataRequestBegin(state);
-    qemuCoMutexUnlock(state.lock);
-    if (ret >= 0 && typeof plan !== "number")
-      ret = yield* writePlanned(bs, plan, offset + done, qiovAfter(qiov, done));
-    dataRequestEnd(state, request);
-    if (typeof plan === "number") return ret;
-    if (plan.allocation !== null) ret = yield* finishAllocation(bs, plan.allocation, ret);
+    const ret = yield* writePiece(bs, offset + done, bytes - done, qiovAfter(qiov, done));
     if (ret < 0) return ret;
-    done += plan.bytes;
+    done += ret;
   }
   return 0;
 }
 
+/** The first piece of a write: how long it is, or a negated errno. */
+function writePiece(bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov): Co<number> {
+  const state = stateOf(bs);
+  if (state.corrupt) return settled(-EIO);
+  return coChain(qemuCoMutexLock(state.lock), () =>
+    coChain(planWrite(bs, offset, bytes), (plan) => {
+      if (typeof plan !== "number")
+        return coChain(checkPlan(bs, plan), (ret) => carryOut(bs, plan, ret, offset, qiov));
+      qemuCoMutexUnlock(state.lock);
+      return settled(plan);
+    }),
+  );
+}
+
+/** Under the lock, which is given back: do what was planned and is right, or not (`checked`). Its length, or a negated errno. */
+function carryOut(
+  bs: BlockDriverState,
+  plan: WritePlan,
+  checked: number,
+  offset: number,
+  qiov: Qiov,
+): Co<number> {
+  const state = stateOf(bs);
+  const request = dataRequestBegin(state);
+  qemuCoMutexUnlock(state.lock);
+  const written = checked < 0 ? settled(checked) : writePlanned(bs, plan, offset, qiov);
+  return coChain(written, (ret) => {
+    dataRequestEnd(state, request);
+    if (plan.allocation === null) return settled(ret < 0 ? ret : plan.bytes);
+    return coThen(finishAllocation(bs, plan.allocation, ret), (linked) =>
+      linked < 0 ? linked : plan.bytes,
+    );
+  });
+}
+
 /** Where guest data goes there must be no metadata. 0 or a negated errno. */
-function* checkPlan(bs: BlockDriverState, { host, bytes }: WritePlan): Co<number> {
-  return stateOf(bs).dataFile === null ? yield* preWriteOverlapCheck(bs, host, bytes) : 0;
+function checkPlan(bs: BlockDriverState, { host, bytes }: WritePlan): Co<number> {
+  return stateOf(bs).dataFile === null ? preWriteOverlapCheck(bs, host, bytes) : settled(0);
 }
 
 /** Write one piece, with what is copied around it. */
-function* writePlanned(
+function writePlanned(
   bs: BlockDriverState,
   { host, bytes, allocation }: WritePlan,
   offset: number,
@@ -69,10 +104,26 @@ function* writePlanned(
 ): Co<number> {
   const head = allocation === null ? 0 : offset - allocation.start;
   const tail = allocation === null ? 0 : allocation.end - (offset + bytes);
-  if (head === 0 && tail === 0) {
-    yield* blkdbgFileEvent(bs, "write_aio");
-    return yield* bdrvCoPwritev(dataChild(bs), host, bytes, qiov);
-  }
+  if (head > 0 || tail > 0) return writeWithAround(bs, { host, offset, head, bytes, tail }, qiov);
+  return coChain(blkdbgFileEvent(bs, "write_aio"), () =>
+    bdrvCoPwritev(dataChild(bs), host, bytes, qiov),
+  );
+}
+
+/** A piece of guest data, where it goes, and how much around it is copied. */
+interface Surrounded {
+  readonly host: number;
+  readonly offset: number;
+  readonly head: number;
+  readonly bytes: number;
+  readonly tail: number;
+}
+
+function* writeWithAround(
+  bs: BlockDriverState,
+  { host, offset, head, bytes, tail }: Surrounded,
+  qiov: Qiov,
+): Co<number> {
   const around = hostAllocate(head + bytes + tail);
   yield* blkdbgFileEvent(bs, "cow_read");
   if (head > 0) {
