@@ -110,7 +110,10 @@ export class LiveHost implements Host {
     this.#arrivals.push(arrival);
     const wake = this.#onArrival;
     this.#onArrival = null;
-    wake?.();
+    if (wake === null) return;
+    // Of several clients, some more may be ready now: libuv comes to those first. What one alone says is answered as it comes.
+    if (this.#sockets.connections > 1) setImmediate(wake);
+    else wake();
   }
 
   /** For the rim, after `deliver` said "wait": one turn of libuv if something can run, else however long until something arrives. */

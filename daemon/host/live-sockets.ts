@@ -35,6 +35,8 @@ export class LiveSockets {
   readonly #sockets = new Map<number, Listener | Connection>();
   readonly #options: LiveSocketsOptions;
   readonly #connectionOptions: ConnectionOptions;
+  /** Connections that are open. */
+  connections = 0;
   /** Connections that have gathered what is to be sent. */
   readonly #dirty: Connection[] = [];
 
@@ -63,6 +65,7 @@ export class LiveSockets {
   #add(socket: Listener | Connection): HostHandle {
     const handle = this.#options.newHandle();
     this.#sockets.set(handle, socket);
+    if (socket instanceof Connection) this.connections++;
     return handle;
   }
 
@@ -77,13 +80,16 @@ export class LiveSockets {
   }
 
   close(handle: HostHandle): void {
-    must(this.#sockets.get(handle), "an open socket is closed").close();
+    const socket = must(this.#sockets.get(handle), "an open socket is closed");
+    socket.close();
     this.#sockets.delete(handle);
+    if (socket instanceof Connection) this.connections--;
   }
 
   closeAll(): void {
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();
+    this.connections = 0;
   }
 }
 
