@@ -210,6 +210,17 @@ describe("reopening", () => {
     });
   });
 
+  it("does not make a node read-only that writes what is read from its backing file", () => {
+    runChain(function* ({ top }): Polls<void> {
+      top.copyOnRead++;
+      expect(yield* attempt(top, { "read-only": true }, true)).toBe(
+        "Can't set node 'top' to r/o with copy-on-read enabled",
+      );
+      expect(top.readOnly).toBe(false);
+      top.copyOnRead--;
+    });
+  });
+
   it.each<[BlockOptions, boolean, string]>([
     [{ backing: "nobody" }, true, "Cannot find device='' nor node-name='nobody'"],
     [{ backing: "top" }, true, "Making 'top' a backing child of 'top' would create a cycle"],
