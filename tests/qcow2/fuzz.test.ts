@@ -21,4 +21,15 @@ describe("an image with damaged tables", () => {
     expect(ends.filter((end) => end === "ran").length).toBeGreaterThan(0);
     expect(ends.filter((end) => end !== "ran").length).toBeGreaterThan(0);
   });
+
+  it("whose compressed clusters claim to be the header: it is not freed with them", () => {
+    const image = sampleImage({ clusterBytes: 4096 });
+    const view = new DataView(image.buffer);
+    const l2 = Number(view.getBigUint64(Number(view.getBigUint64(40))) & 0xff_ffff_ffff_fe00n);
+    for (let entry = 0; entry < 4096 / 8; entry++) {
+      const at = l2 + 8 * entry;
+      if (view.getBigUint64(at) !== 0n) view.setBigUint64(at, 1n << 62n);
+    }
+    for (let seed = 1; seed <= 5; seed++) expect(() => useImage(image, seed)).not.toThrow();
+  });
 });

@@ -17,6 +17,7 @@ import {
   settled,
 } from "../../sched/index.ts";
 import { freeClusters } from "./allocate.ts";
+import { signalCorruption } from "./corrupt.ts";
 import { dataRequestBegin, dataRequestEnd } from "./data-request.ts";
 import { allocationEnd } from "./dependencies.ts";
 import { type ClusterEntry, setEntry } from "./l2.ts";
@@ -183,7 +184,9 @@ export function* freeOld(bs: BlockDriverState, old: ClusterEntry, reason: FreeRe
   ioCode(bs.aioContext, SITE_FREE_OLD);
   const state = stateOf(bs);
   if (old.host === null || state.dataFile !== null) return 0;
-  assert(old.host > 0, "the header is no guest data");
+  // A compressed cluster may claim any place.
+  if (old.host === 0)
+    return yield* signalCorruption(bs, "Preventing the header from being freed as guest data");
   const first = Math.floor(old.host / state.clusterBytes);
   const bytes = old.compressed ? old.compressedBytes : state.clusterBytes;
   const last = Math.floor((old.host + bytes - 1) / state.clusterBytes);
