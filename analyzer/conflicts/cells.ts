@@ -1,6 +1,6 @@
-// Readers of lists, by number. What one more read by a known reader touches is sixteen words: they are found by a hash of
-// who reads what where, and lie in one line of the processor's cache. Nine of ten reads of a run need nothing else, neither
-// when they happen nor when their task ends; with a thousand guests that is the difference between memory and the cache.
+// Readers of lists, by number. What one more read by a known reader changes is sixteen words, which lie in one line of the
+// processor's cache and are found by a hash of who reads what where; and, when the read is of a task that is not over, the name
+// of that task among those whose logs mention the reader. Objects of all kinds would be lines that a thousand guests push out.
 //
 // The table of hashes forgets: a reader that is not in it is found by its list (variable.ts) and put there again. So nothing
 // that somebody chose, such as readers that meet in one place, costs more than that.
@@ -16,14 +16,14 @@ export const CELL_WORDS = 16;
 const CELL_FLOATS = CELL_WORDS / 2;
 
 /** Words of a record. A reader is its place (list and site), the list's owner, and who (unit and chain of operations). */
-export const PLACE = 0;
+const PLACE = 0;
 const OWNER = 1;
 const WHO = 2;
 /** Whoever knows main up to here, or later, comes after the list's last edit; and how many reads did since that edit. */
 export const FROM = 3;
 export const AFTER = 4;
 /** Entries about it in the logs of tasks that are not over. */
-export const LOGGED = 5;
+const LOGGED = 5;
 /** The signature (its number) of the group that was counted last, 0 for none; what to add to that group, and the latest read of it. */
 export const SIG = 6;
 export const COUNT = 7;
@@ -35,10 +35,10 @@ export const BYTES = 12;
 /** How many tasks `#loggers` names. */
 const LOGGERS = 13;
 /** The record's only float: the offset of that read's request. */
-export const OFFSET = 7;
+const OFFSET = 7;
 
 /** The place of a record that is no reader's, or of one whose list is gone. */
-export const NOWHERE = -1;
+const NOWHERE = -1;
 
 /** Tasks whose logs mention a reader: so many are looked at one by one, and all that are in flight when there are more. */
 const LOGGERS_MAX = 32;
