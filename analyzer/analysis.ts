@@ -47,6 +47,7 @@ import { IterationRule } from "./passes/iteration-rule.ts";
 import { JobSleepRule } from "./passes/job-sleep.ts";
 import { lockRules } from "./passes/lock-rules.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
+import { RaceWithFree } from "./passes/race-with-free.ts";
 import { RequestRule } from "./passes/request-rule.ts";
 import { UnbalancedCounter } from "./passes/unbalanced-counter.ts";
 import { VerdictRules } from "./passes/verdict-rules.ts";
@@ -83,7 +84,7 @@ export class Analysis {
   #complete = false;
 
   constructor(options: AnalyzeOptions = {}, settings: AnalysisSettings = {}) {
-    const { limits = ANALYZER_LIMITS, clocks = "vectors" } = settings;
+    const { limits = ANALYZER_LIMITS, clocks = "vectors", suspects = null, only = null } = settings;
     const disabled: ReadonlySet<EdgeKind> = options.disableEdges ?? new Set();
     const full = options.orders === "sanctioned" ? null : fullOrder(clocks);
     const now = this.#now;
@@ -106,13 +107,14 @@ export class Analysis {
     // Read as tasks, contexts have no order of their own in which a race could lie inside of another.
     const inOrder = this.#units === null ? full : null;
     const pairs = new Pairs(now, graph, this.#tally, this.#drafts, inOrder);
-    this.#conflicts = new Conflicts(now, graph, orders, this.#operations, pairs);
+    const operations = this.#operations;
+    this.#conflicts = new Conflicts({ now, graph, orders, operations, pairs, suspects, only });
     const context: PassContext = {
       now,
       graph,
       sections,
       orders,
-      operations: this.#operations,
+      operations,
       edges: this.#edges,
       conflicts: this.#conflicts,
       drafts: this.#drafts,
@@ -125,7 +127,20 @@ export class Analysis {
     this.#requestRule = new RequestRule(context);
     this.#drainCost = options.drains === true ? new DrainCost(context) : null;
     this.#judges = judgesOf(options.policies ?? [], context);
-    this.#passes = [
+    this.#passes = only === null ? this.#rules(context) : [new RaceWithFree(context)];
+    const listeners = this.#listeners;
+    for (const kind of IGNORED) listeners.setQuiet(kind, USE_NONE);
+    if (full === null) for (const kind of ACCIDENTS_ONLY) listeners.setQuiet(kind, USE_NONE);
+    listeners.setQuiet(Ev.req_begin, USE_REQUEST);
+    listeners.setQuiet(Ev.list_read, USE_READ);
+    for (const pass of this.#passes) {
+      for (const kind of pass.kinds) listeners.add(kind, pass);
+      for (const kind of pass.mainKinds ?? []) listeners.add(kind, pass, "main");
+    }
+  }
+
+  #rules(context: PassContext): Pass[] {
+    return [
       ...editRules(context),
       new IterationRule(context),
       new JobSleepRule(context),
@@ -139,15 +154,6 @@ export class Analysis {
       ...this.#judges,
       ...(this.#drainCost === null ? [] : [this.#drainCost]),
     ];
-    const listeners = this.#listeners;
-    for (const kind of IGNORED) listeners.setQuiet(kind, USE_NONE);
-    if (full === null) for (const kind of ACCIDENTS_ONLY) listeners.setQuiet(kind, USE_NONE);
-    listeners.setQuiet(Ev.req_begin, USE_REQUEST);
-    listeners.setQuiet(Ev.list_read, USE_READ);
-    for (const pass of this.#passes) {
-      for (const kind of pass.kinds) listeners.add(kind, pass);
-      for (const kind of pass.mainKinds ?? []) listeners.add(kind, pass, "main");
-    }
   }
 
   #readAsTasks(disabled: ReadonlySet<EdgeKind>): Units | null {

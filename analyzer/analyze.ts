@@ -1,38 +1,87 @@
 // A whole trace at once, in one pass where that can be: few runs ask what two contexts other than main know of one another, and
-// only those are read again (order/full.ts).
+// only those are read again (order/full.ts); and few pairs are such that the task reading could judge them in another way than the
+// thread reading: a trace is read for them alone, and only if there are any (conflicts/suspects.ts).
 
 import { Analysis } from "./analysis.ts";
+import { Suspects } from "./conflicts/suspects.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
+import { SUSPECTS_MAX } from "./limits.ts";
 import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
 import { bothReadings } from "./readings.ts";
 
+/** A trace that can be read again. */
+type AgainInput = TraceInput & Required<Pick<TraceInput, "again">>;
+
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
+  return oncePerFingerprint(
+    options.reading === "both"
+      ? bothOf(trace, options)
+      : judge(trace, (clocks) => new Analysis(options, { clocks })),
+  );
+}
+
+/** The result of what `make` makes; a trace that can be read again is judged as main knows the run, if that does. */
+function judge(trace: TraceInput, make: (clocks: Clocks) => Analysis): AnalysisResult {
   const { again } = trace;
-  if (again === undefined) return analyzeIn(trace, options, "vectors");
+  if (again === undefined) return feed(trace, make("vectors"));
   try {
-    return analyzeIn(trace, options, "main");
+    return feed(trace, make("main"));
   } catch (error) {
     if (!(error instanceof OffMain)) throw error;
-    return analyzeIn({ ...trace, batches: again() }, options, "vectors");
+    return feed({ ...trace, batches: again() }, make("vectors"));
   }
 }
 
-function analyzeIn(trace: TraceInput, options: AnalyzeOptions, clocks: Clocks): AnalysisResult {
-  const isBoth = options.reading === "both";
-  const analysis = new Analysis(isBoth ? { ...options, reading: "thread" } : options, { clocks });
-  const byTasks = isBoth
-    ? new Analysis({ ...options, reading: "task", policies: [], drains: false }, { clocks })
-    : null;
-  for (const batch of trace.batches) {
-    analysis.feed(batch);
-    byTasks?.feed(batch);
+function feed({ batches, sites, strings }: TraceInput, analysis: Analysis): AnalysisResult {
+  for (const batch of batches) analysis.feed(batch);
+  return analysis.finish(sites, strings);
+}
+
+function bothOf(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
+  const { again } = trace;
+  // Without some edge, what a protocol orders may not be ordered by units, so that any list is suspect.
+  const isWhole = (options.disableEdges?.size ?? 0) === 0;
+  return again === undefined || !isWhole
+    ? sideBySide(trace, options)
+    : oneAfterTheOther({ ...trace, again }, options);
+}
+
+/** Both readings of a trace that can be read but once. */
+function sideBySide(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
+  const { batches, sites, strings } = trace;
+  const byThread = new Analysis(asThread(options));
+  const byTask = new Analysis(asTask(options));
+  for (const batch of batches) {
+    byThread.feed(batch);
+    byTask.feed(batch);
   }
-  const { sites, strings } = trace;
-  const result = analysis.finish(sites, strings);
-  return oncePerFingerprint(
-    byTasks === null ? result : bothReadings(result, byTasks.finish(sites, strings)),
-  );
+  return bothReadings(byThread.finish(sites, strings), byTask.finish(sites, strings));
+}
+
+/**
+ * Both readings: the second one of those lists alone that it may judge in another way, and not at all if there are none. Where
+ * a read orders what comes after it, all reads belong to the second reading, too.
+ */
+function oneAfterTheOther(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
+  const suspects = (): Suspects => new Suspects(options.order === "shb" ? 0 : SUSPECTS_MAX);
+  let only = suspects();
+  const thread = judge(trace, (clocks) => {
+    only = suspects();
+    return new Analysis(asThread(options), { clocks, suspects: only });
+  });
+  if (only.isEmpty) return bothReadings(thread, null);
+  const rest = { ...trace, batches: trace.again() };
+  const task = judge(rest, (clocks) => new Analysis(asTask(options), { clocks, only }));
+  return bothReadings(thread, task);
+}
+
+function asThread(options: AnalyzeOptions): AnalyzeOptions {
+  return { ...options, reading: "thread" };
+}
+
+function asTask(options: AnalyzeOptions): AnalyzeOptions {
+  return { ...options, reading: "task", policies: [], drains: false };
 }

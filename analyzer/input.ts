@@ -2,6 +2,7 @@
 // recorder's memory and a drawn test all fit this shape, so the analyzer knows none of them.
 
 import type { EventBatch, Site } from "#core/probe";
+import type { Suspects } from "./conflicts/suspects.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalyzerLimits } from "./limits.ts";
 import type { PolicyId } from "./policies/policy.ts";
@@ -53,4 +54,8 @@ export interface AnalysisSettings {
   readonly limits?: AnalyzerLimits;
   /** By default vectors. */
   readonly clocks?: Clocks;
+  /** Gathers the lists that the task reading may judge in another way. */
+  readonly suspects?: Suspects;
+  /** Judge these lists alone, and by the rules alone that ask for the full order. */
+  readonly only?: Suspects;
 }

@@ -26,6 +26,8 @@ export const NESTING_MAX = 1 << 16;
 export const OPERATIONS_NESTING_MAX = 256;
 /** Readers of all lists together that are told apart: by site, context and operation. */
 export const CELLS_MAX = 1 << 18;
+/** Lists that are looked at under the task reading, told apart; of more, all lists are (conflicts/suspects.ts). */
+export const SUSPECTS_MAX = 1 << 18;
 /** Of one reader's reads, those that are told apart by what was released after them. */
 export const GROUPS_MAX = 4096;
 /** What a task's log still tells apart when it was folded. */

@@ -8,10 +8,10 @@ import type { AnalysisResult, Finding } from "./findings.ts";
 const BY_TASKS =
   "In this run only the order of an iothread's handlers orders them, which another schedule of the same contexts may turn round.";
 
-/** The result of one trace under the thread reading, with what the task reading finds beside that. */
-export function bothReadings(thread: AnalysisResult, task: AnalysisResult): AnalysisResult {
+/** The result of one trace under the thread reading, with what the task reading finds beside that; null where it can find no more. */
+export function bothReadings(thread: AnalysisResult, task: AnalysisResult | null): AnalysisResult {
   const known = new Set(thread.findings.map(({ fingerprint }) => fingerprint));
-  const more = task.findings.filter(
+  const more = (task?.findings ?? []).filter(
     // What luck orders by tasks, too, luck orders in the run as it was, or it is a race there.
     ({ rule, fingerprint }) => rule !== "covered-by-luck" && !known.has(fingerprint),
   );

@@ -24,8 +24,21 @@ import { AFTER, CELL_WORDS, Cells, FROM } from "./cells.ts";
 import { foldLog, forgetLog, groupFor, settleLog, takeFromLog } from "./log.ts";
 import type { Pairs, ReadRef } from "./pairs.ts";
 import { learnFromEdit, tellReaders } from "./seen-edits.ts";
+import type { Suspects } from "./suspects.ts";
 import { Cell, type EditRecord, type Group, Variable } from "./variable.ts";
 import { Variables } from "./variables.ts";
+
+export interface ConflictsOptions {
+  readonly now: Now;
+  readonly graph: Graph;
+  readonly orders: Orders;
+  readonly operations: Operations;
+  readonly pairs: Pairs;
+  /** What to gather lists in that another reading may judge in another way; null where nobody asks. */
+  readonly suspects: Suspects | null;
+  /** The only lists to look at; null for all. */
+  readonly only: Suspects | null;
+}
 
 export class Conflicts {
   readonly #now: Now;
@@ -33,6 +46,10 @@ export class Conflicts {
   readonly #orders: Orders;
   readonly #operations: Operations;
   readonly #pairs: Pairs;
+  /** Gathers the lists that another reading may judge in another way; null where nobody asks. */
+  readonly #suspects: Suspects | null;
+  /** The only lists that are looked at; null for all. */
+  readonly #only: Suspects | null;
   readonly #variables = new Variables();
   readonly #cells = new Cells();
   /** Called when a list is read at `site` whose owner has been freed. */
@@ -48,18 +65,21 @@ export class Conflicts {
   /** Variables whose last edit an open section covers. */
   readonly #covering = new Map<Section, Set<Variable>>();
 
-  constructor(now: Now, graph: Graph, orders: Orders, operations: Operations, pairs: Pairs) {
+  constructor({ now, graph, orders, operations, pairs, suspects, only }: ConflictsOptions) {
     this.#now = now;
     this.#graph = graph;
     this.#orders = orders;
     this.#operations = operations;
     this.#pairs = pairs;
+    this.#suspects = suspects;
+    this.#only = only === null || only.areAll ? null : only;
   }
 
   // ---- Reads, against the edit before -------------------------------------------------------------------------------
 
   /** `list` of `owner` is read at `site`. */
   read(list: number, owner: number, site: number): void {
+    if (this.#only !== null && !this.#only.has(list, owner)) return;
     const { ctx, task, index } = this.#now;
     const orders = this.#orders;
     const unit = this.#now.unit;
@@ -155,6 +175,7 @@ export class Conflicts {
     const { unit } = this.#now;
     const { full } = this.#orders;
     const lucky = full !== null && full.known(unit, edit.unit) >= edit.epoch;
+    if (lucky) this.#suspects?.add(variable);
     if (edit.isPrivate && (lucky || full === null)) cell.after.sanctioned++;
     else if (!lucky) {
       cell.after.race ??= { draft: this.#pairs.raceAfterEdit(variable, cell, edit), count: 0 };
@@ -192,6 +213,7 @@ export class Conflicts {
 
   /** `list` of `owner` is edited at `site`, by an event of `kind`; `value` is its edge or new value. */
   edit(list: number, owner: number, kind: number, value: number, site: number): void {
+    if (this.#only !== null && !this.#only.has(list, owner)) return;
     const variable = this.#edited(list, owner);
     const previous = variable.edit;
     if (previous !== null) this.#flush(variable, previous);
@@ -300,9 +322,10 @@ export class Conflicts {
       edit.cover.find((candidate) => knowsEdit(pollKnowledge(candidate), earlier)) ??
       earlier.cover.find((candidate) => knowsEnd(who, candidate));
     const lucky = full !== null && full.known(edit.unit, earlier.unit) >= earlier.epoch;
+    const isSanctioned = knowsEdit(who, earlier);
+    if (section === undefined && !isSanctioned && lucky) this.#suspects?.add(variable);
     if (section !== undefined) row.cover(section, 1);
-    else if (knowsEdit(who, earlier) || (earlier.isPrivate && (lucky || full === null)))
-      row.sanctioned++;
+    else if (isSanctioned || (earlier.isPrivate && (lucky || full === null))) row.sanctioned++;
     else if (!lucky) this.#pairs.race(variable, earlier, edit, 1);
     else this.#pairs.luck(variable, earlier, edit, full.labelFor(edit.unit, earlier.unit), 1);
   }
@@ -339,6 +362,7 @@ export class Conflicts {
         : group.times.upTo(full.known(edit.unit, cell.unit)) - byProtocol;
     const read: ReadRef = { cell, group };
     if (known > 0 && full !== null) {
+      this.#suspects?.add(variable);
       this.#pairs.luck(variable, read, edit, full.labelFor(edit.unit, cell.unit), known);
     }
     if (left > known) this.#pairs.race(variable, read, edit, left - known);
@@ -383,15 +407,15 @@ export class Conflicts {
     const tell = this.unorderedWithFree;
     if (tell === null || full === null) return;
     const { ctx, actor, unit } = this.#now;
+    const who = this.#orders.knowledgeNow();
     const { edit } = variable;
-    if (
-      edit !== null &&
-      !sameActor(edit.ctx, edit.actor, ctx, actor) &&
-      full.known(unit, edit.unit) < edit.epoch
-    )
-      tell(variable, edit, 1);
+    if (edit !== null && !sameActor(edit.ctx, edit.actor, ctx, actor)) {
+      if (!knowsEdit(who, edit)) this.#suspects?.add(variable);
+      if (full.known(unit, edit.unit) < edit.epoch) tell(variable, edit, 1);
+    }
     const judge = (cell: Cell, group: Group): void => {
       if (cell.ctx === 0 && ctx === 0) return;
+      if (group.count > knownReads(group, who)) this.#suspects?.add(variable);
       const known = group.times?.upTo(full.known(unit, cell.unit)) ?? 0;
       if (group.count > known) tell(variable, { cell, group }, group.count - known);
     };

@@ -1,0 +1,123 @@
+// Both readings of a trace that can be read again, where the second one looks at suspect lists alone, against both side by side.
+
+import { describe, expect, it } from "vitest";
+import { analyze } from "./analyze.ts";
+import { Suspects } from "./conflicts/suspects.ts";
+import { Variable } from "./conflicts/variable.ts";
+import type { AnalysisResult } from "./findings.ts";
+import type { AnalyzeOptions, TraceInput } from "./input.ts";
+import { RandomProtocol } from "./test-support/random-protocol.ts";
+import { RandomRules } from "./test-support/random-rules.ts";
+import { RandomTrace } from "./test-support/random-trace.ts";
+import { traceFromText } from "./test-support/trace-from-text.ts";
+
+/** Both readings of `trace`, one after the other; the same as side by side. */
+function bothReadings(
+  trace: TraceInput,
+  name = "",
+  options: AnalyzeOptions = {},
+): { result: AnalysisResult; readAgain: number } {
+  const asked: AnalyzeOptions = { ...options, reading: "both" };
+  let readAgain = 0;
+  const again = () => {
+    readAgain++;
+    return trace.batches;
+  };
+  const result = analyze({ ...trace, again }, asked);
+  expect(result, name).toEqual(analyze(trace, asked));
+  return { result, readAgain };
+}
+
+/** A pair that the handlers of io1 order as they ran, and a lock orders with main. */
+const byLuck = (before: string, after: string): string => `
+  main                       | io1
+  node n1 disk; edge e1 n1 f |
+  ${before || "bh h9; bh-done h9"} |
+                             | bh h1; ${before === "" ? "read children n1 @reader" : "lock l1; unlock l1"}; bh-done h1
+                             | bh h2; ${before === "" ? "lock l1; unlock l1" : "read children n1 @reader"}; bh-done h2
+  ${after || "bh h9; bh-done h9"} |`;
+
+describe("the task reading finds the same where it looks at suspect lists alone", () => {
+  it.each([
+    [
+      "an edit after a read",
+      byLuck("", "lock l1; remove children n1 e1 @editor; unlock l1"),
+      "race",
+    ],
+    [
+      "a read after an edit",
+      byLuck("lock l1; insert children n1 e1 @editor; unlock l1", ""),
+      "race",
+    ],
+    [
+      "a free after a read",
+      byLuck("", "lock l1; op @bdrv_delete; free n1; op-end; unlock l1"),
+      "race-with-free",
+    ],
+    [
+      "an edit after an edit",
+      byLuck("", "lock l1; remove children n1 e1 @editor; unlock l1").replace(
+        "read children n1 @reader",
+        "insert children n1 e1 @reader",
+      ),
+      "race",
+    ],
+    [
+      "a free after an edit",
+      byLuck("", "lock l1; op @bdrv_delete; free n1; op-end; unlock l1").replace(
+        "read children n1 @reader",
+        "insert children n1 e1 @reader",
+      ),
+      "race-with-free",
+    ],
+  ])("%s", (name, drawing, rule) => {
+    const rules = ({ findings }: AnalysisResult) => findings.map((finding) => finding.rule);
+    const trace = traceFromText(drawing);
+    expect(rules(analyze(trace))).not.toContain(rule);
+    expect(rules(bothReadings(trace, name).result)).toContain(rule);
+  });
+
+  it.each([false, true])("of random traces (others than main edit too: %s)", (exotic) => {
+    for (let seed = 1; seed <= 80; seed++) {
+      const { writer, sites } = new RandomTrace({
+        seed,
+        events: 150,
+        uniqueSites: seed % 2 === 0,
+        exotic,
+        contexts: 2 + (seed % 3),
+      });
+      const trace = { batches: writer.batches, sites, strings: [""] };
+      bothReadings(trace, `seed ${seed}`, { order: seed % 3 === 0 ? "shb" : "hb" });
+    }
+  });
+
+  it("of random traces about lifetimes and drains", () => {
+    for (let seed = 1; seed <= 80; seed++) {
+      for (const { writer, sites, strings } of [
+        { ...new RandomRules(seed, 150), strings: [""] },
+        new RandomProtocol(seed, 150),
+      ])
+        bothReadings({ batches: writer.batches, sites, strings }, `seed ${seed}`);
+    }
+  });
+});
+
+it("a run whose every pair some protocol orders is read once, and others twice", () => {
+  const drained = `
+    main                                                              | io1
+                                                                      | r1: begin; inc b1; gate b1; read children n1 @reader; dec b1; end
+    drained s1 n1 b1 @f; remove children n1 e1 @editor; release s1 n1 b1 |`;
+  expect(bothReadings(traceFromText(drained)).readAgain).toBe(0);
+  const lucky = byLuck("", "lock l1; remove children n1 e1 @editor; unlock l1");
+  expect(bothReadings(traceFromText(lucky)).readAgain).toBe(1);
+});
+
+it("where more lists are suspect than are told apart, all are", () => {
+  const suspects = new Suspects(2);
+  expect(suspects.isEmpty).toBe(true);
+  for (const owner of [1, 2, 2]) suspects.add(new Variable(1, owner, null));
+  expect([1, 2, 3].map((owner) => suspects.has(1, owner))).toEqual([true, true, false]);
+  expect(suspects.has(2, 1)).toBe(false);
+  suspects.add(new Variable(2, 7, null));
+  expect(suspects.areAll && suspects.has(3, 9)).toBe(true);
+});
