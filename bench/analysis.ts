@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AnalyzeOptions, analyze, POLICY_IDS } from "#analyzer";
 import { type Codec, fdSource, TraceReader, TraceWriter } from "#traces";
+import { keepHeapSmall } from "../cli/small-heap.ts";
 import { WORKLOAD, WORKLOAD_HEADER, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
 import { printFigures } from "./support/print-figures.ts";
 
@@ -138,6 +139,8 @@ function inProcess(file: string, work: Work, cores: Case["cores"]): Measured {
 }
 
 function measureOne(file: string, work: Work, cores: Case["cores"]): void {
+  // As `quiesce races` does.
+  keepHeapSmall();
   const fd = openSync(file, "r");
   const from = process.hrtime.bigint();
   const cpu = process.cpuUsage();

@@ -30,6 +30,7 @@ import { followTrace } from "./races-online.ts";
 import { type OutputOptions, printsReport, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
+import { keepHeapSmall } from "./small-heap.ts";
 import { type ColorMode, columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
@@ -58,6 +59,7 @@ export async function races(
   terminal: Terminal,
 ): Promise<number> {
   refuseNonsense(paths, options);
+  keepHeapSmall();
   const triage = readTriage(options);
   for (const problem of triage.problems) terminal.stderr.write(`quiesce: ${problem}\n`);
   const { judged, code: failed } =

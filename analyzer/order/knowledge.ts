@@ -13,8 +13,8 @@
 
 import { SyncPoint } from "./sync-point.ts";
 
-/** Signatures of one generation that are found again; a few dozen are in use at a time. */
-const BASES_MAX = 128;
+/** Signatures that end with one generation and are found again; a few dozen are in use at a time. */
+const SIGS_MAX = 128;
 /** Generations of a channel that are kept apart without main having acquired one. */
 const GENS_MAX = 256;
 
@@ -28,9 +28,9 @@ export class Gen {
   /** Null for a direct hand-over to main (a task that goes on in the main context). */
   readonly channel: Channel | null;
   readonly ordinal: number;
-  /** Signatures that end with this generation, and those that they extend. Kept here so that they die together. */
-  readonly bases: Sig[] = [];
-  readonly extended: Sig[] = [];
+  /** Signatures that end with this generation: the newest one, which leads to the others. Kept here so that they die together. */
+  newestSig: Sig | null = null;
+  sigs = 0;
   /** The walk (SigWalk) whose signature has it. */
   walk = 0;
 
@@ -47,6 +47,8 @@ export class Sig {
   readonly id = ++Sig.#count;
   readonly parent: Sig | null;
   readonly gen: Gen | null;
+  /** The next older one that ends with the same generation. */
+  #older: Sig | null = null;
   #known = NEVER;
 
   constructor(parent: Sig | null, gen: Gen | null) {
@@ -68,17 +70,25 @@ export class Sig {
 
   /** The signature with `gen`, which it lacks, added: the same object for the same set built in the same order. */
   extend(gen: Gen): Sig {
-    const { bases, extended } = gen;
-    for (let i = bases.length - 1; i >= 0; i--) if (bases[i] === this) return extended[i] as Sig;
-    const result = new Sig(this, gen);
-    if (bases.length === BASES_MAX) {
-      // A counter that main never looks at meets ever new generations of others: forget the oldest.
-      bases.splice(0, BASES_MAX / 2);
-      extended.splice(0, BASES_MAX / 2);
+    const newest = gen.newestSig;
+    for (let sig = newest; sig !== null; sig = sig.#older) if (sig.parent === this) return sig;
+    // A counter that main never looks at meets ever new generations of others: forget the oldest.
+    if (newest !== null && gen.sigs === SIGS_MAX) {
+      newest.#forgetOlder(SIGS_MAX / 2);
+      gen.sigs = SIGS_MAX / 2;
     }
-    bases.push(this);
-    extended.push(result);
+    const result = new Sig(this, gen);
+    result.#older = newest;
+    gen.newestSig = result;
+    gen.sigs++;
     return result;
+  }
+
+  /** Keeps `kept`, with this one, of those that end with its generation. */
+  #forgetOlder(kept: number): void {
+    let last: Sig = this;
+    for (let i = 1; i < kept; i++) last = last.#older ?? last;
+    last.#older = null;
   }
 
   /** The channels, latest release first. */
