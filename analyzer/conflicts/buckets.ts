@@ -8,9 +8,8 @@ const BUCKETS_MAX = 64;
 const BUCKETS_LEFT = 48;
 
 export class Buckets {
-  /** The first `size` of each; arrays are not made shorter, as they are filled again soon. */
-  readonly #times: number[] = [];
-  readonly #counts: number[] = [];
+  /** Time and count of each in turn; not made shorter when it holds fewer, as it is filled again soon. */
+  readonly #pairs: number[] = [];
   #size = 0;
 
   /** Whether `compact` is due before the next add. */
@@ -18,25 +17,30 @@ export class Buckets {
     return this.#size >= BUCKETS_MAX;
   }
 
+  #time(i: number): number {
+    return this.#pairs[2 * i] as number;
+  }
+
+  #count(i: number): number {
+    return this.#pairs[2 * i + 1] as number;
+  }
+
+  #put(i: number, time: number, count: number): void {
+    this.#pairs[2 * i] = time;
+    this.#pairs[2 * i + 1] = count;
+  }
+
   /** `count` accesses at `time`. Hot: nearly always the latest. */
   add(time: number, count: number): void {
-    const times = this.#times;
     let at = this.#size;
-    while (at > 0 && (times[at - 1] as number) > time) at--;
-    if (at > 0 && times[at - 1] === time)
-      this.#counts[at - 1] = (this.#counts[at - 1] as number) + count;
+    while (at > 0 && this.#time(at - 1) > time) at--;
+    if (at > 0 && this.#time(at - 1) === time) this.#put(at - 1, time, this.#count(at - 1) + count);
     else this.#insert(at, time, count);
   }
 
   #insert(at: number, time: number, count: number): void {
-    const times = this.#times;
-    const counts = this.#counts;
-    for (let i = this.#size; i > at; i--) {
-      times[i] = times[i - 1] as number;
-      counts[i] = counts[i - 1] as number;
-    }
-    times[at] = time;
-    counts[at] = count;
+    for (let i = this.#size; i > at; i--) this.#put(i, this.#time(i - 1), this.#count(i - 1));
+    this.#put(at, time, count);
     this.#size++;
   }
 
@@ -50,38 +54,31 @@ export class Buckets {
   }
 
   addAll(from: Buckets): void {
-    for (let i = 0; i < from.#size; i++)
-      this.add(from.#times[i] as number, from.#counts[i] as number);
+    for (let i = 0; i < from.#size; i++) this.add(from.#time(i), from.#count(i));
   }
 
   /** How many happened up to `time`. */
   upTo(time: number): number {
     let sum = 0;
-    for (let i = 0; i < this.#size && (this.#times[i] as number) <= time; i++)
-      sum += this.#counts[i] as number;
+    for (let i = 0; i < this.#size && this.#time(i) <= time; i++) sum += this.#count(i);
     return sum;
   }
 
   /** Make room; `known` is up to where main knows that context. */
   compact(known: number): void {
     let merged = 1;
-    while (merged < this.#size && (this.#times[merged] as number) <= known) merged++;
+    while (merged < this.#size && this.#time(merged) <= known) merged++;
     merged = Math.max(merged, this.#size - BUCKETS_LEFT + 1);
     this.#mergeOldest(Math.min(merged, this.#size));
   }
 
   #mergeOldest(merged: number): void {
-    const times = this.#times;
-    const counts = this.#counts;
     let sum = 0;
-    for (let i = 0; i < merged; i++) sum += counts[i] as number;
-    times[0] = times[merged - 1] as number;
-    counts[0] = sum;
+    for (let i = 0; i < merged; i++) sum += this.#count(i);
+    this.#put(0, this.#time(merged - 1), sum);
     let kept = 1;
-    for (let i = merged; i < this.#size; i++, kept++) {
-      times[kept] = times[i] as number;
-      counts[kept] = counts[i] as number;
-    }
+    for (let i = merged; i < this.#size; i++, kept++)
+      this.#put(kept, this.#time(i), this.#count(i));
     this.#size = kept;
   }
 }
