@@ -8,3 +8,4 @@ export { oncePerFingerprint } from "./once.ts";
 export { byPolicy } from "./policies/by-policy.ts";
 export { POLICIES, POLICY_IDS, type PolicyId, type PolicyInfo } from "./policies/policy.ts";
 export * from "./rules.ts";
+export { keepHeapSmall } from "./small-heap.ts";

@@ -10,9 +10,8 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "n
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type AnalyzeOptions, analyze, POLICY_IDS } from "#analyzer";
+import { type AnalyzeOptions, analyze, keepHeapSmall, POLICY_IDS } from "#analyzer";
 import { type Codec, fdSource, TraceReader, TraceWriter } from "#traces";
-import { keepHeapSmall } from "../cli/small-heap.ts";
 import { WORKLOAD, WORKLOAD_HEADER, WORKLOAD_STRINGS, workload } from "./analysis/workload.ts";
 import { printFigures } from "./support/print-figures.ts";
 

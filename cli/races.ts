@@ -1,6 +1,6 @@
 // quiesce races FILE...: find accesses that no drain covers, and what else breaks the protocol.
 
-import type { Reading } from "#analyzer";
+import { keepHeapSmall, type Reading } from "#analyzer";
 import type { Prediction } from "#analyzer/predict";
 import {
   counted,
@@ -30,7 +30,6 @@ import { followTrace } from "./races-online.ts";
 import { type OutputOptions, printsReport, refuseOutputs, writeOutputs } from "./races-outputs.ts";
 import { type ReadTriage, readTriage, type TriageOptions } from "./races-triage.ts";
 import { rulePages } from "./rule-pages.ts";
-import { keepHeapSmall } from "./small-heap.ts";
 import { type ColorMode, columnsOf, painterFor, type Terminal, writeAll } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 

@@ -4,7 +4,7 @@
 
 import { setFlagsFromString } from "node:v8";
 
-/** From now on the heap grows by half at most before V8 collects what is garbage in all of it. */
+/** For programs that analyse: from now on the heap of this process grows by half at most before V8 collects what is garbage in all of it. */
 export function keepHeapSmall(): void {
   setFlagsFromString("--heap-growing-percent=50");
 }
