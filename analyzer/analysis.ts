@@ -38,14 +38,8 @@ import { Orders } from "./order/orders.ts";
 import { WRAPPER_TASK } from "./order/task.ts";
 import { Units } from "./order/units.ts";
 import { VectorOrder } from "./order/vector-order.ts";
-import { Deadlock } from "./passes/deadlock.ts";
 import { DrainCost } from "./passes/drain-cost.ts";
-import { drainRules } from "./passes/drain-rules.ts";
-import { editRules } from "./passes/edit-rules.ts";
-import { interleavingRules } from "./passes/interleaving-rules.ts";
-import { IterationRule } from "./passes/iteration-rule.ts";
-import { JobSleepRule } from "./passes/job-sleep.ts";
-import { lockRules } from "./passes/lock-rules.ts";
+import { ordinaryRules } from "./passes/ordinary-rules.ts";
 import type { Pass, PassContext } from "./passes/pass.ts";
 import { RaceWithFree } from "./passes/race-with-free.ts";
 import { RequestRule } from "./passes/request-rule.ts";
@@ -84,7 +78,13 @@ export class Analysis {
   #complete = false;
 
   constructor(options: AnalyzeOptions = {}, settings: AnalysisSettings = {}) {
-    const { limits = ANALYZER_LIMITS, clocks = "vectors", suspects = null, only = null } = settings;
+    const {
+      limits = ANALYZER_LIMITS,
+      clocks = "vectors",
+      suspects = null,
+      only = null,
+      awake = null,
+    } = settings;
     const disabled: ReadonlySet<EdgeKind> = options.disableEdges ?? new Set();
     const full = options.orders === "sanctioned" ? null : fullOrder(clocks);
     const now = this.#now;
@@ -126,7 +126,7 @@ export class Analysis {
     this.#unbalanced = new UnbalancedCounter(context);
     this.#requestRule = new RequestRule(context);
     this.#drainCost = options.drains === true ? new DrainCost(context) : null;
-    this.#judges = judgesOf(options.policies ?? [], context);
+    this.#judges = judgesOf(options.policies ?? [], context, awake);
     this.#passes = only === null ? this.#rules(context) : [new RaceWithFree(context)];
     const listeners = this.#listeners;
     for (const kind of IGNORED) listeners.setQuiet(kind, USE_NONE);
@@ -141,16 +141,7 @@ export class Analysis {
 
   #rules(context: PassContext): Pass[] {
     return [
-      ...editRules(context),
-      new IterationRule(context),
-      new JobSleepRule(context),
-      ...drainRules(context),
-      ...lockRules(context),
-      new Deadlock(context),
-      this.#unbalanced,
-      this.#requestRule,
-      this.#verdicts,
-      ...interleavingRules(context),
+      ...ordinaryRules(context, [this.#unbalanced, this.#requestRule, this.#verdicts]),
       ...this.#judges,
       ...(this.#drainCost === null ? [] : [this.#drainCost]),
     ];

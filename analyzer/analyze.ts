@@ -1,14 +1,16 @@
-// A whole trace at once, in one pass where that can be: few runs ask what two contexts other than main know of one another, and
-// only those are read again (order/full.ts); and few pairs are such that the task reading could judge them in another way than the
-// thread reading: a trace is read for them alone, and only if there are any (conflicts/suspects.ts).
+// A whole trace at once, in one pass where that can be. Few runs ask what two contexts other than main know of one another, and
+// few take a lock that a policy rests on: those are read again (order/full.ts, policies/asleep.ts). And few pairs are such that
+// the task reading could judge them in another way than the thread reading: a trace is read for them alone, and only if there
+// are any (conflicts/suspects.ts).
 
 import { Analysis } from "./analysis.ts";
 import { Suspects } from "./conflicts/suspects.ts";
 import type { AnalysisResult } from "./findings.ts";
-import type { AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
+import type { AnalysisSettings, AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
 import { SUSPECTS_MAX } from "./limits.ts";
 import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
+import { LockTaken, type PolicyLock } from "./policies/asleep.ts";
 import { bothReadings } from "./readings.ts";
 
 /** A trace that can be read again. */
@@ -19,19 +21,27 @@ export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): Analys
   return oncePerFingerprint(
     options.reading === "both"
       ? bothOf(trace, options)
-      : judge(trace, (clocks) => new Analysis(options, { clocks })),
+      : judge(trace, (settings) => new Analysis(options, settings)),
   );
 }
 
-/** The result of what `make` makes; a trace that can be read again is judged as main knows the run, if that does. */
-function judge(trace: TraceInput, make: (clocks: Clocks) => Analysis): AnalysisResult {
+/**
+ * The result of what `make` makes. A trace that can be read again is judged as main knows the run, by the policies alone that do
+ * not rest on a lock, until it turns out that more is needed.
+ */
+function judge(trace: TraceInput, make: (settings: AnalysisSettings) => Analysis): AnalysisResult {
   const { again } = trace;
-  if (again === undefined) return feed(trace, make("vectors"));
-  try {
-    return feed(trace, make("main"));
-  } catch (error) {
-    if (!(error instanceof OffMain)) throw error;
-    return feed({ ...trace, batches: again() }, make("vectors"));
+  if (again === undefined) return feed(trace, make({}));
+  const awake = new Set<PolicyLock>();
+  let clocks: Clocks = "main";
+  for (let { batches } = trace; ; batches = again()) {
+    try {
+      return feed({ ...trace, batches }, make({ clocks, awake }));
+    } catch (error) {
+      if (error instanceof OffMain) clocks = "vectors";
+      else if (error instanceof LockTaken) awake.add(error.lock);
+      else throw error;
+    }
   }
 }
 
@@ -68,13 +78,13 @@ function sideBySide(trace: TraceInput, options: AnalyzeOptions): AnalysisResult 
 function oneAfterTheOther(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
   const suspects = (): Suspects => new Suspects(options.order === "shb" ? 0 : SUSPECTS_MAX);
   let only = suspects();
-  const thread = judge(trace, (clocks) => {
+  const thread = judge(trace, (settings) => {
     only = suspects();
-    return new Analysis(asThread(options), { clocks, suspects: only });
+    return new Analysis(asThread(options), { ...settings, suspects: only });
   });
   if (only.isEmpty) return bothReadings(thread, null);
   const rest = { ...trace, batches: trace.again() };
-  const task = judge(rest, (clocks) => new Analysis(asTask(options), { clocks, only }));
+  const task = judge(rest, (settings) => new Analysis(asTask(options), { ...settings, only }));
   return bothReadings(thread, task);
 }
 

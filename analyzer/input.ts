@@ -5,6 +5,7 @@ import type { EventBatch, Site } from "#core/probe";
 import type { Suspects } from "./conflicts/suspects.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalyzerLimits } from "./limits.ts";
+import type { PolicyLock } from "./policies/asleep.ts";
 import type { PolicyId } from "./policies/policy.ts";
 
 /** A trace as the analyzer sees it. `strings` may still grow while `batches` are read: it is looked at when the last one is done. */
@@ -58,4 +59,6 @@ export interface AnalysisSettings {
   readonly suspects?: Suspects;
   /** Judge these lists alone, and by the rules alone that ask for the full order. */
   readonly only?: Suspects;
+  /** Locks that are known to be taken; where another is, LockTaken is thrown if a policy rests on it. By default each is. */
+  readonly awake?: ReadonlySet<PolicyLock>;
 }

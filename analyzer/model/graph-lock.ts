@@ -71,6 +71,7 @@ export class GraphLock {
 
   /** Whether what runs now may read by the lock alone. */
   reads(): boolean {
+    if (this.#writer === null && this.#readers.length === 0) return false;
     const me = this.#me();
     return this.#writer === me.activity || this.#readers.some((reader) => isSame(reader, me));
   }

@@ -1,6 +1,7 @@
 // The judges of the policies, one a file.
 
 import type { PassContext } from "../passes/pass.ts";
+import { AsleepJudge, type LockJudge, type PolicyLock } from "./asleep.ts";
 import { ContextLockJudge } from "./p0-context-lock.ts";
 import { SeriesJudge } from "./p1-series.ts";
 import { ParentOnlyJudge } from "./p2-parent-only.ts";
@@ -18,7 +19,19 @@ const JUDGES: Readonly<Record<PolicyId, new (context: PassContext) => PolicyJudg
   P5: NoDrainUnderLockJudge,
 };
 
-/** A judge for each of `policies`. */
-export function judgesOf(policies: readonly PolicyId[], context: PassContext): PolicyJudge[] {
-  return policies.map((id) => new JUDGES[id](context));
+/** A judge for each of `policies`. Those whose lock is not `awake` sleep until it is taken; null: all are awake. */
+export function judgesOf(
+  policies: readonly PolicyId[],
+  context: PassContext,
+  awake: ReadonlySet<PolicyLock> | null,
+): PolicyJudge[] {
+  return policies.map((id) => {
+    const judge = new JUDGES[id](context);
+    const sleeps = awake !== null && isLockJudge(judge) && !awake.has(judge.lockName);
+    return sleeps ? new AsleepJudge(judge) : judge;
+  });
+}
+
+function isLockJudge(judge: PolicyJudge): judge is LockJudge {
+  return "lockName" in judge;
 }

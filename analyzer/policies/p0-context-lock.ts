@@ -7,18 +7,21 @@
 //
 // Not judged: owners whose home the trace does not tell (it began later), and traces in which nobody ever takes such a lock.
 
-import { Ev, List } from "#core/probe";
+import { Ev, List, LockKindOf } from "#core/probe";
 import type { Told } from "../drafts.ts";
 import { ContextLocks } from "../model/context-locks.ts";
 import type { Holdable } from "../model/graph.ts";
 import { HOME_UNKNOWN, Homes } from "../model/homes.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
+import type { LockJudge } from "./asleep.ts";
 import { Offences } from "./offences.ts";
-import { COVERAGE_RULES, type PolicyJudge } from "./policy.ts";
+import { COVERAGE_RULES } from "./policy.ts";
 
-export class ContextLockJudge implements PolicyJudge {
+export class ContextLockJudge implements LockJudge {
   readonly id = "P0";
+  readonly lockName = "AioContext lock";
+  readonly takers = [Ev.lock_acquire] as const;
   readonly kinds = [
     ...ContextLocks.KINDS,
     ...Homes.KINDS,
@@ -49,6 +52,10 @@ export class ContextLockJudge implements PolicyJudge {
   }
 
   finish(): void {}
+
+  takes(_kind: number, _lock: number, what: number): boolean {
+    return what === LockKindOf.aio_context;
+  }
 
   keeps(rule: RuleId): boolean {
     return !COVERAGE_RULES.has(rule);

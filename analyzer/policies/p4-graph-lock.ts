@@ -13,8 +13,9 @@ import type { Told } from "../drafts.ts";
 import { GraphLock, type LockFault } from "../model/graph-lock.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
+import type { LockJudge } from "./asleep.ts";
 import { Offences } from "./offences.ts";
-import { COVERAGE_RULES, type PolicyJudge } from "./policy.ts";
+import { COVERAGE_RULES } from "./policy.ts";
 
 const FAULTS: Readonly<Record<LockFault, string>> = {
   "read while written": "It was taken for reading while another held it for writing.",
@@ -24,8 +25,10 @@ const FAULTS: Readonly<Record<LockFault, string>> = {
   "writer without lock": "It was released by a writer that did not hold it.",
 };
 
-export class GraphLockJudge implements PolicyJudge {
+export class GraphLockJudge implements LockJudge {
   readonly id = "P4";
+  readonly lockName = "graph lock";
+  readonly takers = GraphLock.KINDS;
   readonly kinds = [
     ...GraphLock.KINDS,
     Ev.list_read,
@@ -59,6 +62,10 @@ export class GraphLockJudge implements PolicyJudge {
   }
 
   finish(): void {}
+
+  takes(): boolean {
+    return true;
+  }
 
   keeps(rule: RuleId): boolean {
     return !COVERAGE_RULES.has(rule);

@@ -8,13 +8,16 @@
 
 import { Ev } from "#core/probe";
 import type { Told } from "../drafts.ts";
+import { GraphLock } from "../model/graph-lock.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { RuleId } from "../rules.ts";
+import type { LockJudge } from "./asleep.ts";
 import { GraphLockJudge } from "./p4-graph-lock.ts";
-import type { PolicyJudge } from "./policy.ts";
 
-export class NoDrainUnderLockJudge implements PolicyJudge {
+export class NoDrainUnderLockJudge implements LockJudge {
   readonly id = "P5";
+  readonly lockName = "graph lock";
+  readonly takers = GraphLock.KINDS;
   readonly kinds;
   readonly #context: PassContext;
   readonly #base: GraphLockJudge;
@@ -35,6 +38,10 @@ export class NoDrainUnderLockJudge implements PolicyJudge {
   }
 
   finish(): void {}
+
+  takes(): boolean {
+    return true;
+  }
 
   keeps(rule: RuleId): boolean {
     return this.#base.keeps(rule);
