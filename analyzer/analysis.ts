@@ -277,6 +277,11 @@ export class Analysis {
     this.#orders.endTask(task.id);
   }
 
+  /** How many events there were. */
+  get events(): number {
+    return this.#events;
+  }
+
   /** How many findings there are so far; `soFar` has something new when this has grown. */
   get noted(): number {
     return this.#drafts.size;

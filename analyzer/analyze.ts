@@ -27,16 +27,20 @@ export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): Analys
 
 /**
  * The result of what `make` makes. A trace that can be read again is judged as main knows the run, by the policies alone that do
- * not rest on a lock, until it turns out that more is needed.
+ * not rest on a lock, until it turns out that more is needed; up to event `last`, or to its end.
  */
-function judge(trace: TraceInput, make: (settings: AnalysisSettings) => Analysis): AnalysisResult {
+function judge(
+  trace: TraceInput,
+  make: (settings: AnalysisSettings) => Analysis,
+  last?: number,
+): AnalysisResult {
   const { again } = trace;
   if (again === undefined) return feed(trace, make({}));
   const awake = new Set<PolicyLock>();
   let clocks: Clocks = "main";
   for (let { batches } = trace; ; batches = again()) {
     try {
-      return feed({ ...trace, batches }, make({ clocks, awake }));
+      return feed({ ...trace, batches }, make({ clocks, awake }), last);
     } catch (error) {
       if (error instanceof OffMain) clocks = "vectors";
       else if (error instanceof LockTaken) awake.add(error.lock);
@@ -45,8 +49,16 @@ function judge(trace: TraceInput, make: (settings: AnalysisSettings) => Analysis
   }
 }
 
-function feed({ batches, sites, strings }: TraceInput, analysis: Analysis): AnalysisResult {
-  for (const batch of batches) analysis.feed(batch);
+/** `analysis` of the events up to the one with the number `last` at least. */
+function feed(
+  { batches, sites, strings }: TraceInput,
+  analysis: Analysis,
+  last = Number.POSITIVE_INFINITY,
+): AnalysisResult {
+  for (const batch of batches) {
+    analysis.feed(batch);
+    if (analysis.events > last) break;
+  }
   return analysis.finish(sites, strings);
 }
 
@@ -84,7 +96,11 @@ function oneAfterTheOther(trace: AgainInput, options: AnalyzeOptions): AnalysisR
   });
   if (only.isEmpty) return bothReadings(thread, null);
   const rest = { ...trace, batches: trace.again() };
-  const task = judge(rest, (settings) => new Analysis(asTask(options), { ...settings, only }));
+  const task = judge(
+    rest,
+    (settings) => new Analysis(asTask(options), { ...settings, only }),
+    only.last,
+  );
   return bothReadings(thread, task);
 }
 

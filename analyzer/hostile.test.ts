@@ -1,7 +1,7 @@
 // Whatever a trace says, the analyzer answers: with findings, or with one sentence. The long form
 // (tests/long/hostile-traces.ts) does the same with more of everything, and looks at time and memory.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { Ev, EventBatch, List } from "#core/probe";
 import { answerTo, mutatedRun, WITHOUT_END, withoutEnd } from "./test-support/hostile.ts";
 
@@ -25,6 +25,10 @@ describe.each(CLOCKS)("the analyzer answers (%s)", (clocks) => {
     expect(answerTo(() => withoutEnd(name, 4_000), clocks)).toMatch(SENTENCE);
   });
 });
+
+it("what nothing ends costs the same for each event, however much of it there is", () => {
+  expect(answerTo(() => withoutEnd("ends before begins", 400_000), "main")).toMatch(SENTENCE);
+}, 20_000);
 
 describe.each(CLOCKS)("it refuses with one sentence (%s)", (clocks) => {
   test.each([

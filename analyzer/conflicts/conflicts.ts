@@ -175,7 +175,7 @@ export class Conflicts {
     const { unit } = this.#now;
     const { full } = this.#orders;
     const lucky = full !== null && full.known(unit, edit.unit) >= edit.epoch;
-    if (lucky) this.#suspects?.add(variable);
+    if (lucky) this.#suspects?.add(variable, this.#now.index);
     if (edit.isPrivate && (lucky || full === null)) cell.after.sanctioned++;
     else if (!lucky) {
       cell.after.race ??= { draft: this.#pairs.raceAfterEdit(variable, cell, edit), count: 0 };
@@ -323,7 +323,8 @@ export class Conflicts {
       earlier.cover.find((candidate) => knowsEnd(who, candidate));
     const lucky = full !== null && full.known(edit.unit, earlier.unit) >= earlier.epoch;
     const isSanctioned = knowsEdit(who, earlier);
-    if (section === undefined && !isSanctioned && lucky) this.#suspects?.add(variable);
+    if (section === undefined && !isSanctioned && lucky)
+      this.#suspects?.add(variable, this.#now.index);
     if (section !== undefined) row.cover(section, 1);
     else if (isSanctioned || (earlier.isPrivate && (lucky || full === null))) row.sanctioned++;
     else if (!lucky) this.#pairs.race(variable, earlier, edit, 1);
@@ -362,7 +363,7 @@ export class Conflicts {
         : group.times.upTo(full.known(edit.unit, cell.unit)) - byProtocol;
     const read: ReadRef = { cell, group };
     if (known > 0 && full !== null) {
-      this.#suspects?.add(variable);
+      this.#suspects?.add(variable, this.#now.index);
       this.#pairs.luck(variable, read, edit, full.labelFor(edit.unit, cell.unit), known);
     }
     if (left > known) this.#pairs.race(variable, read, edit, left - known);
@@ -410,12 +411,12 @@ export class Conflicts {
     const who = this.#orders.knowledgeNow();
     const { edit } = variable;
     if (edit !== null && !sameActor(edit.ctx, edit.actor, ctx, actor)) {
-      if (!knowsEdit(who, edit)) this.#suspects?.add(variable);
+      if (!knowsEdit(who, edit)) this.#suspects?.add(variable, this.#now.index);
       if (full.known(unit, edit.unit) < edit.epoch) tell(variable, edit, 1);
     }
     const judge = (cell: Cell, group: Group): void => {
       if (cell.ctx === 0 && ctx === 0) return;
-      if (group.count > knownReads(group, who)) this.#suspects?.add(variable);
+      if (group.count > knownReads(group, who)) this.#suspects?.add(variable, this.#now.index);
       const known = group.times?.upTo(full.known(unit, cell.unit)) ?? 0;
       if (group.count > known) tell(variable, { cell, group }, group.count - known);
     };

@@ -1,7 +1,7 @@
 // The lists that may hold what only the task reading finds (order/units.ts). That reading has fewer edges in the full order and the
 // same sanctioned order, so it can judge a pair in another way only where the thread reading found a pair that no protocol orders and
 // some accident does. `analyze` follows the thread reading first, and the task reading afterwards for these lists alone:
-// not at all in a run whose every pair some protocol orders.
+// not at all in a run whose every pair some protocol orders, and no further than to the last such pair.
 
 import { SUSPECTS_MAX } from "../limits.ts";
 import type { Variable } from "./variable.ts";
@@ -11,6 +11,8 @@ export class Suspects {
   readonly #owners: Set<number>[] = [];
   readonly #max: number;
   #count = 0;
+  /** The event that made the last such pair. */
+  last = -1;
 
   /** With no room for any, all lists are suspect as soon as one is. */
   constructor(max = SUSPECTS_MAX) {
@@ -26,8 +28,9 @@ export class Suspects {
     return this.#count > this.#max;
   }
 
-  /** Two accesses of `variable` that no protocol orders are ordered by an accident. */
-  add({ list, owner }: Variable): void {
+  /** Two accesses of `variable` that no protocol orders are ordered by an accident; event `index` is the later one. */
+  add({ list, owner }: Variable, index: number): void {
+    this.last = index;
     if (this.areAll) return;
     for (let i = this.#owners.length; i <= list; i++) this.#owners.push(new Set());
     const owners = this.#owners[list] as Set<number>;

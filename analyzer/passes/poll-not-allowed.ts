@@ -20,6 +20,62 @@ interface Levels {
   pollSite: number;
   /** It has waited: what it raises from now on is for nodes that were attached meanwhile. */
   waited: boolean;
+  /** Its place among those of its call stack that have seen no poll; -1 for none. */
+  unpolledAt: number;
+}
+
+/** What a call stack is in. A trace may have very many that nothing ends, so none of them is looked for. */
+class Drains {
+  /** By section, the innermost last. */
+  readonly #bySection = new Map<number, Levels[]>();
+  /** Those that have seen no poll since the level before, in no order. */
+  readonly #unpolled: Levels[] = [];
+
+  get isEmpty(): boolean {
+    return this.#bySection.size === 0;
+  }
+
+  /** The drained_begin and drained_end of `section` that it is in. */
+  of(section: number): readonly Levels[] {
+    return this.#bySection.get(section) ?? [];
+  }
+
+  enter(section: number, up: boolean): void {
+    const levels = { section, up, polled: -1, pollSite: 0, waited: false, unpolledAt: -1 };
+    push(this.#bySection, section, levels);
+    this.startLevel(levels);
+  }
+
+  /** The innermost one of `section` is over. */
+  leave(section: number): void {
+    const levels = this.#bySection.get(section)?.at(-1);
+    if (levels === undefined) return;
+    pop(this.#bySection, section);
+    if (levels.unpolledAt >= 0) this.#forget(levels);
+  }
+
+  /** From now on another poll counts. */
+  startLevel(levels: Levels): void {
+    levels.polled = -1;
+    levels.unpolledAt = this.#unpolled.push(levels) - 1;
+  }
+
+  #forget({ unpolledAt }: Levels): void {
+    const last = this.#unpolled.pop() as Levels;
+    if (unpolledAt === this.#unpolled.length) return;
+    this.#unpolled[unpolledAt] = last;
+    last.unpolledAt = unpolledAt;
+  }
+
+  /** The call stack polls, at `index`. */
+  poll(index: number, site: number): void {
+    for (const levels of this.#unpolled) {
+      levels.polled = index;
+      levels.pollSite = site;
+      levels.unpolledAt = -1;
+    }
+    this.#unpolled.length = 0;
+  }
 }
 
 type Place = "coroutine" | "abort" | "begin" | "end";
@@ -46,7 +102,7 @@ export class PollNotAllowed implements Pass {
   /** Sites of the waits that an activity is in, and whether the innermost is about to poll. */
   readonly #waits = new Map<number, number[]>();
   readonly #aboutToPoll = new Set<number>();
-  readonly #levels = new Map<number, Levels[]>();
+  readonly #drainsOf = new Map<number, Drains>();
 
   constructor(context: PassContext) {
     this.#context = context;
@@ -84,12 +140,19 @@ export class PollNotAllowed implements Pass {
     switch (kind) {
       case Ev.drain_begin:
       case Ev.drain_end: {
-        const up = kind === Ev.drain_begin;
-        push(this.#levels, activity, { section: a, up, polled: -1, pollSite: 0, waited: false });
+        let drains = this.#drainsOf.get(activity);
+        if (drains === undefined) {
+          drains = new Drains();
+          this.#drainsOf.set(activity, drains);
+        }
+        drains.enter(a, kind === Ev.drain_begin);
         break;
       }
       case Ev.drain_poll_end: {
-        const levels = this.#levels.get(activity)?.find(({ section, up }) => section === a && up);
+        const levels = this.#drainsOf
+          .get(activity)
+          ?.of(a)
+          .find(({ up }) => up);
         if (levels !== undefined) levels.waited = true;
         break;
       }
@@ -103,32 +166,25 @@ export class PollNotAllowed implements Pass {
   }
 
   #leave(activity: number, section: number): void {
-    const levels = this.#levels.get(activity);
-    const at = levels?.findLastIndex((one) => one.section === section) ?? -1;
-    if (levels === undefined || at < 0) return;
-    levels.splice(at, 1);
-    if (levels.length === 0) this.#levels.delete(activity);
+    const drains = this.#drainsOf.get(activity);
+    drains?.leave(section);
+    if (drains?.isEmpty === true) this.#drainsOf.delete(activity);
   }
 
   /** A level of `section` goes up or down. */
   #level(activity: number, section: number, up: boolean): void {
-    const levels = this.#levels
-      .get(activity)
-      ?.findLast((one) => one.section === section && one.up === up);
-    if (levels === undefined || levels.waited || levels.polled < 0) return;
+    const drains = this.#drainsOf.get(activity);
+    const levels = drains?.of(section).findLast((one) => one.up === up);
+    if (drains === undefined || levels === undefined || levels.waited || levels.polled < 0) return;
     this.#note(up ? "begin" : "end", levels.polled, levels.pollSite, levels.section);
-    levels.polled = -1;
+    drains.startLevel(levels);
   }
 
   /** `activity` polls. */
   #polls(activity: number): void {
     const { now, operations } = this.#context;
     const site = this.#waits.get(activity)?.at(-1) ?? 0;
-    for (const levels of this.#levels.get(activity) ?? []) {
-      if (levels.polled >= 0) continue;
-      levels.polled = now.index;
-      levels.pollSite = site;
-    }
+    this.#drainsOf.get(activity)?.poll(now.index, site);
     if (activity < 0) this.#note("coroutine", now.index, site, 0);
     const frames = operations.framesOf(operations.chain(now.ctx));
     if (frames.some(({ phase }) => phase === Phase.abort)) this.#note("abort", now.index, site, 0);
