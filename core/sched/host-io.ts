@@ -12,7 +12,7 @@ import {
 } from "../base/index.ts";
 import { Call, Ev, Request } from "../probe/index.ts";
 import type { AioContext } from "./aio-context.ts";
-import { type Co, settled } from "./colours.ts";
+import { CO_STOP, type Co, settled } from "./colours.ts";
 import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
 import { machine, nextId, perMachine } from "./current.ts";
 import type {
@@ -93,8 +93,9 @@ export function hostSubmit(
   return untilDone(operation);
 }
 
+/** Yields by itself: qemuCoroutineYield would be one generator more to resume, and here a request that comes in alone waits. */
 function* untilDone(operation: IoOperation): Co<number> {
-  yield* qemuCoroutineYield();
+  yield CO_STOP;
   return operation.ret;
 }
 

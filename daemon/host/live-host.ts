@@ -113,22 +113,23 @@ export class LiveHost implements Host {
     if (wake === null) return;
     // Of several clients, some more may be ready now: libuv comes to those first. What one alone says is answered as it comes.
     if (this.#sockets.connections > 1) setImmediate(wake);
-    else wake();
+    else process.nextTick(wake);
   }
 
-  /** For the rim, after `deliver` said "wait": one turn of libuv if something can run, else however long until something arrives. */
-  turn(): Promise<void> {
-    if (this.#waitsIdle) return this.#arrival();
-    return new Promise((resolve) => setImmediate(resolve));
+  /**
+   * For the rim, after `deliver` said "wait": `goOn` is called after one turn of libuv if something can run, else when something has
+   * arrived, however long that takes.
+   */
+  turn(goOn: () => void): void {
+    if (!this.#waitsIdle) setImmediate(goOn);
+    else if (this.#arrivals.length > 0) process.nextTick(goOn);
+    else this.#atArrival(goOn);
   }
 
-  #arrival(): Promise<void> {
+  #atArrival(goOn: () => void): void {
     assert(this.#onArrival === null, "one rim waits");
-    if (this.#arrivals.length > 0) return Promise.resolve();
     assert(this.#isExpecting, "something can still arrive");
-    return new Promise((resolve) => {
-      this.#onArrival = resolve;
-    });
+    this.#onArrival = goOn;
   }
 
   /** For the rim, after the run: wait for operations under way, then let go of timers and files. */
@@ -141,7 +142,7 @@ export class LiveHost implements Host {
     this.#sockets.closeAll();
     while (this.#operations > 0) {
       this.#arrivals = [];
-      await this.#arrival();
+      await new Promise<void>((resolve) => this.#atArrival(resolve));
     }
     this.#files.closeAll();
   }

@@ -1,4 +1,5 @@
-// The asynchronous rim of a live run: run the machine until it must wait, let libuv work, run it again.
+// The asynchronous rim of a live run: run the machine until it must wait, let libuv work, run it again. From callbacks: a promise for
+// each time that it waits is a twentieth of what a request costs that comes in alone.
 
 import { assert } from "#core/base";
 import type { Machine, RunOutcome } from "#core/sched";
@@ -9,11 +10,18 @@ export async function runLive(machine: Machine): Promise<Exclude<RunOutcome, "wa
   const host = machine.host;
   assert(host instanceof LiveHost, "a live run has a live host");
   try {
-    for (;;) {
-      const outcome = machine.run();
-      if (outcome !== "wait") return outcome;
-      await host.turn();
-    }
+    return await new Promise((resolve, reject) => {
+      const goOn = (): void => {
+        try {
+          const outcome = machine.run();
+          if (outcome === "wait") host.turn(goOn);
+          else resolve(outcome);
+        } catch (error) {
+          reject(error);
+        }
+      };
+      goOn();
+    });
   } finally {
     await host.close();
   }
