@@ -3,25 +3,34 @@
 // the task reading could judge them in another way than the thread reading: a trace is read for them alone, and only if there
 // are any (conflicts/suspects.ts).
 
+import { QuiesceError } from "#core/base";
+import { LIST_KINDS } from "#core/probe";
 import { Analysis } from "./analysis.ts";
 import { Suspects } from "./conflicts/suspects.ts";
-import type { AnalysisResult } from "./findings.ts";
+import type { EdgeKind } from "./edge-kinds.ts";
+import type { AnalysisResult, Finding } from "./findings.ts";
 import type { AnalysisSettings, AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
-import { SUSPECTS_MAX } from "./limits.ts";
+import { EVENTS_AGAIN_MAX, SUSPECTS_MAX } from "./limits.ts";
 import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
 import { LockTaken, type PolicyLock } from "./policies/asleep.ts";
 import { bothReadings } from "./readings.ts";
+import { type JudgeWithout, withSmallestEdges } from "./smallest-edges.ts";
 
 /** A trace that can be read again. */
 type AgainInput = TraceInput & Required<Pick<TraceInput, "again">>;
 
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
-  return oncePerFingerprint(
+  const result =
     options.reading === "both"
       ? bothOf(trace, options)
-      : judge(trace, (settings) => new Analysis(options, settings)),
+      : judge(trace, (settings) => new Analysis(options, settings));
+  const { again } = trace;
+  return oncePerFingerprint(
+    options.smallestEdges === true && again !== undefined
+      ? withSmallestEdges(result, judgingWithout({ ...trace, again }, options, result.findings))
+      : result,
   );
 }
 
@@ -102,6 +111,35 @@ function oneAfterTheOther(trace: AgainInput, options: AnalyzeOptions): AnalysisR
     only.last,
   );
   return bothReadings(thread, task);
+}
+
+/** Judges the lists of those of `findings` that luck covers without some accidental edges; not for ever. */
+function judgingWithout(
+  trace: AgainInput,
+  options: AnalyzeOptions,
+  findings: readonly Finding[],
+): JudgeWithout {
+  const only = new Suspects();
+  for (const { list, node, luckyEdge, last } of findings)
+    if (luckyEdge !== null && list !== null && node !== null)
+      only.add({ list: LIST_KINDS.indexOf(list), owner: node.id }, Math.max(last, only.last));
+  let events = 0;
+  return (left) => {
+    if (events > EVENTS_AGAIN_MAX) return null;
+    const disableEdges = new Set<EdgeKind>([...(options.disableEdges ?? []), ...left]);
+    const isTask = options.reading === "task" || left.has("same-thread");
+    const pairs = { ...(isTask ? asTask(options) : asThread(options)), disableEdges };
+    try {
+      // Main hears of little then, for which its own order (order/main-order.ts) is not made.
+      const analysis = new Analysis(pairs, { clocks: "vectors", only });
+      const result = feed({ ...trace, batches: trace.again() }, analysis, only.last);
+      events += result.events;
+      return result;
+    } catch (error) {
+      if (!(error instanceof QuiesceError)) throw error;
+      return null;
+    }
+  };
 }
 
 function asThread(options: AnalyzeOptions): AnalyzeOptions {

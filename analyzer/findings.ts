@@ -106,6 +106,8 @@ export interface Finding {
   readonly why: string;
   readonly advice: Advice | null;
   readonly luckyEdge: LuckyEdge | null;
+  /** The smallest set of kinds of accidental edges without which it is a race, where that was looked for (smallest-edges.ts). */
+  readonly raceWithout?: readonly LuckKind[];
   /** How many pairs (or events) of the trace this finding stands for; `first` and `last` are the events of the later access. */
   readonly count: number;
   readonly first: number;

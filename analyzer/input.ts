@@ -45,6 +45,11 @@ export interface AnalyzeOptions {
   readonly policies?: readonly PolicyId[];
   /** Also say what each drain cost (`AnalysisResult.drains`), with a note where one was needless. By default no. */
   readonly drains?: boolean;
+  /**
+   * Also find out without which accidental edges a pair that luck keeps apart is a race, where the trace can be read again: that
+   * judges it some more times, if there are such pairs. By default no.
+   */
+  readonly smallestEdges?: boolean;
 }
 
 /** What follows the full order (order/full.ts). */

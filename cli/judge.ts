@@ -157,17 +157,21 @@ async function judgeFull(
   options.onProgress?.(`Analysing ${path}`);
   const { policy = "P1", reading = "thread", order = "hb" } = options;
   const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
+  // What is known of the file once all of it was read: some readings of it stop sooner.
+  let incomplete: string | null = null;
+  const batches = function* (): Generator<EventBatch> {
+    yield* reader.batchesAhead();
+    incomplete = incompleteness(path, reader);
+  };
   const whole = analyze(
     {
-      batches: reader.batchesAhead(),
-      again: () => reader.batchesAhead(),
+      batches: batches(),
+      again: batches,
       sites: header.sites,
       strings,
     },
-    { policies, reading, order, drains: options.drains === true },
+    { policies, reading, order, drains: options.drains === true, smallestEdges: true },
   );
-  // Before anything else reads the trace, perhaps not to its end.
-  const incomplete = incompleteness(path, reader);
   const ordinary = lastEventsOnly(whole, reader);
   const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
   const { predict: method, ...rest } = options;

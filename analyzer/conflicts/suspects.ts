@@ -29,7 +29,7 @@ export class Suspects {
   }
 
   /** Two accesses of `variable` that no protocol orders are ordered by an accident; event `index` is the later one. */
-  add({ list, owner }: Variable, index: number): void {
+  add({ list, owner }: Pick<Variable, "list" | "owner">, index: number): void {
     this.last = index;
     if (this.areAll) return;
     for (let i = this.#owners.length; i <= list; i++) this.#owners.push(new Set());

@@ -223,6 +223,7 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
       replay: againText(facts, finding),
       advice: finding.advice?.text,
       luckyEdge: finding.luckyEdge ?? undefined,
+      raceWithout: finding.raceWithout,
       consequenceOf: finding.consequenceOf,
       ...(policies.length === 0 ? {} : { policies }),
     },
