@@ -5,6 +5,8 @@ import { NBD_BUFFER_BYTES_MAX } from "./protocol.ts";
 
 /** Requests of one client under way (C: MAX_NBD_REQUESTS). Further ones wait in the socket. */
 export const NBD_CLIENT_REQUESTS_MAX = 16;
+/** So few of them must be left before a client that had as many as it may is received from again: several at a time. */
+export const NBD_CLIENT_REQUESTS_LOW = 12;
 /** Bytes of those requests' buffers: with more under way, the next request waits. */
 export const NBD_CLIENT_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes of the buffers of all clients of an export: with more under way, who has a request already waits with the next one. */
@@ -23,5 +25,6 @@ export const NBD_SPARE_BYTES_MAX = 512 * 1024 + 64;
 /** Bytes of the buffers that an export keeps: those of four clients that copy. */
 export const NBD_SPARE_TOTAL_MAX = 32 * 1024 * 1024;
 
+assert(NBD_CLIENT_REQUESTS_LOW < NBD_CLIENT_REQUESTS_MAX, "who waits for room is woken");
 assert(NBD_BUFFER_BYTES_MAX <= NBD_CLIENT_BYTES_MAX, "the largest request fits");
 assert(NBD_CLIENT_BYTES_MAX <= NBD_EXPORT_BYTES_MAX, "one client alone is not held up");

@@ -36,7 +36,12 @@ import {
 } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
-import { NBD_CLIENT_BYTES_MAX, NBD_CLIENT_REQUESTS_MAX, NBD_EXPORT_BYTES_MAX } from "./limits.ts";
+import {
+  NBD_CLIENT_BYTES_MAX,
+  NBD_CLIENT_REQUESTS_LOW,
+  NBD_CLIENT_REQUESTS_MAX,
+  NBD_EXPORT_BYTES_MAX,
+} from "./limits.ts";
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 import { readCommand, readHeaderBytes } from "./read-command.ts";
@@ -194,7 +199,8 @@ function* serveRequest(client: NbdClient, nbdExport: NbdExport, request: NbdRequ
   nbdExport.bytes -= bytes;
   assert(client.bytes >= 0, "no more bytes are given back than were taken");
   assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
-  qemuCoQueueRestartAll(client.answered);
+  // Not for each: who receives one request when there is room for one, is entered anew for every request.
+  if (client.requests <= NBD_CLIENT_REQUESTS_LOW) qemuCoQueueRestartAll(client.answered);
   qemuCoQueueRestartAll(nbdExport.room);
 }
 

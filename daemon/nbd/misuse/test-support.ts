@@ -148,10 +148,7 @@ export class RawClient {
   }
 
   *sendRequest(request: RawRequest): Co<void> {
-    const { magic = nbd.NBD_REQUEST_MAGIC, flags = 0, type, cookie = 7n } = request;
-    const { from = 0n, length = 0, payload = new Uint8Array(0) } = request;
-    const message = new MessageWriter(28 + payload.length).u32(magic).u16(flags).u16(type);
-    yield* this.sendRaw(message.u64(cookie).u64(from).u32(length).raw(payload).done());
+    yield* this.sendRaw(requestBytes(request));
   }
 
   /** The next answer; `bytes` is how much data a simple one has. */
@@ -189,6 +186,14 @@ export class RawClient {
   }
 }
 
+/** A request as it is sent. */
+export function requestBytes(request: RawRequest): Uint8Array {
+  const { magic = nbd.NBD_REQUEST_MAGIC, flags = 0, type, cookie = 7n } = request;
+  const { from = 0n, length = 0, payload = new Uint8Array(0) } = request;
+  const message = new MessageWriter(28 + payload.length).u32(magic).u16(flags).u16(type);
+  return message.u64(cookie).u64(from).u32(length).raw(payload).done();
+}
+
 /** What GO and INFO say. */
 export function goData(name: string, ...asked: number[]): Uint8Array {
   const bytes = utf8(name);
@@ -213,13 +218,15 @@ export function metaQuery(name: string, ...queries: string[]): Uint8Array {
 export interface MisuseOptions extends Partial<Omit<NbdServerOptions, "address">> {
   /** What is done when the client is gone, instead of asking for decent service. */
   readonly afterwards?: (connect: () => Co<RawClient>) => Co<void>;
+  /** How long a read takes of what was not written; by default no time. */
+  readonly latencyNs?: number;
 }
 
-/** Run `body` as a client, then a decent one; all of it twice, and in replay. */
+/** Run `body` as a client, then a decent one; all of it twice, and in replay. The recording. */
 export function misuse(
   body: (client: RawClient, connect: () => Co<RawClient>) => Co<void>,
   options: MisuseOptions = {},
-): void {
+): TraceReader {
   const scenario: Scenario = {
     name: "misuse",
     title: "A client says what none should.",
@@ -232,6 +239,7 @@ export function misuse(
   const { sites } = reader.header;
   const { findings } = analyze({ batches: reader.batches(), sites, strings: reader.strings });
   expect(findings.map(({ rule }) => rule)).toEqual([]);
+  return reader;
 }
 
 /** `misuse` with a client for each case, one after the other in one run; a failure says which case it is. */
@@ -261,8 +269,9 @@ function* serve(
 ): Polls<void> {
   const ctx = world.iothread("io0");
   const server = yield* nbdServerStart({ ...options, address: ADDRESS });
-  const disk = yield* exportMemory(server, ctx, "disk", true);
-  const ro = yield* exportMemory(server, ctx, "ro", false);
+  const memory = { ctx, latencyNs: options.latencyNs ?? 0 };
+  const disk = yield* exportMemory(server, memory, "disk", true);
+  const ro = yield* exportMemory(server, memory, "ro", false);
   world.guest(machine.mainContext, function* (): Co<void> {
     const client = yield* connect();
     yield* body(client, connect);
@@ -292,11 +301,11 @@ function* connect(): Co<RawClient> {
 /** Memory in clusters of 64 KiB, which read as zeroes until they are written. */
 function* exportMemory(
   server: NbdServer,
-  ctx: AioContext,
+  { ctx, latencyNs }: { readonly ctx: AioContext; readonly latencyNs: number },
   name: string,
   writable: boolean,
 ): Polls<NbdExport> {
-  const nothing = { nodeName: `${name}-base`, ctx, size: SIZE, readZeroes: true };
+  const nothing = { nodeName: `${name}-base`, ctx, size: SIZE, readZeroes: true, latencyNs };
   const backing = yield* nullOpen(nullCoDriver, nothing);
   const bs = yield* overlayOpen({ nodeName: name, ctx, size: SIZE, backing });
   const perm = BLK_PERM_CONSISTENT_READ | (writable ? BLK_PERM_WRITE : 0);
