@@ -74,7 +74,8 @@ export class Analysis {
   readonly #judges: readonly PolicyJudge[];
   readonly #drainCost: DrainCost | null;
   readonly #listeners = new Listeners();
-  #events = 0;
+  /** How many events there were. */
+  events = 0;
   #complete = false;
 
   constructor(options: AnalyzeOptions = {}, settings: AnalysisSettings = {}) {
@@ -165,8 +166,8 @@ export class Analysis {
   /** The next events. */
   feed(batch: EventBatch): void {
     const { count } = batch;
-    const first = this.#events;
-    this.#events += count;
+    const first = this.events;
+    this.events += count;
     if (first + count >= NEVER) refuseLength();
     this.#complete = count > 0 ? batch.kind(count - 1) === Ev.run_end : this.#complete;
     this.#checkClocks();
@@ -277,11 +278,6 @@ export class Analysis {
     this.#orders.endTask(task.id);
   }
 
-  /** How many events there were. */
-  get events(): number {
-    return this.#events;
-  }
-
   /** How many findings there are so far; `soFar` has something new when this has grown. */
   get noted(): number {
     return this.#drafts.size;
@@ -292,16 +288,25 @@ export class Analysis {
     return this.#described(sites, strings);
   }
 
-  /** The end of the trace. */
-  finish(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
+  /** The end of the trace. `full` has followed the full order for those lists that this one, without it, found suspect. */
+  finish(
+    sites: readonly Site[],
+    strings: readonly string[],
+    full: Analysis | null = null,
+  ): AnalysisResult {
     this.#conflicts.finish();
     for (const pass of this.#passes) pass.finish(this.#complete);
+    if (full !== null) {
+      full.#conflicts.finish();
+      this.#tally.adopt(full.#tally);
+      this.#drafts.adopt(full.#drafts);
+    }
     return this.#described(sites, strings);
   }
 
   #described(sites: readonly Site[], strings: readonly string[]): AnalysisResult {
     return describeResult({
-      events: this.#events,
+      events: this.events,
       complete: this.#complete,
       status: this.#complete ? this.#verdicts.status : null,
       graph: this.#graph,

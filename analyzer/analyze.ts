@@ -1,16 +1,17 @@
-// A whole trace at once, in one pass where that can be. Few runs ask what two contexts other than main know of one another, and
-// few take a lock that a policy rests on: those are read again (order/full.ts, policies/asleep.ts). And few pairs are such that
-// the task reading could judge them in another way than the thread reading: a trace is read for them alone, and only if there
-// are any (conflicts/suspects.ts).
+// A whole trace at once. A trace that can be read again is judged as if what is rare did not happen, and again where it does:
+//
+//   - Most pairs are ordered by some protocol: the full order is followed only for lists that have others (conflicts/suspects.ts).
+//   - Few runs ask what two contexts other than main know of one another: vector clocks are for those (order/full.ts).
+//   - Few runs take a lock that a policy rests on (policies/asleep.ts).
 
 import { QuiesceError } from "#core/base";
 import { LIST_KINDS } from "#core/probe";
 import { Analysis } from "./analysis.ts";
-import { Suspects } from "./conflicts/suspects.ts";
+import { Suspects, SuspectsEverywhere } from "./conflicts/suspects.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
 import type { AnalysisResult, Finding } from "./findings.ts";
 import type { AnalysisSettings, AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
-import { EVENTS_AGAIN_MAX, SUSPECTS_MAX } from "./limits.ts";
+import { EVENTS_AGAIN_MAX, SUSPECT_PARTS_MAX, SUSPECTS_MAX } from "./limits.ts";
 import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
 import { LockTaken, type PolicyLock } from "./policies/asleep.ts";
@@ -22,95 +23,119 @@ type AgainInput = TraceInput & Required<Pick<TraceInput, "again">>;
 
 /** Analyse a whole trace. */
 export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): AnalysisResult {
-  const result =
-    options.reading === "both"
-      ? bothOf(trace, options)
-      : judge(trace, (settings) => new Analysis(options, settings));
   const { again } = trace;
+  if (again === undefined) return oncePerFingerprint(judgeOnce(trace, options));
+  const readable = { ...trace, again };
+  const result = judge(readable, options);
   return oncePerFingerprint(
-    options.smallestEdges === true && again !== undefined
-      ? withSmallestEdges(result, judgingWithout({ ...trace, again }, options, result.findings))
+    options.smallestEdges === true
+      ? withSmallestEdges(result, judgingWithout(readable, options, result.findings))
       : result,
   );
 }
 
+/** The result of a trace that can be read but once. */
+function judgeOnce(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
+  const { sites, strings } = trace;
+  const isBoth = options.reading === "both";
+  const analysis = new Analysis(isBoth ? asThread(options) : options);
+  const byTask = isBoth ? new Analysis(asTask(options)) : null;
+  for (const batch of trace.batches) {
+    analysis.feed(batch);
+    byTask?.feed(batch);
+  }
+  const result = analysis.finish(sites, strings);
+  return byTask === null ? result : bothReadings(result, byTask.finish(sites, strings));
+}
+
+function judge(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
+  const { sites, strings } = trace;
+  const { reading, disableEdges, order } = options;
+  // Without some edge, what a protocol orders may not be ordered by units, so that any list is suspect.
+  const isWhole = (disableEdges?.size ?? 0) === 0;
+  const isFull = options.orders !== "sanctioned";
+  if (reading === "both" && isFull)
+    return isWhole ? bothOf(trace, options) : judgeOnce(trace, options);
+  if (reading === "both") return bothReadings(judge(trace, asThread(options)), null);
+  if (reading !== "task" && isFull && order !== "shb" && isWhole)
+    return bySuspects(trace, options).result;
+  return follow(trace, (settings) => new Analysis(options, settings)).finish(sites, strings);
+}
+
+/** Both readings: the second one of those lists alone that it may judge in another way, and not at all if there are none. */
+function bothOf(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
+  const { sites, strings } = trace;
+  const { result, only } =
+    options.order === "shb" ? inFull(trace, options) : bySuspects(trace, asThread(options));
+  if (only.isEmpty) return bothReadings(result, null);
+  const make = (settings: AnalysisSettings): Analysis =>
+    new Analysis(asTask(options), { ...settings, only });
+  const task = follow({ ...trace, batches: trace.again() }, make, only.last);
+  return bothReadings(result, task.finish(sites, strings));
+}
+
+interface Suspected {
+  readonly result: AnalysisResult;
+  readonly only: Suspects;
+}
+
+/** The thread reading: the full order of those lists alone of which it is asked, unless that is asked all the time. */
+function bySuspects(trace: AgainInput, options: AnalyzeOptions): Suspected {
+  const { sites, strings, again } = trace;
+  const sanctioned: AnalyzeOptions = { ...options, orders: "sanctioned" };
+  let only = new Suspects();
+  const ofSanctioned = (settings: AnalysisSettings): Analysis => {
+    only = new Suspects(SUSPECTS_MAX, SUSPECT_PARTS_MAX);
+    return new Analysis(sanctioned, { ...settings, suspects: only });
+  };
+  const ofFull = (settings: AnalysisSettings): Analysis =>
+    new Analysis({ ...options, policies: [], drains: false }, { ...settings, only });
+  try {
+    const analysis = follow(trace, ofSanctioned);
+    const full = only.isEmpty ? null : follow({ ...trace, batches: again() }, ofFull, only.last);
+    return { result: analysis.finish(sites, strings, full), only };
+  } catch (error) {
+    if (!(error instanceof SuspectsEverywhere)) throw error;
+    return inFull({ ...trace, batches: again() }, options);
+  }
+}
+
 /**
- * The result of what `make` makes. A trace that can be read again is judged as main knows the run, by the policies alone that do
- * not rest on a lock, until it turns out that more is needed; up to event `last`, or to its end.
+ * The thread reading, with the full order from the start. Where a read orders what comes after it, the task reading needs all
+ * reads, too.
  */
-function judge(
-  trace: TraceInput,
+function inFull(trace: AgainInput, options: AnalyzeOptions): Suspected {
+  const { sites, strings } = trace;
+  let only = new Suspects();
+  const analysis = follow(trace, (settings) => {
+    only = new Suspects(options.order === "shb" ? 0 : SUSPECTS_MAX);
+    return new Analysis(asThread(options), { ...settings, suspects: only });
+  });
+  return { result: analysis.finish(sites, strings), only };
+}
+
+/**
+ * What `make` makes, fed with the trace up to the event `last` at least: as main knows the run, and by the policies alone that
+ * do not rest on a lock, until it turns out that more is needed.
+ */
+function follow(
+  { batches: first, again }: AgainInput,
   make: (settings: AnalysisSettings) => Analysis,
-  last?: number,
-): AnalysisResult {
-  const { again } = trace;
-  if (again === undefined) return feed(trace, make({}));
+  last = Number.POSITIVE_INFINITY,
+): Analysis {
   const awake = new Set<PolicyLock>();
   let clocks: Clocks = "main";
-  for (let { batches } = trace; ; batches = again()) {
+  for (let batches = first; ; batches = again()) {
+    const analysis = make({ clocks, awake });
     try {
-      return feed({ ...trace, batches }, make({ clocks, awake }), last);
+      feed(analysis, batches, last);
+      return analysis;
     } catch (error) {
       if (error instanceof OffMain) clocks = "vectors";
       else if (error instanceof LockTaken) awake.add(error.lock);
       else throw error;
     }
   }
-}
-
-/** `analysis` of the events up to the one with the number `last` at least. */
-function feed(
-  { batches, sites, strings }: TraceInput,
-  analysis: Analysis,
-  last = Number.POSITIVE_INFINITY,
-): AnalysisResult {
-  for (const batch of batches) {
-    analysis.feed(batch);
-    if (analysis.events > last) break;
-  }
-  return analysis.finish(sites, strings);
-}
-
-function bothOf(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
-  const { again } = trace;
-  // Without some edge, what a protocol orders may not be ordered by units, so that any list is suspect.
-  const isWhole = (options.disableEdges?.size ?? 0) === 0;
-  return again === undefined || !isWhole
-    ? sideBySide(trace, options)
-    : oneAfterTheOther({ ...trace, again }, options);
-}
-
-/** Both readings of a trace that can be read but once. */
-function sideBySide(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
-  const { batches, sites, strings } = trace;
-  const byThread = new Analysis(asThread(options));
-  const byTask = new Analysis(asTask(options));
-  for (const batch of batches) {
-    byThread.feed(batch);
-    byTask.feed(batch);
-  }
-  return bothReadings(byThread.finish(sites, strings), byTask.finish(sites, strings));
-}
-
-/**
- * Both readings: the second one of those lists alone that it may judge in another way, and not at all if there are none. Where
- * a read orders what comes after it, all reads belong to the second reading, too.
- */
-function oneAfterTheOther(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
-  const suspects = (): Suspects => new Suspects(options.order === "shb" ? 0 : SUSPECTS_MAX);
-  let only = suspects();
-  const thread = judge(trace, (settings) => {
-    only = suspects();
-    return new Analysis(asThread(options), { ...settings, suspects: only });
-  });
-  if (only.isEmpty) return bothReadings(thread, null);
-  const rest = { ...trace, batches: trace.again() };
-  const task = judge(
-    rest,
-    (settings) => new Analysis(asTask(options), { ...settings, only }),
-    only.last,
-  );
-  return bothReadings(thread, task);
 }
 
 /** Judges the lists of those of `findings` that luck covers without some accidental edges; not for ever. */
@@ -132,14 +157,22 @@ function judgingWithout(
     try {
       // Main hears of little then, for which its own order (order/main-order.ts) is not made.
       const analysis = new Analysis(pairs, { clocks: "vectors", only });
-      const result = feed({ ...trace, batches: trace.again() }, analysis, only.last);
-      events += result.events;
-      return result;
+      feed(analysis, trace.again(), only.last);
+      events += analysis.events;
+      return analysis.finish(trace.sites, trace.strings);
     } catch (error) {
       if (!(error instanceof QuiesceError)) throw error;
       return null;
     }
   };
+}
+
+/** `analysis` is fed with the events up to the one with the number `last` at least. */
+function feed(analysis: Analysis, batches: TraceInput["batches"], last: number): void {
+  for (const batch of batches) {
+    analysis.feed(batch);
+    if (analysis.events > last) break;
+  }
 }
 
 function asThread(options: AnalyzeOptions): AnalyzeOptions {

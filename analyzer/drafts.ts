@@ -152,6 +152,9 @@ export interface About {
 /** A finding that is noted for the first time. */
 export type NewDraft = Omit<FindingDraft, "consequenceOf" | "count" | "first" | "last">;
 
+/** Rules whose verdict is that of the full order. */
+const BY_FULL_ORDER: ReadonlySet<RuleId> = new Set(["race", "covered-by-luck", "race-with-free"]);
+
 /** The drafts of an analysis, one a key. */
 export class Drafts {
   readonly #byKey = new Map<string, FindingDraft>();
@@ -189,6 +192,13 @@ export class Drafts {
       advice: null,
       luck: null,
     }));
+  }
+
+  /** Takes the findings that rest on the full order from `other` instead of its own. */
+  adopt(other: Drafts): void {
+    for (const [key, { rule }] of this.#byKey) if (BY_FULL_ORDER.has(rule)) this.#byKey.delete(key);
+    for (const [key, draft] of other.#byKey)
+      if (BY_FULL_ORDER.has(draft.rule)) this.#byKey.set(key, draft);
   }
 
   /** Keys with their drafts, in order of first sight. */

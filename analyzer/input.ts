@@ -60,7 +60,7 @@ export interface AnalysisSettings {
   readonly limits?: AnalyzerLimits;
   /** By default vectors. */
   readonly clocks?: Clocks;
-  /** Gathers the lists that the task reading may judge in another way. */
+  /** Gathers the lists of which the full order, or the task reading, is to be asked. */
   readonly suspects?: Suspects;
   /** Judge these lists alone, and by the rules alone that ask for the full order. */
   readonly only?: Suspects;

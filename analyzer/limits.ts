@@ -30,6 +30,8 @@ export const CELLS_MAX = 1 << 18;
 export const SUSPECTS_MAX = 1 << 18;
 /** Events that are judged again, in all, to find what findings covered-by-luck rest on: about ten seconds. */
 export const EVENTS_AGAIN_MAX = 30_000_000;
+/** Parts of a run, of 4,096 events, with a pair that no protocol orders; of more, the full order is followed from its start. */
+export const SUSPECT_PARTS_MAX = 16;
 /** Of one reader's reads, those that are told apart by what was released after them. */
 export const GROUPS_MAX = 4096;
 /** What a task's log still tells apart when it was folded. */

@@ -54,6 +54,8 @@ export class Conflicts {
   readonly #cells = new Cells();
   /** Called when a list is read at `site` whose owner has been freed. */
   readOfGone: ((list: number, gone: GoneObject, site: number) => void) | null = null;
+  /** Called when `parents` of a node is read off the main context, which few readers do: a policy alone asks. */
+  parentsRead: ((owner: number, site: number) => void) | null = null;
   /** Called when the owner of a list is freed: `times` accesses before that nothing orders before the free. */
   unorderedWithFree:
     | ((variable: Variable, earlier: ReadRef | EditRecord, times: number) => void)
@@ -79,8 +81,9 @@ export class Conflicts {
 
   /** `list` of `owner` is read at `site`. */
   read(list: number, owner: number, site: number): void {
-    if (this.#only !== null && !this.#only.has(list, owner)) return;
+    if (this.#only !== null && this.#passesOver(this.#only, list, owner)) return;
     const { ctx, task, index } = this.#now;
+    if (list === List.parents && ctx !== 0) this.parentsRead?.(owner, site);
     const orders = this.#orders;
     const unit = this.#now.unit;
     const chain = this.#operations.chain(ctx);
@@ -105,6 +108,15 @@ export class Conflicts {
       const group = groupFor(orders, cells.cell(number), orders.context(ctx).base);
       group.add(index, epoch, null);
     }
+  }
+
+  /** Whether `list` of `owner` is none of those that are looked at. */
+  #passesOver(only: Suspects, list: number, owner: number): boolean {
+    if (only.has(list, owner)) return false;
+    const { full, units } = this.#orders;
+    // Time goes on as if it were, so that accidents are called the same; under the task reading nobody names any.
+    if (full !== null && units === null) full.epochNow(this.#now.unit);
+    return true;
   }
 
   #readInMain(cell: Cell, epoch: number): void {
@@ -175,7 +187,7 @@ export class Conflicts {
     const { unit } = this.#now;
     const { full } = this.#orders;
     const lucky = full !== null && full.known(unit, edit.unit) >= edit.epoch;
-    if (lucky) this.#suspects?.add(variable, this.#now.index);
+    if (lucky || full === null) this.#suspects?.add(variable, this.#now.index, edit);
     if (edit.isPrivate && (lucky || full === null)) cell.after.sanctioned++;
     else if (!lucky) {
       cell.after.race ??= { draft: this.#pairs.raceAfterEdit(variable, cell, edit), count: 0 };
@@ -213,7 +225,7 @@ export class Conflicts {
 
   /** `list` of `owner` is edited at `site`, by an event of `kind`; `value` is its edge or new value. */
   edit(list: number, owner: number, kind: number, value: number, site: number): void {
-    if (this.#only !== null && !this.#only.has(list, owner)) return;
+    if (this.#only !== null && this.#passesOver(this.#only, list, owner)) return;
     const variable = this.#edited(list, owner);
     const previous = variable.edit;
     if (previous !== null) this.#flush(variable, previous);
@@ -305,7 +317,9 @@ export class Conflicts {
       edge: this.#edgeOf(variable, value),
       epoch: orders.full === null ? 0 : orders.full.epochNow(unit),
       unit,
-      isPrivate: this.#graph.isPrivate(variable.list, variable.owner),
+      // Whose lists are looked at alone, others may have seen all the same.
+      isPrivate:
+        this.#only?.wasPrivate(index) ?? this.#graph.isPrivate(variable.list, variable.owner),
       mark: ctx === 0 ? null : orders.mark(),
       lapsed: this.#lapsed(variable),
       cover: holders.filter((section) => section.isInside(ctx, actor)),
@@ -323,8 +337,8 @@ export class Conflicts {
       earlier.cover.find((candidate) => knowsEnd(who, candidate));
     const lucky = full !== null && full.known(edit.unit, earlier.unit) >= earlier.epoch;
     const isSanctioned = knowsEdit(who, earlier);
-    if (section === undefined && !isSanctioned && lucky)
-      this.#suspects?.add(variable, this.#now.index);
+    if (section === undefined && !isSanctioned && (lucky || full === null))
+      this.#suspects?.add(variable, this.#now.index, earlier);
     if (section !== undefined) row.cover(section, 1);
     else if (isSanctioned || (earlier.isPrivate && (lucky || full === null))) row.sanctioned++;
     else if (!lucky) this.#pairs.race(variable, earlier, edit, 1);
@@ -362,8 +376,8 @@ export class Conflicts {
         ? 0
         : group.times.upTo(full.known(edit.unit, cell.unit)) - byProtocol;
     const read: ReadRef = { cell, group };
+    if (known > 0 || full === null) this.#suspects?.add(variable, this.#now.index, null);
     if (known > 0 && full !== null) {
-      this.#suspects?.add(variable, this.#now.index);
       this.#pairs.luck(variable, read, edit, full.labelFor(edit.unit, cell.unit), known);
     }
     if (left > known) this.#pairs.race(variable, read, edit, left - known);
@@ -406,17 +420,19 @@ export class Conflicts {
   #beforeFree(variable: Variable): void {
     const { full } = this.#orders;
     const tell = this.unorderedWithFree;
-    if (tell === null || full === null) return;
-    const { ctx, actor, unit } = this.#now;
+    const suspects = this.#suspects;
+    if (tell === null || (full === null && suspects === null)) return;
+    const { ctx, actor, unit, index } = this.#now;
     const who = this.#orders.knowledgeNow();
     const { edit } = variable;
     if (edit !== null && !sameActor(edit.ctx, edit.actor, ctx, actor)) {
-      if (!knowsEdit(who, edit)) this.#suspects?.add(variable, this.#now.index);
-      if (full.known(unit, edit.unit) < edit.epoch) tell(variable, edit, 1);
+      if (!knowsEdit(who, edit)) suspects?.add(variable, index, null);
+      if (full !== null && full.known(unit, edit.unit) < edit.epoch) tell(variable, edit, 1);
     }
     const judge = (cell: Cell, group: Group): void => {
       if (cell.ctx === 0 && ctx === 0) return;
-      if (group.count > knownReads(group, who)) this.#suspects?.add(variable, this.#now.index);
+      if (group.count > knownReads(group, who)) suspects?.add(variable, index, null);
+      if (full === null) return;
       const known = group.times?.upTo(full.known(unit, cell.unit)) ?? 0;
       if (group.count > known) tell(variable, { cell, group }, group.count - known);
     };

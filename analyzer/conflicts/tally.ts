@@ -66,6 +66,26 @@ export class Tally {
     return row;
   }
 
+  /**
+   * What the sanctioned order alone made a race of, `full` has told apart; the rest of that, and of its own pairs, is as this
+   * table has it: a pair that the protocol orders, or of an object that nobody else could see, is "sanctioned" here.
+   */
+  adopt(full: Tally): void {
+    for (const row of this.#rows.values()) {
+      row.sanctioned += row.race;
+      row.race = 0;
+    }
+    for (const { list, reader, readerIsEdit, editor, chain, race, luck } of full.rows()) {
+      const row = this.row(list, reader, readerIsEdit, editor, chain);
+      row.race = race;
+      row.sanctioned -= race;
+      for (const [label, count] of luck) {
+        row.lucky(label, count);
+        row.sanctioned -= count;
+      }
+    }
+  }
+
   rows(): RowDraft[] {
     return [...this.#rows.values()];
   }

@@ -31,7 +31,6 @@ interface Run {
 export class ParentOnlyJudge implements PolicyJudge {
   readonly id = "P2";
   readonly kinds = [
-    Ev.list_read,
     Ev.list_insert,
     Ev.list_remove,
     Ev.list_set,
@@ -46,15 +45,15 @@ export class ParentOnlyJudge implements PolicyJudge {
   constructor(context: PassContext) {
     this.#context = context;
     this.#offences = new Offences(context);
+    context.conflicts.parentsRead = (owner, site) => this.#read(owner, site);
   }
 
   get drafts() {
     return this.#offences.drafts;
   }
 
-  on(kind: number, a: number, b: number, c: number): void {
-    if (kind === Ev.list_read) this.#read(a, b, c);
-    else if (kind === Ev.graph_op_begin || kind === Ev.tran_action_begin) this.#begins();
+  on(kind: number): void {
+    if (kind === Ev.graph_op_begin || kind === Ev.tran_action_begin) this.#begins();
     else this.#edited();
   }
 
@@ -68,9 +67,8 @@ export class ParentOnlyJudge implements PolicyJudge {
     return "";
   }
 
-  #read(list: number, owner: number, site: number): void {
-    if (list !== List.parents || this.#context.now.ctx === 0) return;
-    this.#offences.read("parents-read-off-main", list, owner, site, () =>
+  #read(owner: number, site: number): void {
+    this.#offences.read("parents-read-off-main", List.parents, owner, site, () =>
       this.#tellRead(owner, site),
     );
   }
