@@ -43,6 +43,8 @@ export interface DaemonVerbOptions extends LogOptions {
   readonly level?: "inputs" | "full";
   /** Keep at least so many events in memory instead of writing all to a file. */
   readonly ring?: number;
+  /** How long the process looks for work before it sleeps, in ns at most. */
+  readonly pollMaxNs?: number;
 }
 
 /** Keys that the first part of an option may leave out. */
@@ -77,7 +79,7 @@ class DaemonRun {
   readonly #options: DaemonVerbOptions;
   readonly #terminal: Terminal;
   readonly #log: DaemonLog;
-  readonly #host = new LiveHost({ aio: "auto" });
+  readonly #host: LiveHost;
   readonly #signals: DaemonSignals;
   #recording: Recording | null = null;
   #pidfile: Pidfile | null = null;
@@ -87,6 +89,7 @@ class DaemonRun {
   constructor(options: DaemonVerbOptions, terminal: Terminal) {
     this.#options = options;
     this.#terminal = terminal;
+    this.#host = new LiveHost({ aio: "auto", pollMaxNs: options.pollMaxNs ?? 0 });
     // In the background nobody reads standard error.
     this.#log = new DaemonLog(options, isInBackground() ? null : terminal.stderr);
     this.#signals = new DaemonSignals(this.#host, () => this.#writeRecording());

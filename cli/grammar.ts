@@ -293,6 +293,12 @@ function addDaemonProcess(daemon: Command): Command {
         "keep the last so many events, and up to a quarter more, in memory; SIGUSR1 writes them to a file in the folder of --record",
       ).argParser(ringEvents),
     )
+    .addOption(
+      new Option(
+        "--poll-max-ns <ns>",
+        "look for work so long before sleeping: quicker answers to few requests at a time, for a processor; 0 by default",
+      ).argParser(pollNs),
+    )
     .addOption(choice("--log-level <level>", "what is logged", ["warn", "info", "error"]))
     .addOption(choice("--log-format <format>", "how it is logged", ["text", "json"]))
     .option("--log-file <file>", "append the log to this file instead of writing it to stderr");
@@ -302,6 +308,14 @@ function ringEvents(text: string): number {
   const events = /^[0-9]{1,9}$/.test(text) ? Number(text) : 0;
   if (events >= 1 && events <= RING_MAX) return events;
   throw new InvalidArgumentError(`It is a number of events, from 1 to ${RING_MAX}.`);
+}
+
+/** Longer than a tenth of a second nobody waits awake. */
+const POLL_NS_MAX = 100_000_000;
+
+function pollNs(text: string): number {
+  if (/^[0-9]{1,9}$/.test(text) && Number(text) <= POLL_NS_MAX) return Number(text);
+  throw new InvalidArgumentError(`It is a number of nanoseconds, up to ${POLL_NS_MAX}.`);
 }
 
 function refuseTrace(): never {

@@ -6,7 +6,11 @@ import { join } from "node:path";
 
 /** What serves: two of QEMU's, and ours at three levels of recording. */
 export const SERVERS = ["qemu-nbd", "qemu-storage-daemon", "off", "inputs", "full"] as const;
-export type ServerName = (typeof SERVERS)[number];
+/** `polling` is `inputs`, and looks for work for a while before it sleeps; measured when it is asked for. */
+export type ServerName = (typeof SERVERS)[number] | "polling";
+
+/** Longer than a client takes that sends its next request when it has an answer, also where processors wake slowly. */
+const POLL_MAX_NS = 500_000;
 
 const OURS = join(import.meta.dirname, "..", "..", "..", "bin", "quiesce");
 
@@ -68,8 +72,10 @@ function commandOf(name: ServerName, { image, format, aio }: Served, socket: str
     ...["--export", "type=nbd,id=e,node-name=n,name=bench,writable=on"],
   ];
   if (name === "qemu-storage-daemon") return [name, ...options];
-  const record = name === "off" ? [] : ["--record", `${socket}.traces`, "--level", name];
-  return [process.execPath, OURS, "daemon", ...options, ...record];
+  const level = name === "polling" ? "inputs" : name;
+  const record = name === "off" ? [] : ["--record", `${socket}.traces`, "--level", level];
+  const poll = name === "polling" ? ["--poll-max-ns", `${POLL_MAX_NS}`] : [];
+  return [process.execPath, OURS, "daemon", ...options, ...record, ...poll];
 }
 
 /** Of the threads that there are: none of these servers ends one that did work. */

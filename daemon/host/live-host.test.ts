@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   type ByteCount,
   type ByteOffset,
@@ -45,9 +45,13 @@ afterEach(() => fs.rmSync(folder, { recursive: true }));
 
 function run(
   body: (host: LiveHost) => Polls<void>,
-  { aio = "threads", probe = new NullProbe() }: { aio?: FileAio; probe?: ProbeBase } = {},
+  {
+    aio = "threads",
+    probe = new NullProbe(),
+    pollMaxNs = 0,
+  }: { aio?: FileAio; probe?: ProbeBase; pollMaxNs?: number } = {},
 ) {
-  const host = new LiveHost({ aio });
+  const host = new LiveHost({ aio, pollMaxNs });
   const owner = new Machine({
     host,
     scheduler: { pick: (_runnable, byDefault) => byDefault },
@@ -94,6 +98,28 @@ class CompletionCounter extends ProbeBase {
   }
   override emitWide(): void {}
 }
+
+describe("an idle live host", () => {
+  it.each([
+    ["sleeps", 0, 0],
+    ["looks for work before, when it is told to", 50_000_000, 20],
+  ])("%s", async (_what, pollMaxNs, looksMin) => {
+    const turns = vi.spyOn(globalThis, "setImmediate");
+    const outcome = await run(
+      function* (): Polls<void> {
+        yield* inCoroutine(function* (): Co<void> {
+          for (let i = 0; i < 20; i++) yield* qemuCoSleepNs(2_000_000);
+        });
+      },
+      { pollMaxNs },
+    );
+    const looks = turns.mock.calls.length;
+    turns.mockRestore();
+    expect(outcome).toBe("ok");
+    if (looksMin === 0) expect(looks).toBe(0);
+    else expect(looks).toBeGreaterThan(looksMin);
+  });
+});
 
 describe("a file of the live host", () => {
   it.each([

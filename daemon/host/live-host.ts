@@ -27,6 +27,7 @@ import {
   type Inbox,
 } from "#core/sched";
 import { transform } from "./codec.ts";
+import { IdlePoll } from "./idle-poll.ts";
 import { LiveCredentials } from "./live-credentials.ts";
 import { LiveFiles } from "./live-files.ts";
 import { LiveSockets } from "./live-sockets.ts";
@@ -52,6 +53,8 @@ type Arrival =
 export interface LiveHostOptions {
   /** Of files for which nothing else was asked. By default threads: then requests are under way for a while, as scenarios want it. */
   readonly aio?: FileAio;
+  /** How long the host looks for work before it sleeps, in ns at most; by default it does not. */
+  readonly pollMaxNs?: number;
 }
 
 export class LiveHost implements Host {
@@ -70,10 +73,12 @@ export class LiveHost implements Host {
   #stepsSinceTurn = 0;
   #onArrival: (() => void) | null = null;
   #waitsIdle = false;
+  readonly #idlePoll: IdlePoll;
   /** Operations that may still be done at once before libuv gets its turn. */
   #nowLeft = NOW_MAX;
 
-  constructor({ aio = "threads" }: LiveHostOptions = {}) {
+  constructor({ aio = "threads", pollMaxNs = 0 }: LiveHostOptions = {}) {
+    this.#idlePoll = new IdlePoll(pollMaxNs);
     const options = {
       complete: (op: HostOp, ret: number) => this.#completed(op, ret),
       newHandle: () => this.#newHandle(),
@@ -111,6 +116,7 @@ export class LiveHost implements Host {
     const wake = this.#onArrival;
     this.#onArrival = null;
     if (wake === null) return;
+    this.#idlePoll.end();
     // Of several clients, some more may be ready now: libuv comes to those first. What one alone says is answered as it comes.
     if (this.#sockets.connections > 1) setImmediate(wake);
     else process.nextTick(wake);
@@ -130,6 +136,7 @@ export class LiveHost implements Host {
     assert(this.#onArrival === null, "one rim waits");
     assert(this.#isExpecting, "something can still arrive");
     this.#onArrival = goOn;
+    this.#idlePoll.begin();
   }
 
   /** For the rim, after the run: wait for operations under way, then let go of timers and files. */

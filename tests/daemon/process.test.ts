@@ -251,6 +251,8 @@ describe("monitors of a daemon", () => {
     [["--drive", "file=x.qcow2"], "Parameter 'id' is missing"],
     [["--drive", "id=d,file=none,format=raw"], "Could not open 'none'"],
     [["--ring", "many"], "a number of events"],
+    [["--poll-max-ns", "long"], "a number of nanoseconds"],
+    [["--poll-max-ns", "100000001"], "up to 100000000"],
     [["--ring", "20"], "--ring is for a recording: say --record DIR, too."],
     [["--level", "inputs"], "--level is for a recording: say --record DIR, too."],
     [["--ring", "20", "--record", "d", "--level", "inputs"], "--ring keeps all events"],
