@@ -12,6 +12,7 @@ export const IGNORED = [
   Ev.poll_begin,
   Ev.poll_end,
   Ev.io_submit,
+  Ev.io_copy_from,
   Ev.io_now,
   Ev.wait_begin,
   Ev.wait_check,

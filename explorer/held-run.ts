@@ -307,6 +307,7 @@ function hostWith(inner: SimulatedHost, holding: Holding): Host {
     call: (request) => inner.call(request),
     submit: (op) => inner.submit(op),
     transform: (op) => inner.transform(op),
+    copy: (op) => inner.copy(op),
     readClock: () => inner.readClock(),
     timerArmed: (timerId, deadlineNs) => inner.timerArmed(timerId, deadlineNs),
     deliver: (inbox, idle) => holding.deliver(inbox, idle),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, must, Prng } from "#core/base";
+import { EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, must, Prng } from "#core/base";
 import type { FileOpType } from "#core/sched";
 import { type DiskOptions, SimulatedDisk, SimulatedFile } from "./simulated-disk.ts";
 
@@ -118,6 +118,25 @@ describe("the modelled disk", () => {
     }
     expect(failed).toBeGreaterThan(180);
     expect(failed).toBeLessThan(320);
+  });
+
+  it("copies from file to file up to the end of the source, not onto what it copies from, or not at all", () => {
+    const owner = disk({ spaceBytes: 8192 });
+    const [from, to] = [fileOf(owner), fileOf(owner, "/b.img")];
+    from.write(0, Uint8Array.of(1, 2, 3, 4));
+    expect(owner.copy({ file: from, offset: 1 }, { file: to, offset: 5000 }, 2)).toBe(0);
+    const there = new Uint8Array(4);
+    to.read(4999, there);
+    expect([...there, to.size]).toEqual([0, 2, 3, 0, 5002]);
+    expect(owner.copy({ file: from, offset: 3 }, { file: to, offset: 0 }, 2)).toBe(-ENOTSUP);
+    to.read(0, there);
+    expect([...there]).toEqual([4, 0, 0, 0]);
+    expect(owner.copy({ file: from, offset: 0 }, { file: from, offset: 1 }, 2)).toBe(-EINVAL);
+    expect(owner.copy({ file: from, offset: 0 }, { file: from, offset: 2 }, 2)).toBe(0);
+    expect(owner.copy({ file: from, offset: 0 }, { file: to, offset: 8191 }, 2)).toBe(-ENOSPC);
+    const cannot = disk({ copies: false });
+    const [a, b] = [fileOf(cannot), fileOf(cannot, "/b.img")];
+    expect(cannot.copy({ file: a, offset: 0 }, { file: b, offset: 0 }, 1)).toBe(-ENOTSUP);
   });
 
   it("discards to zeroes inside the file, or not at all", () => {

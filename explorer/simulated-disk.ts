@@ -4,15 +4,18 @@
 // that fails with an errno (always, or one time in n by the seed), and a size beyond which there is no space. Effects take
 // place when an operation completes, hence overlapping writes land in the order of their completions.
 
-import { assert, EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, type Prng } from "#core/base";
+import { assert, EINVAL, EIO, EISDIR, ENOENT, ENOSPC, ENOTSUP, type Prng } from "#core/base";
 import { type FileOpType, hostStatusAnswer } from "#core/sched";
 
 const PAGE_BYTES = 4096;
 
+/** What a fault can hit. A copy is hit at either end. */
+export type DiskOperationType = FileOpType | "copy_range";
+
 /** Requests that fail: those of `types` (default all) that touch the range of a file whose path ends in `path`. */
 export interface DiskFault {
   readonly path: string;
-  readonly types?: readonly FileOpType[];
+  readonly types?: readonly DiskOperationType[];
   readonly offset?: number;
   /** Default: to the end of all things. */
   readonly bytes?: number;
@@ -39,6 +42,8 @@ export interface DiskOptions {
   readonly allocates?: boolean;
   /** Whether the disk says where its files have holes; else that answers ENOTSUP. */
   readonly holes?: boolean;
+  /** Whether the disk copies from file to file; else that answers ENOTSUP. */
+  readonly copies?: boolean;
   /** Paths that are directories. */
   readonly directories?: readonly string[];
 }
@@ -139,6 +144,19 @@ export class SimulatedFile {
   }
 }
 
+/** Where an operation is, for the plan of faults. */
+export interface DiskPlace {
+  readonly type: DiskOperationType;
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** One end of a copy. */
+export interface DiskEnd {
+  readonly file: SimulatedFile;
+  readonly offset: number;
+}
+
 /** One operation as the disk sees it; `data` holds exactly its bytes, null when the operation moves none. */
 export interface DiskOperation {
   readonly type: FileOpType;
@@ -182,7 +200,7 @@ export class SimulatedDisk {
   }
 
   /** The errno, negated, with which the plan fails this operation; 0 if it does not. */
-  faultOf(file: SimulatedFile, operation: DiskOperation): number {
+  faultOf(file: SimulatedFile, operation: DiskPlace | DiskOperation): number {
     for (const fault of this.#options.faults ?? []) {
       if (!file.path.endsWith(fault.path)) continue;
       if (fault.types !== undefined && !fault.types.includes(operation.type)) continue;
@@ -209,6 +227,18 @@ export class SimulatedDisk {
     return 0;
   }
 
+  /** Copy from file to file as copy_file_range does: up to the end of the source, and then that is no copy. 0 or a negated errno. */
+  copy(from: DiskEnd, to: DiskEnd, bytes: number): number {
+    if (this.#options.copies === false) return -ENOTSUP;
+    if (from.file === to.file && Math.abs(from.offset - to.offset) < bytes) return -EINVAL;
+    if (to.offset + bytes > this.#space) return -ENOSPC;
+    const there = Math.min(bytes, Math.max(0, from.file.size - from.offset));
+    const data = new Uint8Array(there);
+    from.file.read(from.offset, data);
+    if (there > 0) to.file.write(to.offset, data);
+    return there < bytes ? -ENOTSUP : 0;
+  }
+
   #discard(file: SimulatedFile, offset: number, bytes: number): number {
     if (this.#options.discards === false) return -ENOTSUP;
     const end = Math.min(offset + bytes, file.size);
@@ -233,7 +263,7 @@ function dataOf(data: Uint8Array | null): Uint8Array {
 }
 
 /** Whether an operation touches the fault's range; a flush, which has none, touches every range. */
-function touches(fault: DiskFault, { type, offset, bytes }: DiskOperation): boolean {
+function touches(fault: DiskFault, { type, offset, bytes }: DiskPlace): boolean {
   if (type === "flush") return true;
   const start = fault.offset ?? 0;
   const end = fault.bytes === undefined ? Number.POSITIVE_INFINITY : start + fault.bytes;

@@ -11,6 +11,7 @@ import {
   ENOTSUP,
   type HostHandle,
   must,
+  type OpId,
   type Prng,
   type VirtualNs,
 } from "#core/base";
@@ -21,6 +22,7 @@ import {
   GuestBuffer,
   type Host,
   type HostCallRequest,
+  type HostCopy,
   type HostOp,
   type HostResult,
   type HostTransform,
@@ -29,7 +31,12 @@ import {
 import { transformNow } from "./codec.ts";
 import { DueQueue } from "./due-queue.ts";
 import type { ExternalClients } from "./external-clients.ts";
-import { type DiskOptions, SimulatedDisk, type SimulatedFile } from "./simulated-disk.ts";
+import {
+  type DiskOperationType,
+  type DiskOptions,
+  SimulatedDisk,
+  type SimulatedFile,
+} from "./simulated-disk.ts";
 import { SimulatedSockets } from "./simulated-sockets.ts";
 import { streamOf } from "./streams.ts";
 
@@ -37,7 +44,7 @@ import { streamOf } from "./streams.ts";
 const STEP_NS = 200;
 
 /** Latencies in ns: the least, and the width of what is drawn above it. A disk of the NVMe kind: reads are quicker than flushes. */
-const LATENCIES: Readonly<Record<FileOpType | "transform", readonly [number, number]>> = {
+const LATENCIES: Readonly<Record<DiskOperationType | "transform", readonly [number, number]>> = {
   read: [8_000, 40_000],
   write: [12_000, 60_000],
   flush: [40_000, 160_000],
@@ -45,6 +52,7 @@ const LATENCIES: Readonly<Record<FileOpType | "transform", readonly [number, num
   discard: [10_000, 40_000],
   block_status: [2_000, 8_000],
   allocate: [10_000, 40_000],
+  copy_range: [20_000, 100_000],
   transform: [100_000, 400_000],
 };
 /** One operation in so many takes SLOW_FACTOR times as long: without them, nothing is ever late. */
@@ -71,6 +79,7 @@ type Due =
     }
   | { readonly kind: "network"; readonly happens: () => void }
   | { readonly kind: "transform"; readonly op: HostTransform }
+  | { readonly kind: "copy"; readonly id: OpId; readonly carryOut: () => number }
   | { readonly kind: "timer"; readonly id: number; readonly armed: number }
   | { readonly kind: "kick"; readonly handlerId: number };
 
@@ -142,6 +151,8 @@ export class SimulatedHost implements Host, ExternalClients {
       inbox.expire(due.id);
     } else if (due.kind === "transform") {
       inbox.complete(due.op.id, transformNow(due.op));
+    } else if (due.kind === "copy") {
+      inbox.complete(due.id, due.carryOut());
     } else {
       inbox.complete(due.op.id, this.#carryOut(due.op, due.file, due.fault));
     }
@@ -190,7 +201,23 @@ export class SimulatedHost implements Host, ExternalClients {
     this.#due.push(due, { kind: "transform", op });
   }
 
-  #drawLatency(type: FileOpType | "transform"): number {
+  copy({ id, from, fromOffset, to, toOffset, bytes }: HostCopy): void {
+    const source = must(this.#open.get(from), "a copy is from an open file").file;
+    const { file, writable } = must(this.#open.get(to), "a copy is to an open file");
+    const of = { type: "copy_range", bytes } as const;
+    let fault = this.disk.faultOf(source, { ...of, offset: fromOffset });
+    if (fault === 0) fault = this.disk.faultOf(file, { ...of, offset: toOffset });
+    if (fault === 0 && !writable) fault = -EACCES;
+    const ends = [
+      { file: source, offset: fromOffset },
+      { file, offset: toOffset },
+    ] as const;
+    const carryOut = (): number => (fault === 0 ? this.disk.copy(...ends, bytes) : fault);
+    const due = this.#now + this.#drawLatency("copy_range");
+    this.#due.push(due, { kind: "copy", id, carryOut });
+  }
+
+  #drawLatency(type: DiskOperationType | "transform"): number {
     const [least, width] = LATENCIES[type];
     const slow = this.#latency.chance(1, SLOW_ONE_IN) ? SLOW_FACTOR : 1;
     return (least + this.#latency.below(width)) * slow;

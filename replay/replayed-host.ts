@@ -46,6 +46,8 @@ export class ReplayedHost implements Host, Scheduler {
 
   transform(): void {}
 
+  copy(): void {}
+
   readClock(): VirtualNs {
     if (!this.#nextIs(Ev.clock_read)) return 0 as VirtualNs;
     return this.#arg(4) as VirtualNs;

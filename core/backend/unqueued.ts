@@ -50,7 +50,8 @@ export function* blkCoCopyRange(
   const dst = blkRoot(blkOut, SITE_COPY);
   modelAssert(src !== null, "blk_in->root", SITE_COPY);
   modelAssert(dst !== null, "blk_out->root", SITE_COPY);
-  return yield* bdrvCoCopyRange(src, offIn, dst, offOut, bytes);
+  const range = { src, srcOffset: offIn, dst, dstOffset: offOut, bytes, writeFlags: 0 };
+  return yield* bdrvCoCopyRange(range);
 }
 
 /** blk_io_plug (block-backend.c:2297). */

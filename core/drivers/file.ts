@@ -13,6 +13,7 @@ import {
   type HostHandle,
   strerror,
 } from "../base/index.ts";
+import { edgeBs } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
 import { NO_LIMITS } from "../graph/block-limits.ts";
 import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/block-options.ts";
@@ -24,9 +25,11 @@ import {
   BDRV_REQ_MAY_UNMAP,
   type BlockDriver,
   type BlockDriverState,
+  type CopyRange,
   type Qiov,
 } from "../graph/state.ts";
 import type { Truncation } from "../graph/truncation.ts";
+import { bdrvCoCopyRangeTo } from "../io/copy-range.ts";
 import { site } from "../probe/index.ts";
 import {
   type AioContext,
@@ -37,6 +40,7 @@ import {
   type HostOpType,
   type HostResult,
   hostCall,
+  hostCopy,
   hostSubmit,
   ioCode,
   type Polls,
@@ -55,6 +59,10 @@ import { fileTruncate, type Submit } from "./file-truncate.ts";
 /** Bytes of an operation of the host at most: what an event's integer holds, in whole blocks. */
 const HOST_BYTES_MAX = 2 ** 30;
 
+/** Bytes of a copy within the host at most: other requests that its helper serves wait for it. A few milliseconds. */
+const COPY_BYTES_MAX = 2 ** 24;
+
+const SITE_COPY = site("raw_co_copy_range_to/file");
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
 
@@ -98,6 +106,8 @@ export const fileDriver: BlockDriver = {
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
   coPwriteZeroes: fileCoPwriteZeroes,
   coPdiscard: fileCoPdiscard,
+  coCopyRangeFrom: (_bs, range) => bdrvCoCopyRangeTo(range),
+  coCopyRangeTo: fileCoCopyRangeTo,
   coFlushToDisk: (bs) => submit(bs, "flush", 0, 0, null),
   coBlockStatus: fileCoBlockStatus,
   coTruncate: fileCoTruncate,
@@ -181,6 +191,27 @@ function* fileCoPwriteZeroes(
   const ret = yield* submit(bs, "write_zeroes", offset, bytes, null);
   if (ret === -ENOTSUP) file.hasWriteZeroes = false;
   return ret;
+}
+
+/**
+ * raw_co_copy_range_to (block/file-posix.c:3505): the host copies from one file to another; 0 or a negated errno, ENOTSUP where it cannot,
+ * where the source is no file, or ends before the range does. A part may have been copied then.
+ */
+function* fileCoCopyRangeTo(bs: BlockDriverState, range: CopyRange): Co<number> {
+  const { src, srcOffset, dstOffset, bytes } = range;
+  const srcBs = src === null ? null : edgeBs(src, SITE_COPY);
+  if (srcBs === null || !(srcBs.opaque instanceof FileState)) return -ENOTSUP;
+  for (let done = 0; done < bytes; done += COPY_BYTES_MAX) {
+    const ret = yield* hostCopy({
+      from: srcBs.opaque.handle,
+      fromOffset: (srcOffset + done) as ByteOffset,
+      to: stateOf(bs).handle,
+      toOffset: (dstOffset + done) as ByteOffset,
+      bytes: Math.min(bytes - done, COPY_BYTES_MAX) as ByteCount,
+    });
+    if (ret < 0) return ret;
+  }
+  return 0;
 }
 
 /** As fileBlockStatus. Who does not want to know of zeroes is told of data, as in QEMU. */

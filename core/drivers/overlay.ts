@@ -8,16 +8,18 @@
 // Allocating writes take turns (`allocation`): two that copied the same cluster at once would undo each other. Guest data is
 // moved between buffers and never looked at. It stands in for qcow2 until that is there.
 
-import { assert } from "../base/index.ts";
-import { backingOf } from "../graph/access.ts";
+import { assert, ENOTSUP } from "../base/index.ts";
+import { backingOf, edgeBs } from "../graph/access.ts";
 import { BDRV_BLOCK_DATA, BDRV_BLOCK_ZERO, type BlockStatus } from "../graph/driver-results.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import {
   BDRV_CHILD_COW,
   type BlockDriver,
   type BlockDriverState,
+  type CopyRange,
   type Qiov,
 } from "../graph/state.ts";
+import { bdrvCoCopyRangeFrom, bdrvCoCopyRangeTo } from "../io/copy-range.ts";
 import { guestCopy, guestZero, qiovAfter, qiovOf } from "../io/guest-copy.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { site } from "../probe/index.ts";
@@ -34,6 +36,8 @@ import {
 } from "../sched/index.ts";
 
 const SITE_BACKING = site("overlay_co_preadv");
+const SITE_COPY_FROM = site("overlay_co_copy_range_from");
+const SITE_COPY_TO = site("overlay_co_copy_range_to");
 const SITE_OVERLAY_OPEN = site("overlay_open");
 
 /** A cluster: its memory, or known to be all zero. */
@@ -75,6 +79,8 @@ export const overlayDriver: BlockDriver = {
   coPwritevCompressed: overlayCoPwritev,
   coPwriteZeroes: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
   coPdiscard: (bs, offset, bytes) => overlayZero(bs, offset, bytes),
+  coCopyRangeFrom: overlayCoCopyRangeFrom,
+  coCopyRangeTo: overlayCoCopyRangeTo,
   coTruncate: overlayCoTruncate,
   coBlockStatus: overlayCoBlockStatus,
   getlength: (bs) => stateOf(bs).length,
@@ -177,6 +183,45 @@ function* overlayZero(bs: BlockDriverState, offset: number, bytes: number): Co<n
   }
   state.length = Math.max(state.length, offset + bytes);
   return 0;
+}
+
+/** As qcow2's: what is in memory is the target's to take, all else is below, or nothing. */
+function* overlayCoCopyRangeFrom(bs: BlockDriverState, range: CopyRange): Co<number> {
+  const state = stateOf(bs);
+  for (const { cluster, bytes, at } of piecesOf(state, range.srcOffset, range.bytes)) {
+    const srcOffset = range.srcOffset + at;
+    const piece = { ...range, srcOffset, dstOffset: range.dstOffset + at, bytes };
+    const known = state.clusters.get(cluster);
+    const ret =
+      known === undefined || known === "zero"
+        ? yield* copyFromBelow(bs, piece, known === undefined)
+        : yield* bdrvCoCopyRangeTo(piece);
+    if (ret < 0) return ret;
+  }
+  return 0;
+}
+
+function* copyFromBelow(bs: BlockDriverState, range: CopyRange, isVisible: boolean): Co<number> {
+  const child = isVisible ? backingOf(bs, SITE_COPY_FROM) : null;
+  const visible = Math.max(0, stateOf(bs).backingEnd - range.srcOffset);
+  const bytes = child === null ? 0 : Math.min(range.bytes, visible);
+  if (bytes > 0) {
+    const ret = yield* bdrvCoCopyRangeFrom({ ...range, src: child, bytes });
+    if (ret < 0) return ret;
+  }
+  if (bytes === range.bytes) return 0;
+  const rest = { ...range, dstOffset: range.dstOffset + bytes, bytes: range.bytes - bytes };
+  return yield* bdrvCoCopyRangeFrom({ ...rest, src: null });
+}
+
+/** From the memory of another overlay, or of this one. */
+function* overlayCoCopyRangeTo(bs: BlockDriverState, range: CopyRange): Co<number> {
+  const { src, srcOffset, dstOffset, bytes } = range;
+  const srcBs = src === null ? null : edgeBs(src, SITE_COPY_TO);
+  if (srcBs === null || !(srcBs.opaque instanceof OverlayState)) return -ENOTSUP;
+  const bounce = qiovOf(hostAllocate(bytes));
+  const ret = yield* overlayCoPreadv(srcBs, srcOffset, bytes, bounce);
+  return ret < 0 ? ret : yield* overlayCoPwritev(bs, dstOffset, bytes, bounce);
 }
 
 /** In its turn, or a write that is just copying this cluster would bring the old contents back. */

@@ -25,6 +25,7 @@ import {
   type WritableAfterReopen,
 } from "../graph/state.ts";
 import type { Truncation } from "../graph/truncation.ts";
+import { bdrvCoCopyRangeFrom, bdrvCoCopyRangeTo } from "../io/copy-range.ts";
 import { blkdbgEvent } from "../io/debug-event.ts";
 import { bdrvCoPdiscard } from "../io/discard.ts";
 import { bdrvGetInfo } from "../io/info.ts";
@@ -42,6 +43,8 @@ const SITE_READ = site("raw_co_preadv");
 const SITE_WRITE = site("raw_co_pwritev");
 const SITE_ZEROES = site("raw_co_pwrite_zeroes");
 const SITE_DISCARD = site("raw_co_pdiscard");
+const SITE_COPY_FROM = site("raw_co_copy_range_from");
+const SITE_COPY_TO = site("raw_co_copy_range_to");
 const SITE_STATUS = site("raw_co_block_status");
 const SITE_TRUNCATE = site("raw_co_truncate");
 const SITE_LENGTH = site("raw_getlength");
@@ -96,6 +99,16 @@ export const rawDriver: BlockDriver = {
   coPdiscard: (bs, offset, bytes) => {
     const at = adjusted(bs, offset, bytes, true);
     return at < 0 ? settled(at) : bdrvCoPdiscard(file(bs, SITE_DISCARD), at, bytes);
+  },
+  coCopyRangeFrom: (bs, range) => {
+    const srcOffset = adjusted(bs, range.srcOffset, range.bytes, false);
+    if (srcOffset < 0) return settled(srcOffset);
+    return bdrvCoCopyRangeFrom({ ...range, src: file(bs, SITE_COPY_FROM), srcOffset });
+  },
+  coCopyRangeTo: (bs, range) => {
+    const dstOffset = adjusted(bs, range.dstOffset, range.bytes, true);
+    if (dstOffset < 0) return settled(dstOffset);
+    return bdrvCoCopyRangeTo({ ...range, dst: file(bs, SITE_COPY_TO), dstOffset });
   },
   coBlockStatus: rawCoBlockStatus,
   coTruncate: rawCoTruncate,

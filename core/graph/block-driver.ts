@@ -14,6 +14,18 @@ import type { Permissions } from "./permission-bits.ts";
 import type { BdrvChild, BlockDriverState, Qiov, WritableAfterReopen } from "./state.ts";
 import type { Truncation } from "./truncation.ts";
 
+/** What of one node is copied to where in another one: C's arguments of bdrv_co_copy_range. */
+export interface CopyRange {
+  /** Null: nothing is read, the target gets zeroes (C: BDRV_REQ_ZERO_WRITE). */
+  readonly src: BdrvChild | null;
+  readonly srcOffset: number;
+  readonly dst: BdrvChild;
+  readonly dstOffset: number;
+  readonly bytes: number;
+  /** Of the writes: BDRV_REQ_SERIALISING, BDRV_REQ_MAY_UNMAP. */
+  readonly writeFlags: number;
+}
+
 /** C: bdrv_child_perm of a BlockDriver. */
 export type ChildPerm = (
   bs: BlockDriverState,
@@ -61,6 +73,13 @@ export interface BlockDriver {
     flags: number,
   ) => Co<number>;
   readonly coPdiscard?: (bs: BlockDriverState, offset: number, bytes: number) => Co<number>;
+  /**
+   * Copying without a buffer (core/io/copy-range.ts): 0 or a negated errno. The node behind `src` says where its bytes are, and asks
+   * on there; at the end of its way it asks the target with `bdrvCoCopyRangeTo`, whose node says where they go. Missing: ENOTSUP,
+   * and who wanted it reads and writes.
+   */
+  readonly coCopyRangeFrom?: (bs: BlockDriverState, range: CopyRange) => Co<number>;
+  readonly coCopyRangeTo?: (bs: BlockDriverState, range: CopyRange) => Co<number>;
   /** The whole flush, that of the children included; or the two below. */
   readonly coFlush?: (bs: BlockDriverState) => Co<number>;
   /** Flush to the operating system and to the disk; children are flushed by the caller. */

@@ -23,7 +23,7 @@ import type { BackingBlocker, BlockOpType, OpBlockReason } from "./op-blockers.t
 import { BLK_PERM_ALL } from "./permission-bits.ts";
 import type { Transaction } from "./transaction.ts";
 
-export type { BlockDriver, ChildPerm, DriverBreakpoints } from "./block-driver.ts";
+export type { BlockDriver, ChildPerm, CopyRange, DriverBreakpoints } from "./block-driver.ts";
 
 /** Role bits of an edge (C: BdrvChildRoleBits). */
 export const BDRV_CHILD_DATA = 1;

@@ -1,81 +1,101 @@
-// Copying from one edge to another without a guest's buffer. Counted and tracked at both nodes.
+// Copying from one edge to another without a buffer (C: copy offloading). Counted and tracked at every node on the way.
 //
-// Differs from QEMU: there a chain of driver hooks ends in a system call, or in -ENOTSUP; here the nodes' drivers read and
-// write through a buffer, piece by piece, which takes aligned ranges only.
+//     blk_co_copy_range
+//       from  qcow2 (source)   says where the bytes are: its file, its backing file, nowhere (then zeroes are written to the target)
+//         from  file           has them itself, and turns to the target
+//           to  qcow2 (target)   says where they go, which may be new clusters
+//             to  file           asks the host to copy, from file to file
+//
+// The way leads down the source first; there, reads are tracked at each node. Then it leads down the target with writes, each prepared
+// as any write is, so what serialises is waited for on both sides. A driver without the hook ends it with ENOTSUP, filters among them
+// as in QEMU 7.2, and whoever asked reads and writes instead. It is never done halfway by reading here: that is the caller's business.
 
 import { ENOMEDIUM, ENOTSUP } from "../base/index.ts";
 import { edgeBs, edgeHome } from "../graph/access.ts";
-import type { BdrvChild, BlockDriverState, Qiov } from "../graph/state.ts";
+import type { BlockDriverState, CopyRange } from "../graph/state.ts";
 import { Request, site } from "../probe/index.ts";
-import { type Co, hostAllocate, ioCode } from "../sched/index.ts";
+import { type Co, ioCode } from "../sched/index.ts";
 import { bdrvCheckRequest32 } from "./check-request.ts";
-import { qiovOf } from "./guest-copy.ts";
 import { bdrvIsInserted } from "./inserted.ts";
-import { BOUNCE_BUFFER_MAX_BYTES, maxTransferOf } from "./limits.ts";
-import { bdrvAlignedPreadv } from "./read.ts";
 import { requestBegin, requestEnd } from "./request.ts";
 import {
   bdrvWaitSerialisingRequests,
   trackedRequestBegin,
   trackedRequestEnd,
 } from "./tracked-request.ts";
-import { bdrvAlignedPwritev } from "./write.ts";
+import { bdrvCoWriteReqFinish, bdrvCoWriteReqPrepare } from "./write.ts";
+import { bdrvCoPwriteZeroes } from "./write-zeroes.ts";
 
 const SITE_DST = site("bdrv_co_copy_range_internal/dst");
 const SITE_SRC = site("bdrv_co_copy_range_internal/src");
 const SITE_CO_COPY_RANGE = site("bdrv_co_copy_range");
+const SITE_FROM = site("bdrv_co_copy_range_from");
+const SITE_TO = site("bdrv_co_copy_range_to");
 
-/** bdrv_co_copy_range (io.c:3451): copy `bytes` from `srcOffset` of `src` to `dstOffset` of `dst`. 0 or a negated errno. */
-export function* bdrvCoCopyRange(
-  src: BdrvChild,
-  srcOffset: number,
-  dst: BdrvChild,
-  dstOffset: number,
-  bytes: number,
-): Co<number> {
-  ioCode(edgeHome(src), SITE_CO_COPY_RANGE);
-  const dstBs = edgeBs(dst, SITE_DST);
-  if (dstBs === null || !bdrvIsInserted(dstBs)) return -ENOMEDIUM;
-  const dstChecked = bdrvCheckRequest32(dstOffset, bytes, null);
-  if (dstChecked < 0) return dstChecked;
-  const srcBs = edgeBs(src, SITE_SRC);
-  if (srcBs === null || !bdrvIsInserted(srcBs)) return -ENOMEDIUM;
-  const srcChecked = bdrvCheckRequest32(srcOffset, bytes, null);
-  if (srcChecked < 0) return srcChecked;
-  if (misaligned(srcBs, srcOffset, bytes)) return -ENOTSUP;
-  if (misaligned(dstBs, dstOffset, bytes)) return -ENOTSUP;
-  const outermost = requestBegin(srcBs, Request.copy_range, srcOffset, bytes);
-  const req = yield* trackedRequestBegin(srcBs, Request.read, srcOffset, bytes);
-  yield* bdrvWaitSerialisingRequests(req);
-  let ret = 0;
-  const most = Math.min(maxTransferOf(srcBs), BOUNCE_BUFFER_MAX_BYTES);
-  const buffer = qiovOf(hostAllocate(Math.min(bytes, most)));
-  for (let done = 0; done < bytes && ret >= 0; done += most) {
-    const piece = Math.min(bytes - done, most);
-    ret = yield* bdrvAlignedPreadv(srcBs, req, srcOffset + done, piece, buffer, 0);
-    if (ret >= 0) ret = yield* copyRangeTo(dst, dstBs, dstOffset + done, piece, buffer);
-  }
-  yield* trackedRequestEnd(req);
-  requestEnd(srcBs, Request.copy_range, ret, outermost);
-  return ret;
+/** bdrv_co_copy_range (io.c:3451): 0 or a negated errno, ENOTSUP when some driver on the way cannot; a part may be copied then. */
+export function bdrvCoCopyRange(range: CopyRange): Co<number> {
+  ioCode(edgeHome(range.dst), SITE_CO_COPY_RANGE);
+  return bdrvCoCopyRangeFrom(range);
 }
 
-/** bdrv_co_copy_range_to (io.c:3437). */
-function* copyRangeTo(
-  child: BdrvChild,
-  bs: BlockDriverState,
-  offset: number,
-  bytes: number,
-  buffer: Qiov,
-): Co<number> {
-  const outermost = requestBegin(bs, Request.copy_range, offset, bytes);
-  const req = yield* trackedRequestBegin(bs, Request.write, offset, bytes);
-  const ret = yield* bdrvAlignedPwritev(child, req, offset, bytes, buffer, 0);
+/** bdrv_co_copy_range_from (io.c:3419), for drivers: ask the node behind `src` where its bytes are. 0 or a negated errno. */
+export function* bdrvCoCopyRangeFrom(range: CopyRange): Co<number> {
+  ioCode(edgeHome(range.dst), SITE_FROM);
+  const { src, srcOffset, dst, dstOffset, bytes, writeFlags } = range;
+  const ends = endsOf(range);
+  if (typeof ends === "number") return ends;
+  if (src === null) return yield* bdrvCoPwriteZeroes(dst, dstOffset, bytes, writeFlags);
+  const [bs, dstBs] = ends;
+  const { coCopyRangeFrom } = bs.drv;
+  if (coCopyRangeFrom === undefined || dstBs.drv.coCopyRangeTo === undefined) return -ENOTSUP;
+  const outermost = requestBegin(bs, Request.copy_range, srcOffset, bytes);
+  const req = yield* trackedRequestBegin(bs, Request.read, srcOffset, bytes);
+  yield* bdrvWaitSerialisingRequests(req);
+  const ret = yield* coCopyRangeFrom(bs, range);
   yield* trackedRequestEnd(req);
   requestEnd(bs, Request.copy_range, ret, outermost);
   return ret;
 }
 
-function misaligned(bs: BlockDriverState, offset: number, bytes: number): boolean {
-  return offset % bs.requestAlignment !== 0 || bytes % bs.requestAlignment !== 0;
+/** bdrv_co_copy_range_to (io.c:3437), for drivers: ask the node behind `dst` where the bytes go. 0 or a negated errno. */
+export function* bdrvCoCopyRangeTo(range: CopyRange): Co<number> {
+  ioCode(edgeHome(range.dst), SITE_TO);
+  const { src, dst, dstOffset, bytes, writeFlags } = range;
+  const ends = endsOf(range);
+  if (typeof ends === "number") return ends;
+  if (src === null) return yield* bdrvCoPwriteZeroes(dst, dstOffset, bytes, writeFlags);
+  const [srcBs, bs] = ends;
+  const { coCopyRangeTo } = bs.drv;
+  if (srcBs.drv.coCopyRangeFrom === undefined || coCopyRangeTo === undefined) return -ENOTSUP;
+  const outermost = requestBegin(bs, Request.copy_range, dstOffset, bytes);
+  const req = yield* trackedRequestBegin(bs, Request.write, dstOffset, bytes);
+  let ret = yield* bdrvCoWriteReqPrepare(dst, req, dstOffset, bytes, writeFlags);
+  if (ret >= 0) ret = yield* coCopyRangeTo(bs, range);
+  bdrvCoWriteReqFinish(bs, req, { offset: dstOffset, bytes }, ret);
+  yield* trackedRequestEnd(req);
+  requestEnd(bs, Request.copy_range, ret, outermost);
+  return ret;
+}
+
+/**
+ * bdrv_co_copy_range_internal (io.c:3336), its checks: the nodes of source and target, or a negated errno. The target is looked at
+ * first; without a source, it is the only one.
+ */
+function endsOf(range: CopyRange): readonly [BlockDriverState, BlockDriverState] | number {
+  const { src, srcOffset, dst, dstOffset, bytes } = range;
+  const dstBs = endOf(edgeBs(dst, SITE_DST), dstOffset, bytes);
+  if (typeof dstBs === "number") return dstBs;
+  const srcBs = src === null ? dstBs : endOf(edgeBs(src, SITE_SRC), srcOffset, bytes);
+  return typeof srcBs === "number" ? srcBs : [srcBs, dstBs];
+}
+
+/** A node that has its medium, and may have such a range; or a negated errno. */
+function endOf(
+  bs: BlockDriverState | null,
+  offset: number,
+  bytes: number,
+): BlockDriverState | number {
+  if (bs === null || !bdrvIsInserted(bs)) return -ENOMEDIUM;
+  const checked = bdrvCheckRequest32(offset, bytes, null);
+  return checked < 0 ? checked : bs;
 }

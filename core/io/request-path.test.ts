@@ -17,11 +17,13 @@ import {
   type BlockLimits,
   type BlockStatus,
   bdrvOpenDriver,
+  type CopyRange,
   NO_LIMITS,
   type Qiov,
 } from "../graph/index.ts";
 import { type Co, hostAllocate, machine, type Polls, qemuCoSleepNs } from "../sched/index.ts";
 import { runMain } from "../sched/test-support.ts";
+import { bdrvCoCopyRangeTo } from "./copy-range.ts";
 import {
   bdrvCoCopyRange,
   bdrvCoPdiscard,
@@ -38,9 +40,9 @@ interface Made {
   readonly align?: number;
   readonly limits?: Partial<BlockLimits>;
   /** What it cannot do. */
-  readonly without?: "coPwriteZeroes";
+  readonly without?: "coPwriteZeroes" | "coCopyRangeFrom" | "coCopyRangeTo";
   /** Fails with EIO. */
-  readonly fails?: "read";
+  readonly fails?: "read" | "to";
   /** What it has comes from below until it is written. */
   readonly copies?: boolean;
   /** It also notes when it has done what it was asked for. */
@@ -60,7 +62,7 @@ const TOP: BlockDriver = {
   childPerm: () => ({ perm: BLK_PERM_ALL, sharedPerm: BLK_PERM_ALL }),
 };
 
-function withoutPart(drv: BlockDriver, part: "coPwriteZeroes"): BlockDriver {
+function withoutPart(drv: BlockDriver, part: NonNullable<Made["without"]>): BlockDriver {
   const { [part]: _gone, ...rest } = drv;
   return rest;
 }
@@ -80,6 +82,11 @@ function* diskOf({ align = 8, limits = {}, without, fails, ends, copies }: Made)
     coPwritev: (_bs, offset, bytes) => asked("write", offset, bytes),
     coPwriteZeroes: (_bs, offset, bytes) => asked("zero", offset, bytes),
     coPdiscard: (_bs, offset, bytes) => asked("discard", offset, bytes),
+    coCopyRangeFrom(_bs, range): Co<number> {
+      log.push(`from ${range.srcOffset}+${range.bytes}`);
+      return bdrvCoCopyRangeTo(range);
+    },
+    coCopyRangeTo: (_bs, { dstOffset, bytes }) => asked("to", dstOffset, bytes),
     coFlushToDisk: () => asked("flush", 0, 0),
     getInfo: () => ({ isDirty: false, clusterBytes: 64 }),
     coTruncate: (_bs, offset) => asked("truncate", offset, 0),
@@ -328,36 +335,66 @@ describe("what lies behind the end", () => {
 });
 
 describe("copy_range", () => {
-  const copy =
-    (from: number, to: number, bytes: number): Ask =>
-    ({ child }): Co<number> =>
-      bdrvCoCopyRange(child, from, child, to, bytes);
+  const copyWith =
+    (from: number, to: number, bytes: number, rest: Partial<CopyRange> = {}): Ask =>
+    ({ child }): Co<number> => {
+      const ends = { src: child, srcOffset: from, dst: child, dstOffset: to };
+      return bdrvCoCopyRange({ ...ends, bytes, writeFlags: 0, ...rest });
+    };
+  const copy = (from: number, to: number, bytes: number): Ask => copyWith(from, to, bytes);
 
-  it("goes through the drivers, in pieces, and waits as reads and writes do", () => {
-    expect(logOf({}, copy(0, 64, 16))).toBe("read 0+16, write 64+16");
-    const limits = { maxTransfer: 16 };
-    expect(logOf({ limits }, copy(0, 64, 24))).toBe(
-      "read 0+16, write 64+16, read 16+8, write 80+8",
-    );
-    const waits = logOf({}, write(3, 2), copy(0, 64, 8))
-      .split(", ")
-      .slice(-3);
-    expect(waits).toEqual(["write 0+8", "read 0+8", "write 64+8"]);
-    const waitsThere = logOf({}, write(67, 2), copy(0, 64, 8))
-      .split(", ")
-      .slice(-2);
-    expect(waitsThere).toEqual(["write 64+8", "write 64+8"]);
+  it("asks the source's driver, then the target's, whatever they are aligned to", () => {
+    expect(logOf({}, copy(0, 64, 16))).toBe("from 0+16, to 64+16");
+    expect(logOf({ limits: { maxTransfer: 8 } }, copy(3, 61, 24))).toBe("from 3+24, to 61+24");
   });
 
-  it("is not there for parts of blocks, and may not write where nobody may", () => {
-    expect(run({}, copy(3, 64, 8))).toEqual({ log: "", rets: [-ENOTSUP] });
-    expect(run({}, copy(0, 61, 8)).rets).toEqual([-ENOTSUP]);
+  it("waits for what serialises: at the source as a read, at the target as a write", () => {
+    const waits = logOf({}, write(3, 2), copy(0, 64, 8));
+    expect(waits).toBe(
+      "head, tail, read 0+8, after_head, after_tail, write 0+8, from 0+8, to 64+8",
+    );
+    const waitsThere = logOf({}, write(67, 2), copy(0, 64, 8));
+    expect(waitsThere).toBe(
+      "head, tail, read 64+8, from 0+8, after_head, after_tail, write 64+8, to 64+8",
+    );
+  });
+
+  it("can serialise its target itself, and is then waited for", () => {
+    const serialising = copyWith(0, 64, 8, { writeFlags: BDRV_REQ_SERIALISING });
+    expect(logOf({ ends: true }, serialising, write(72, 8))).toBe(
+      "from 0+8, to 64+8, to done, write 72+8, write done",
+    );
+    expect(logOf({ ends: true }, copy(0, 64, 8), write(72, 8))).toBe(
+      "from 0+8, to 64+8, write 72+8, to done, write done",
+    );
+  });
+
+  it("is a write of zeroes without a source", () => {
+    expect(logOf({}, copyWith(0, 64, 16, { src: null }))).toBe("zero 64+16");
+  });
+
+  it.each(["coCopyRangeFrom", "coCopyRangeTo"] as const)("is not there without %s", (without) => {
+    expect(run({ without }, copy(0, 64, 8))).toEqual({ log: "", rets: [-ENOTSUP] });
+  });
+
+  it("ends with the error of the target, and its driver is not asked where nobody may write", () => {
+    expect(run({ fails: "to" }, copy(0, 64, 8)).rets).toEqual([-EIO]);
     const readOnly = function* (disk: Disk): Co<number> {
       disk.bs.readOnly = true;
       const ret = yield* copy(0, 64, 8)(disk);
       disk.bs.readOnly = false;
       return ret;
     };
-    expect(run({}, readOnly)).toEqual({ log: "read 0+8", rets: [-EPERM] });
+    expect(run({}, readOnly)).toEqual({ log: "from 0+8", rets: [-EPERM] });
+  });
+
+  it("makes a node longer, and moves what a flush looks at, as a write does", () => {
+    const grows = function* (disk: Disk): Co<number> {
+      const before = disk.bs.writeGen;
+      const ret = yield* copy(0, 1024, 8)(disk);
+      expect([disk.bs.totalBytes, disk.bs.writeGen]).toEqual([1536, before + 1]);
+      return ret;
+    };
+    expect(run({}, grows).rets).toEqual([0]);
   });
 });

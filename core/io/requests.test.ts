@@ -202,7 +202,8 @@ describe("requests", () => {
     withDisk(1, function* ({ child, writeText, readText }) {
       yield* writeText(0, "abcdef");
       const copier = guest(machine.mainContext, function* (): Co<void> {
-        expect(yield* bdrvCoCopyRange(child, 1, child, 100, 4)).toBe(0);
+        const ends = { src: child, srcOffset: 1, dst: child, dstOffset: 100 };
+        expect(yield* bdrvCoCopyRange({ ...ends, bytes: 4, writeFlags: 0 })).toBe(0);
       });
       yield* joinGuests(copier);
       expect(yield* readText(99, 6)).toBe(".bcde.");

@@ -124,6 +124,8 @@ export const CATALOGUE = {
     bytes: "bytes",
     offset: "offset",
   }),
+  /** Where the bytes of `op`, whose `io_submit` comes before this, are copied from: another file, or another place of it. */
+  io_copy_from: observation(52, { op: "op", handle: "handle", offset: "offset" }),
   /** The completion of `op` was dispatched in its context. */
   io_done: observation(51, { op: "op", ret: "ret" }),
 

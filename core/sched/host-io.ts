@@ -18,6 +18,7 @@ import { machine, nextId, perMachine } from "./current.ts";
 import type {
   GuestBuffer,
   HostCallRequest,
+  HostCopy,
   HostOpType,
   HostResult,
   HostTransform,
@@ -112,6 +113,23 @@ export function* hostTransform(transform: Omit<HostTransform, "id">): Co<number>
   machine.host.transform({ ...transform, id: operation.id });
   yield* qemuCoroutineYield();
   assert(operation.ret <= transform.toBytes, "what comes out fits");
+  return operation.ret;
+}
+
+/** Let the host copy between files: 0 or a negated errno (`HostCopy`). No guest data comes to anybody. Common. */
+export function* hostCopy(copy: Omit<HostCopy, "id">): Co<number> {
+  const ctx = machine.currentContext;
+  assert(ctx !== null, "operations are submitted inside a step");
+  assert(copy.bytes > 0, "something is copied");
+  const { probe } = machine;
+  const operation = new IoOperation(nextId(machine, "op") as OpId, ctx, qemuCoroutineSelf());
+  const { id } = operation;
+  outstanding().push(operation);
+  probe.emitWide(Ev.io_submit, copy.toOffset, id, Request.copy_range, copy.to, copy.bytes);
+  probe.emitWide(Ev.io_copy_from, copy.fromOffset, id, copy.from);
+  machine.host.copy({ ...copy, id });
+  yield* qemuCoroutineYield();
+  assert(operation.ret <= 0, "a copy returns 0 or a negated errno");
   return operation.ret;
 }
 

@@ -134,6 +134,19 @@ export interface HostTransform {
   readonly toBytes: number;
 }
 
+/**
+ * Bytes to be copied from one open file to another one, or to another place of it, by the host itself. Completes with 0 or a negated errno:
+ * ENOTSUP where the host cannot, or the source ends before the range does; EINVAL for ranges of one file that overlap.
+ */
+export interface HostCopy {
+  readonly id: OpId;
+  readonly from: HostHandle;
+  readonly fromOffset: ByteOffset;
+  readonly to: HostHandle;
+  readonly toOffset: ByteOffset;
+  readonly bytes: ByteCount;
+}
+
 /** Where a host puts what has arrived; the machine records it. Only valid during `Host.deliver`. */
 export interface Inbox {
   /** Operation `id` is complete with `ret` (bytes moved or 0, or a negated errno). */
@@ -155,6 +168,8 @@ export interface Host {
   /** Begin `op`. Its result when that is there at once: then the inbox never hears of it. Else null. */
   submit(op: HostOp): number | null;
   transform(op: HostTransform): void;
+  /** Begin a copy; the inbox hears of its end. */
+  copy(op: HostCopy): void;
   /** The clock, read by the core (rarely). */
   readClock(): VirtualNs;
   /** A timer was armed, or deleted (deadline null): the host says when it expires. */

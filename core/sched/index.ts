@@ -56,6 +56,7 @@ export {
   clockNs,
   hostAllocate,
   hostCall,
+  hostCopy,
   hostDecide,
   hostReveal,
   hostSubmit,

@@ -10,6 +10,7 @@ import {
   GuestBuffer,
   type Host,
   type HostCallRequest,
+  type HostCopy,
   type HostOp,
   type HostResult,
   type Inbox,
@@ -37,6 +38,10 @@ export class TestHost implements Host {
   submit(op: HostOp): null {
     this.#pending.push(op.id);
     return null;
+  }
+
+  copy(op: HostCopy): void {
+    this.#pending.push(op.id);
   }
 
   transform(): void {

@@ -1,10 +1,12 @@
-// Holes in an open file. Node has neither fallocate nor lseek, so a child has: it inherits the open file, is told by lines what to do,
-// and stays until the file is closed, or its input ends with this process.
+// Holes in an open file, and copies to it. Node has neither fallocate nor lseek nor copy_file_range (what fs.copyFile copies is whole
+// files), so a child has: it inherits the open file, is told by lines what to do, and stays until the file is closed, or its input
+// ends with this process.
 //
 //   to the child      p OFFSET BYTES    free the range: it reads as zeroes, and the file keeps its size (FALLOC_FL_PUNCH_HOLE)
 //                     z OFFSET BYTES    make it zeroes without writing them; the file grows (FALLOC_FL_ZERO_RANGE)
 //                     a OFFSET BYTES    take room for it; the file grows
 //                     s OFFSET BYTES    where is its data? (SEEK_DATA, SEEK_HOLE)
+//                     c OFFSET BYTES FD AT    copy so much to OFFSET, from AT of what this process has open as FD
 //   from the child    a negated errno, 0 for done, the answer of `hostStatusAnswer`; a line for each, in their order
 //
 // Perl is part of every Debian, and has no fallocate either, but every system call by its number. Whatever is missing (perl, the
@@ -23,12 +25,16 @@ const CHILD_FD = 3;
 /** Milliseconds that the end of a child is waited for: it takes less than one. */
 const NAPS_MAX = 200;
 
-/** Number of the system call fallocate, by Node's name of the processor. */
-const FALLOCATE: Readonly<Record<string, number>> = { x64: 285, arm64: 47 };
+/** Numbers of the system calls fallocate and copy_file_range, by Node's name of the processor. */
+const SYSTEM_CALLS: Readonly<Record<string, readonly [number, number]>> = {
+  x64: [285, 326],
+  arm64: [47, 285],
+};
 
 /**
- * Argument: the number of the system call. FALLOC_FL_KEEP_SIZE is 1, PUNCH_HOLE 2, ZERO_RANGE 16; SEEK_DATA 3, SEEK_HOLE 4. ENXIO (6):
- * there is no data from there on. EBUSY (16): what was data is a hole by now.
+ * Arguments: the numbers of the system calls. FALLOC_FL_KEEP_SIZE is 1, PUNCH_HOLE 2, ZERO_RANGE 16; SEEK_DATA 3, SEEK_HOLE 4. ENXIO (6):
+ * there is no data from there on. EBUSY (16): what was data is a hole by now. Of a copy, EINTR (4) is tried again, ENOSYS (38) and
+ * the end of the source are ENOTSUP (95), as in QEMU. The source is opened anew by way of /proc: it has no locks then, and needs none.
  */
 const PROGRAM = String.raw`
 use strict;
@@ -48,13 +54,36 @@ sub status {
   return alike($data - $offset, $bytes, 0) if $data > $offset;
   return $hole > $offset ? alike($hole - $offset, $bytes, 1) : -16;
 }
+my $parent = getppid;
+sub copy {
+  my ($offset, $bytes, $from, $at) = @_;
+  open(my $source, "<", "/proc/$parent/fd/$from") or return -95;
+  my ($in, $out) = (pack("q", $at), pack("q", $offset));
+  while ($bytes > 0) {
+    my $done = syscall($ARGV[1] + 0, fileno($source), $in, fileno($file), $out, $bytes, 0);
+    next if $done < 0 && $! == 4;
+    return $! == 38 ? -95 : -($! + 0) if $done < 0;
+    return -95 if $done == 0;
+    $bytes -= $done;
+  }
+  return 0;
+}
 while (<STDIN>) {
-  my ($what, $offset, $bytes) = split;
-  print $what eq "s" ? status($offset + 0, $bytes + 0) : fallocate($mode{$what}, $offset + 0, $bytes + 0), "\n";
+  my ($what, $offset, $bytes, $from, $at) = split;
+  my $ret = $what eq "s" ? status($offset + 0, $bytes + 0)
+    : $what eq "c" ? copy($offset + 0, $bytes + 0, $from, $at + 0)
+    : fallocate($mode{$what}, $offset + 0, $bytes + 0);
+  print $ret, "\n";
 }
 `;
 
 type Child = ChildProcessByStdio<Writable, Socket, null>;
+
+/** Where a copy comes from: a file that this process has open. */
+export interface CopySource {
+  readonly fd: number;
+  readonly offset: number;
+}
 
 /** The holes of one file; the child begins with the first that is asked for. */
 export class FileHoles {
@@ -88,6 +117,11 @@ export class FileHoles {
     this.#ask("s", offset, bytes, done);
   }
 
+  /** Copy so many bytes to `offset` from another open file; `done` as above. */
+  copy(offset: number, bytes: number, from: CopySource, done: (ret: number) => void): void {
+    this.#ask("c", offset, bytes, done, ` ${from.fd} ${from.offset}`);
+  }
+
   /** The file is about to be closed, with nothing under way. When this comes back the child has it no more, nor its locks. */
   close(): void {
     this.#isOver = true;
@@ -100,30 +134,33 @@ export class FileHoles {
   }
 
   #ask(
-    what: "p" | "z" | "a" | "s",
+    what: "p" | "z" | "a" | "s" | "c",
     offset: number,
     bytes: number,
     done: (ret: number) => void,
+    besides = "",
   ): void {
-    const number = FALLOCATE[process.arch];
-    if (this.#isOver || process.platform !== "linux" || number === undefined) {
+    const numbers = SYSTEM_CALLS[process.arch];
+    if (this.#isOver || process.platform !== "linux" || numbers === undefined) {
       setImmediate(done, -ENOTSUP);
       return;
     }
-    this.#child ??= this.#start(number);
+    this.#child ??= this.#start(numbers);
     if (this.#child === null) {
       setImmediate(done, -ENOTSUP);
       return;
     }
     this.#waiting.push(done);
-    this.#child.stdin.write(`${what} ${offset} ${bytes}\n`);
+    this.#child.stdin.write(`${what} ${offset} ${bytes}${besides}\n`);
     this.#keepAlive();
   }
 
   /** Null: this process has too many files open for another child. Without perl there is one, which is over at once. */
-  #start(number: number): Child | null {
+  #start(numbers: readonly number[]): Child | null {
     const stdio = ["pipe", "pipe", "ignore", this.#fd] as const;
-    const child = spawn("perl", ["-e", PROGRAM, `${number}`], { stdio: [...stdio] }) as Child;
+    const child = spawn("perl", ["-e", PROGRAM, ...numbers.map(String)], {
+      stdio: [...stdio],
+    }) as Child;
     child.on("error", () => this.#fail(-ENOTSUP));
     if (child.stdin === undefined) return null;
     child.on("close", () => this.#fail(-EIO));

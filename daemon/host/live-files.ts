@@ -1,13 +1,20 @@
 // The files of the live host.
 //
-// Reads beyond the end of a file are filled with zeroes. Discards, zeroes and where the data is are the file system's business
+// Reads beyond the end of a file are filled with zeroes. Discards, zeroes, copies and where the data is are the file system's business
 // (file-holes.ts): where it has no way to do or know them, they answer ENOTSUP, and the block layer forgets a discard, writes the zeroes,
-// and takes everything for data.
+// reads and writes in place of a copy, and takes everything for data.
 
 import fs from "node:fs";
 import { performance } from "node:perf_hooks";
 import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
-import type { FileAio, FileOpType, HostCallRequest, HostOp, HostResult } from "#core/sched";
+import type {
+  FileAio,
+  FileOpType,
+  HostCallRequest,
+  HostCopy,
+  HostOp,
+  HostResult,
+} from "#core/sched";
 import { AioPolicy, hasIoUring } from "./aio.ts";
 import { DirectIo } from "./direct-io.ts";
 import { FileHoles } from "./file-holes.ts";
@@ -144,6 +151,12 @@ export class LiveFiles {
         holes.status(op.offset, op.bytes, (ret) => complete(op, ret));
         return;
     }
+  }
+
+  /** Begin a copy from file to file; `done` gets 0 or a negated errno. */
+  copy({ from, fromOffset, to, toOffset, bytes }: HostCopy, done: (ret: number) => void): void {
+    const source = { fd: this.#at(from).fd, offset: fromOffset };
+    this.#at(to).holes.copy(toOffset, bytes, source, done);
   }
 
   closeAll(): void {

@@ -1,10 +1,11 @@
 import fs from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   type ByteCount,
   type ByteOffset,
+  EINVAL,
   EISDIR,
   ENOENT,
   ENOTSUP,
@@ -23,6 +24,7 @@ import {
   type HostOpType,
   hostAllocate,
   hostCall,
+  hostCopy,
   hostSubmit,
   Machine,
   machine,
@@ -244,7 +246,48 @@ describe("the live host", () => {
     ]);
   });
 
-  it("without perl, says of discards, zeroes and data that it cannot, at once", async () => {
+  it("copies from file to file, within one, and not behind the end or onto what is copied", async () => {
+    const [path, other] = [join(folder, "from.img"), join(folder, "to.img")];
+    const bytes = Uint8Array.from({ length: 300_000 }, (_, i) => i % 251);
+    fs.writeFileSync(path, bytes);
+    fs.writeFileSync(other, "kept");
+    const answers: number[] = [];
+    await run(function* (): Polls<void> {
+      // The source may be one that can only be read.
+      const [from, to] = [open(path, false), open(other)].map(({ value }) => value as HostHandle);
+      const copy = (
+        from: unknown,
+        fromOffset: number,
+        to: unknown,
+        toOffset: number,
+        count: number,
+      ): Co<number> =>
+        hostCopy({ from, fromOffset, to, toOffset, bytes: count } as Parameters<
+          typeof hostCopy
+        >[0]);
+      yield* inCoroutine(function* (): Co<void> {
+        answers.push(yield* copy(from, 1, to, 4, 200_000));
+        answers.push(yield* copy(to, 4, to, 300_000, 1000));
+        answers.push(yield* copy(to, 0, to, 500, 1000));
+        answers.push(yield* copy(from, 299_000, to, 400_000, 1001));
+        answers.push(yield* copy(to, 0, from, 0, 10));
+      });
+      hostCall({ call: "close", handle: to as HostHandle });
+      hostCall({ call: "close", handle: from as HostHandle });
+    });
+    expect(answers).toEqual([0, 0, -EINVAL, -ENOTSUP, -constants.errno.EBADF]);
+    const isAt = (at: number, from: number, to: number): boolean =>
+      fs
+        .readFileSync(other)
+        .subarray(at, at + to - from)
+        .equals(bytes.subarray(from, to));
+    expect(fs.readFileSync(path).equals(bytes)).toBe(true);
+    expect(fs.readFileSync(other).subarray(0, 4).toString()).toBe("kept");
+    expect([isAt(4, 1, 200_001), isAt(300_000, 1, 1001)]).toEqual([true, true]);
+    expect([isAt(400_000, 299_000, 300_000), fs.statSync(other).size]).toEqual([true, 401_000]);
+  });
+
+  it("without perl, says of discards, zeroes, data and copies that it cannot, at once", async () => {
     const { PATH } = process.env;
     process.env.PATH = folder;
     const answers: number[] = [];
@@ -253,12 +296,15 @@ describe("the live host", () => {
       yield* inCoroutine(function* (): Co<void> {
         for (const type of ["discard", "write_zeroes", "block_status", "block_status"] as const)
           answers.push(yield* submit(type, handle, 0, 4096));
+        const [at, bytes] = [0 as ByteOffset, 4096 as ByteCount];
+        const ends = { from: handle, fromOffset: at, to: handle, toOffset: at };
+        answers.push(yield* hostCopy({ ...ends, bytes }));
       });
       hostCall({ call: "close", handle });
     });
     process.env.PATH = PATH;
     expect(outcome).toBe("ok");
-    expect(answers).toEqual([-ENOTSUP, -ENOTSUP, -ENOTSUP, -ENOTSUP]);
+    expect(answers).toEqual(new Array(5).fill(-ENOTSUP));
   });
 
   it("writes to a real file and reads it back, zeroes beyond its end included", async () => {

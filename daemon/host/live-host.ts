@@ -21,6 +21,7 @@ import {
   GuestBuffer,
   type Host,
   type HostCallRequest,
+  type HostCopy,
   type HostOp,
   type HostResult,
   type HostTransform,
@@ -196,6 +197,14 @@ export class LiveHost implements Host {
   transform(op: HostTransform): void {
     this.#operations++;
     transform(op, (ret) => {
+      this.#operations--;
+      this.#arrived({ kind: "complete", id: op.id, ret });
+    });
+  }
+
+  copy(op: HostCopy): void {
+    this.#operations++;
+    this.#files.copy(op, (ret) => {
       this.#operations--;
       this.#arrived({ kind: "complete", id: op.id, ret });
     });

@@ -13,7 +13,7 @@ describeHole(
   ctx1 -     list_read list=edge_bs site=bdrv_co_copy_range_internal/dst
   ctx1 -     list_read list=children owner=n2 site=bdrv_is_inserted
   ctx1 t1    bs_in_flight_inc node=n2 new=1
-  ctx1 t1    list_read list=backing owner=n2 site=overlay_co_preadv
+  ctx1 t1    list_read list=backing owner=n2 site=overlay_co_copy_range_from
   ctx1 t1    req_end type=copy_range ret=0
   ctx0 drain_end site=hole_section
   `,

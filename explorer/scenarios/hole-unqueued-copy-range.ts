@@ -35,7 +35,7 @@ const holeUnqueuedCopyRange: Scenario = {
     {
       finds: [
         raceWithDrop("children", "bdrv_is_inserted"),
-        raceWithDrop("backing", "overlay_co_preadv"),
+        raceWithDrop("backing", "overlay_co_copy_range_from"),
         { rule: "request-in-drained-section", node: "top" },
       ],
     },

@@ -45,7 +45,7 @@ function* main(world: World): Polls<void> {
       assert((yield* blkCoPwritev(blk, 70_001, 777, buffer)) === 0, "the unaligned one is, too");
       assert((yield* blkCoPreadv(blk, 3, 8_000, buffer)) === 0, "the unaligned read is good");
     }
-    assert((yield* blkCoCopyRange(above, 0, beside, 32_768, 8_192)) === 0, "the copy is good");
+    assert((yield* blkCoCopyRange(beside, 0, beside, 32_768, 8_192)) === 0, "the copy is good");
     hostDecide(0 as SiteId, () => (buffer.buffer.data?.[0] === 0 ? 0 : 1));
   });
   yield* world.joinGuests();

@@ -2,12 +2,15 @@
 //
 //   blockCopy            a range: what is dirty in it is copied, and what others are copying is waited for
 //     copyDirtyClusters  runs of dirty clusters, each a task; many tasks at a time when the range has many
-//       runTask          one run: zeroes stay zeroes, all else is read and written
+//       runTask          one run: zeroes stay zeroes, all else is read and written, or copied by the drivers if that is wanted
 //
 // A cluster that is being copied is clean in the bitmap and has a request in the list; when copying fails it is dirty again, and
 // whoever waited for it tries by itself. So an error that is returned is one of this call.
 //
-// Not here: what only jobs use of it (progress, speed, skipping what is not allocated, compression, copy_range).
+// Copying by the drivers begins small, goes on with larger pieces when that works, and is given up for good when it does not: then
+// the piece at hand is read and written like all that follow.
+//
+// Not here: what only jobs use of it (progress, speed, skipping what is not allocated, compression).
 
 import { assert, ECANCELED, ENOSPC, ETIMEDOUT } from "../../base/index.ts";
 import {
@@ -23,6 +26,7 @@ import { bdrvBackingChainNext, bdrvChainContains } from "../../graph/chain.ts";
 import { BDRV_BLOCK_ZERO } from "../../graph/driver-results.ts";
 import { BDRV_REQ_SERIALISING, type BdrvChild, type BlockDriverState } from "../../graph/state.ts";
 import { bdrvCoCommonBlockStatusAbove } from "../../io/block-status.ts";
+import { bdrvCoCopyRange } from "../../io/copy-range.ts";
 import { qiovOf } from "../../io/guest-copy.ts";
 import { bdrvDecInFlight, bdrvIncInFlight } from "../../io/in-flight.ts";
 import { bdrvGetInfo } from "../../io/info.ts";
@@ -65,6 +69,7 @@ import {
 } from "./reqlist.ts";
 
 const SITE_NEW = site("block_copy_state_new");
+const SITE_OPTS = site("block_copy_set_copy_opts");
 const SITE_FREE = site("block_copy_state_free");
 const SITE_CLUSTER = site("block_copy_calculate_cluster_size");
 const SITE_COPY = site("block_copy");
@@ -74,20 +79,29 @@ const SITE_DO_COPY = site("block_copy_do_copy");
 const SITE_RESET = site("block_copy_reset");
 
 const MIB = 1024 * 1024;
-/** C: BLOCK_COPY_MAX_BUFFER, _MAX_MEM, _MAX_WORKERS, _CLUSTER_SIZE_DEFAULT. */
+/** C: BLOCK_COPY_MAX_BUFFER, _MAX_COPY_RANGE, _MAX_MEM, _MAX_WORKERS, _CLUSTER_SIZE_DEFAULT. */
 const BUFFER_BYTES_MAX = MIB;
+const COPY_RANGE_BYTES_MAX = 16 * MIB;
 const MEMORY_BYTES_MAX = 128 * MIB;
 const WORKERS_MAX = 64;
 const CLUSTER_BYTES_DEFAULT = 65_536;
 const INT_MAX = 0x7fff_ffff;
+
+/** C: BlockCopyMethod, for what is data. */
+type BlockCopyMethod = "read-write-cluster" | "read-write" | "copy-range-small" | "copy-range-full";
+
+/** How a task copies: what held for data when the task was made, or zeroes for what is zero. */
+type TaskMethod = BlockCopyMethod | "write-zeroes";
 
 /** C: BlockCopyState. The edges are the owner's, and so are the permissions on them. */
 export class BlockCopyState {
   readonly source: BdrvChild;
   readonly target: BdrvChild;
   readonly clusterBytes: number;
-  /** Bytes of a task at most. */
-  readonly chunkBytes: number;
+  /** Bytes that both nodes take in one piece, in whole clusters; none, if that is less than one. */
+  readonly maxTransfer: number;
+  /** How data is copied from now on; under the lock. */
+  method: BlockCopyMethod = "read-write";
   /** Length of the disk. */
   readonly bytes: number;
   readonly writeFlags: number;
@@ -108,15 +122,25 @@ export class BlockCopyState {
     this.bytes = copyBitmap.bitmap.size;
     // Somebody reads the source through the target: it must not see what the guest writes meanwhile.
     this.writeFlags = bdrvChainContains(to, from) ? BDRV_REQ_SERIALISING : 0;
-    this.chunkBytes = chunkBytesOf(from, to, this.clusterBytes);
+    const limits = [from.limits.maxTransfer, to.limits.maxTransfer].filter((most) => most > 0);
+    this.maxTransfer = alignDown(Math.min(INT_MAX, ...limits), this.clusterBytes);
   }
 }
 
-/** block_copy_chunk_size, for a copy by reading and writing. */
-function chunkBytesOf(from: BlockDriverState, to: BlockDriverState, cluster: number): number {
-  const limits = [from.limits.maxTransfer, to.limits.maxTransfer].filter((most) => most > 0);
-  const most = alignDown(Math.min(INT_MAX, ...limits), cluster);
-  return most < cluster ? cluster : Math.min(Math.max(cluster, BUFFER_BYTES_MAX), most);
+/** block_copy_chunk_size (block-copy.c:136): bytes of a task at most. */
+function chunkBytesOf({ method, clusterBytes, maxTransfer }: BlockCopyState): number {
+  if (method === "read-write-cluster") return clusterBytes;
+  const most = method === "copy-range-full" ? COPY_RANGE_BYTES_MAX : BUFFER_BYTES_MAX;
+  return Math.min(Math.max(clusterBytes, most), maxTransfer);
+}
+
+/** block_copy_set_copy_opts (block-copy.c:319): whether the drivers may copy by themselves. Nothing is under way. */
+export function blockCopySetCopyOpts(state: BlockCopyState, useCopyRange: boolean): void {
+  globalStateCode(SITE_OPTS);
+  assert(state.reqs.reqs.size === 0, "nothing is being copied");
+  // Copying by the drivers heeds no limit on transfers, so there is none where the limit is that low.
+  if (state.maxTransfer < state.clusterBytes) state.method = "read-write-cluster";
+  else state.method = useCopyRange ? "copy-range-small" : "read-write";
 }
 
 /**
@@ -144,7 +168,9 @@ export function blockCopyStateNew(
     const what = `Failed to merge bitmap '${bitmap?.name}' to internal copy-bitmap`;
     throw new BlockError(error.errno, `${what}: ${error.message}`);
   }
-  return new BlockCopyState(source, target, copyBitmap);
+  const state = new BlockCopyState(source, target, copyBitmap);
+  blockCopySetCopyOpts(state, false);
+  return state;
 }
 
 /** block_copy_state_free (block-copy.c:230). Nothing is under way. */
@@ -251,11 +277,13 @@ function* copyDirtyClusters(state: BlockCopyState, call: Call): Co<number> {
     const req: BlockReq | null = yield* createTask(state, at, end - at);
     if (req === null) break;
     found = 1;
+    const { method } = state;
     const status = yield* clusterStatus(state, req);
     if (status.bytes < req.bytes) yield* shrinkTask(state, req, status.bytes);
     yield* coGetFromShres(state.memory, req.bytes);
     at = req.offset + req.bytes;
-    const run = (): Co<number> => runTask(state, call, req, status.isZero);
+    const run = (): Co<number> =>
+      runTask(state, call, req, status.isZero ? "write-zeroes" : method);
     if (pool === null && at >= end) {
       const ret = yield* run();
       return ret < 0 ? ret : found;
@@ -275,9 +303,9 @@ function* copyDirtyClusters(state: BlockCopyState, call: Call): Co<number> {
 
 /** block_copy_task_create (block-copy.c:154): the first run of dirty clusters of a range is ours, or null. */
 function* createTask(state: BlockCopyState, offset: number, bytes: number): Co<BlockReq | null> {
-  const { copyBitmap, clusterBytes, chunkBytes, reqs } = state;
+  const { copyBitmap, clusterBytes, reqs } = state;
   return yield* locked(state, () => {
-    const area = copyBitmap.bitmap.nextDirtyArea(offset, offset + bytes, chunkBytes);
+    const area = copyBitmap.bitmap.nextDirtyArea(offset, offset + bytes, chunkBytesOf(state));
     if (area === null) return null;
     const length = alignUp(area.bytes, clusterBytes);
     assert(area.start % clusterBytes === 0, "what is dirty is a cluster");
@@ -305,8 +333,13 @@ function* endTask(state: BlockCopyState, req: BlockReq, ret: number): Co<void> {
 }
 
 /** block_copy_task_entry (block-copy.c:549). */
-function* runTask(state: BlockCopyState, call: Call, req: BlockReq, isZero: boolean): Co<number> {
-  const ret = yield* doCopy(state, req, isZero);
+function* runTask(
+  state: BlockCopyState,
+  call: Call,
+  req: BlockReq,
+  method: TaskMethod,
+): Co<number> {
+  const ret = yield* doCopy(state, req, method);
   if (ret < 0 && call.ret === 0) call.ret = ret;
   yield* endTask(state, req, ret);
   return ret;
@@ -316,17 +349,36 @@ function* runTask(state: BlockCopyState, call: Call, req: BlockReq, isZero: bool
  * block_copy_do_copy (block-copy.c:465): the last cluster may end behind the disk. Differs from QEMU: for a target that is too short
  * the copy fails with ENOSPC, where QEMU ends at an assertion.
  */
-function* doCopy(state: BlockCopyState, req: BlockReq, isZero: boolean): Co<number> {
+function* doCopy(state: BlockCopyState, req: BlockReq, method: TaskMethod): Co<number> {
   const { source, target, writeFlags } = state;
   const { offset } = req;
   const bytes = Math.min(offset + req.bytes, state.bytes) - offset;
   assert(bytes > 0, "what is copied lies on the disk");
   if (offset + bytes > bdrvGetlength(nodeBehind(target, SITE_DO_COPY))) return -ENOSPC;
-  if (isZero) return yield* bdrvCoPwriteZeroes(target, offset, bytes, writeFlags);
+  if (method === "write-zeroes")
+    return yield* bdrvCoPwriteZeroes(target, offset, bytes, writeFlags);
+  if (method === "copy-range-small" || method === "copy-range-full") {
+    const ends = { src: source, srcOffset: offset, dst: target, dstOffset: offset };
+    const ret = yield* bdrvCoCopyRange({ ...ends, bytes, writeFlags });
+    yield* setMethod(state, method, ret >= 0 ? "copy-range-full" : "read-write");
+    if (ret >= 0) return 0;
+  }
   const bounce = qiovOf(hostAllocate(bytes));
   const ret = yield* bdrvCoPreadv(source, offset, bytes, bounce, 0);
   if (ret < 0) return ret;
   return yield* bdrvCoPwritev(target, offset, bytes, bounce, writeFlags);
+}
+
+/** How it goes on after a task that was done by `method`, unless another one has said so meanwhile. */
+function* setMethod(
+  state: BlockCopyState,
+  method: BlockCopyMethod,
+  next: BlockCopyMethod,
+): Co<void> {
+  if (method === next) return;
+  yield* locked(state, () => {
+    if (state.method === method) state.method = next;
+  });
 }
 
 /** block_copy_block_status (block-copy.c:588): so many of the clusters are zero, or are not; an error is found by reading. */

@@ -22,6 +22,7 @@ import {
 } from "./bitmap-store.ts";
 import { qcow2CoBlockStatus } from "./block-status.ts";
 import { cacheCleanTimerDel, cacheCleanTimerInit } from "./cache-clean.ts";
+import { qcow2CoCopyRangeFrom, qcow2CoCopyRangeTo } from "./copy-range.ts";
 import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
 import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
@@ -52,6 +53,8 @@ export const qcow2Driver: BlockDriver = {
   coPwritevCompressed: qcow2CoPwritevCompressed,
   coPwriteZeroes: qcow2CoPwriteZeroes,
   coPdiscard: qcow2CoPdiscard,
+  coCopyRangeFrom: qcow2CoCopyRangeFrom,
+  coCopyRangeTo: qcow2CoCopyRangeTo,
   coFlushToOs: qcow2CoFlushToOs,
   coTruncate: qcow2CoTruncate,
   coBlockStatus: qcow2CoBlockStatus,

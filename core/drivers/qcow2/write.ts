@@ -91,8 +91,8 @@ function carryOut(
   });
 }
 
-/** Where guest data goes there must be no metadata. 0 or a negated errno. */
-function checkPlan(bs: BlockDriverState, { host, bytes }: WritePlan): Co<number> {
+/** Where guest data goes there must be no metadata. 0 or a negated errno. Under the lock. Common. */
+export function checkPlan(bs: BlockDriverState, { host, bytes }: WritePlan): Co<number> {
   return stateOf(bs).dataFile === null ? preWriteOverlapCheck(bs, host, bytes) : settled(0);
 }
 
