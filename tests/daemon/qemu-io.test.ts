@@ -50,6 +50,15 @@ const blkdebug = {
   image: { driver: "file", filename: "disk.qcow2" },
 };
 
+/** Compressed data replaces nothing that has a place, and whatever has none. */
+const COMPRESSED = [
+  ...["write -c 256k 64k", "write -c -P 1 128k 64k", "write -c -P 1 64k 64k"],
+  ...["read -P 0 64k 64k", "read -P 10 128k 64k", "read -P 0xcd 256k 64k"],
+  ...["write -z 384k 64k", "write -c -P 1 384k 64k", "read -P 1 384k 64k"],
+  ...["write -P 2 448k 4k", "write -z 448k 64k", "write -c -P 1 448k 64k"],
+  ...["write -P 3 448k 64k", "discard 448k 64k", "write -c -P 1 448k 64k", "read -P 1 448k 64k"],
+];
+
 describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
   it("reads, writes, discards and maps in QEMU's words; rules fail what they name", async () => {
     qemu("qemu-img", "create", "-q", "-f", "qcow2", `${folder}/disk.qcow2`, "1M");
@@ -66,6 +75,7 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
       "write -z -u 64k 64k",
       "write -c -q 256k 64k",
       "read -q -P 0xcd 256k 64k",
+      ...COMPRESSED,
       "discard 128k 64k",
       "flush",
       "map",

@@ -35,6 +35,10 @@ function newFolder(): string {
   create("q");
   create("old", "-o", "compat=0.10");
   execFileSync("qemu-img", ["snapshot", "-c", "one", join(folder, "old")]);
+  // Above a backing file that is longer, from the middle of a cluster.
+  writeFileSync(join(folder, "long"), new Uint8Array(4 << 20).fill(7));
+  const above = ["-b", "long", "-F", "raw", join(folder, "above"), "1040K"];
+  execFileSync("qemu-img", ["create", "-q", "-f", "qcow2", "-o", "compat=0.10", ...above]);
   return folder;
 }
 
@@ -45,6 +49,7 @@ const ARGS = [
   ...["--blockdev", `raw,node-name=exported,${file("exported")}`],
   ...["--blockdev", `qcow2,node-name=q,${file("q")}`],
   ...["--blockdev", `qcow2,node-name=old,${file("old")}`],
+  ...["--blockdev", `qcow2,node-name=above,${file("above")}`],
   ...["--nbd-server", "addr.type=unix,addr.path=nbd.sock"],
   ...["--export", "nbd,id=e,node-name=exported,writable=on"],
 ];
@@ -67,6 +72,9 @@ const RESIZES: readonly (readonly [string, number])[] = [
     ["q", 1 << 19],
     ["q", 1000],
     ["old", 2 << 20],
+    ["above", 2 << 20],
+    ["above", 1056 << 10],
+    ["above", 8 << 20],
     ["none", 512],
   ] as const),
 ];
@@ -81,7 +89,8 @@ async function resizeAll(folder: string, qmp: QmpClient): Promise<string[]> {
       (error: Error) => error.message,
     );
     const path = join(folder, name);
-    const length = existsSync(path) && name !== "q" && name !== "old" ? statSync(path).size : "";
+    const length =
+      existsSync(path) && !["q", "old", "above"].includes(name) ? statSync(path).size : "";
     seen.push(`${name} ${size}: ${answer} ${length}`);
   }
   return seen;

@@ -14,7 +14,7 @@ import {
   blkNewWithBs,
   blkUnref,
 } from "#core/backend";
-import { ENOTSUP, type Prng } from "#core/base";
+import { EIO, ENOTSUP, type Prng } from "#core/base";
 import { bdrvOpenPath } from "#core/drivers";
 import {
   BDRV_REQ_MAY_UNMAP,
@@ -164,25 +164,34 @@ export class RandomImage {
     this.subject.discarded(offset, bytes);
   }
 
-  /** Whole clusters are written compressed: half of them with what can be. */
+  /**
+   * Whole clusters are written compressed, half of them with what can be: those that have no place since they were discarded, or a
+   * single one, which fails and stays what it was if it has one.
+   */
   *#compress(from: number, few: number): Co<void> {
-    const { clusterBytes } = this.subject;
+    const { clusterBytes, version, hasBacking } = this.subject;
     const offset = from - (from % clusterBytes);
-    const bytes = Math.min(this.shadow.length - offset, (1 + few) * clusterBytes, 1 << 20);
-    const whole = offset + bytes === this.shadow.length ? bytes : bytes - (bytes % clusterBytes);
+    const isFresh = (version >= 3 || !hasBacking) && this.prng.chance(2, 3);
+    const clusters = isFresh ? 1 + few : 1;
+    const bytes = Math.min(this.shadow.length - offset, clusters * clusterBytes, 1 << 20);
+    const isLast = offset + bytes === this.shadow.length;
+    const whole = isLast || bytes < clusterBytes ? bytes : bytes - (bytes % clusterBytes);
     const data = new Uint8Array(whole).fill(1 + this.prng.below(255));
     for (let at = 0; at < whole; at++)
       if (at % (2 * clusterBytes) < clusterBytes || at % 5 === 0) data[at] = this.prng.below(256);
     const qiov = { buffer: bufferWith(data), start: 0 };
-    const flags = BDRV_REQ_WRITE_COMPRESSED;
-    this.#expect(yield* blkCoPwritev(this.#blk, offset, whole, qiov, flags), "compressed write");
+    if (isFresh) this.#expect(yield* blkCoPdiscard(this.#blk, offset, whole), "discard");
+    const ret = yield* blkCoPwritev(this.#blk, offset, whole, qiov, BDRV_REQ_WRITE_COMPRESSED);
+    if (!isFresh && ret === -EIO) return;
+    this.#expect(ret, "compressed write");
     this.shadow.set(data, offset);
   }
 
   *#resize(): Polls<void> {
     const { prng, shadow, subject } = this;
     const size = 512 * (1 + prng.below(Math.min(2 * shadow.length, 16 << 20) / 512));
-    const isKept = subject.version < 3 && subject.snapshots.size > 0;
+    // Version 2 has no zeroes that hide a longer backing file, and cannot change with snapshots.
+    const isKept = subject.version < 3 && (subject.snapshots.size > 0 || subject.hasBacking);
     const ret = yield* inCoroutine(() => blkCoTruncate(this.#blk, size));
     if (isKept && ret === -ENOTSUP) return;
     this.#expect(ret, "resize");

@@ -41,7 +41,8 @@ const SITE_TRUNCATE = site("qcow2_co_truncate");
 
 /**
  * qcow2_co_truncate: let the disk be `offset` bytes long. 0 or a negated errno, with the reason said to `how`. Where it grows it reads as
- * zeroes, also above a backing file that is longer; what is cut off is discarded.
+ * zeroes, also above a backing file that is longer, which version 2 can only within a cluster or with room taken: else ENOTSUP, as in
+ * QEMU. What is cut off is discarded.
  */
 export function* qcow2CoTruncate(
   bs: BlockDriverState,
@@ -135,27 +136,30 @@ function* cutFile(bs: BlockDriverState): Co<void> {
 
 function* grow(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {
   const state = stateOf(bs);
-  const { clusterBytes, size: old } = state;
-  const entries = Math.ceil(offset / (clusterBytes * state.l2Entries));
-  yield* qemuCoMutexLock(state.lock);
-  let ret = entries > state.l1.entries ? yield* growL1(bs, entries) : 0;
-  qemuCoMutexUnlock(state.lock);
-  if (ret < 0) return ret;
+  const { clusterBytes, size: old, header } = state;
   const backing = backingOf(bs, SITE_TRUNCATE);
   const backed = backing === null ? 0 : bdrvGetlength(nodeBehind(backing, SITE_TRUNCATE));
   if (backed < 0) return backed;
   const clusterEnd = Math.min(offset, Math.ceil(old / clusterBytes) * clusterBytes);
   const isBacked = backed > old;
   const isRoom = state.dataFile === null && (how.prealloc === "falloc" || how.prealloc === "full");
+  if (isBacked && !isRoom && offset > clusterEnd && header.version < 3) {
+    how.errorSetg(`Failed to zero out new clusters: ${strerror(ENOTSUP)}`);
+    return -ENOTSUP;
+  }
+  const entries = Math.ceil(offset / (clusterBytes * state.l2Entries));
+  yield* qemuCoMutexLock(state.lock);
+  let ret = entries > state.l1.entries ? yield* growL1(bs, entries) : 0;
+  qemuCoMutexUnlock(state.lock);
+  if (ret < 0) return ret;
   if (clusterEnd > old && !isBacked) ret = yield* qcow2ZeroData(bs, old, clusterEnd - old);
   if (ret >= 0) {
     ret = isRoom
       ? yield* preallocateRoom(bs, { from: old, to: offset }, how, isBacked)
       : yield* preallocateTables(bs, { from: old, to: offset }, how);
   }
-  // New clusters with room hide what is below, but for the one that was there. Zeroes of version 2 are data: no more than needed.
-  const end = state.header.version < 3 ? Math.min(offset, backed) : offset;
-  const hidden = isRoom ? clusterEnd : end;
+  // New clusters with room hide what is below, but for the one that was there.
+  const hidden = isRoom ? clusterEnd : offset;
   if (ret >= 0 && isBacked && hidden > old) ret = yield* zeroOut(bs, old, hidden - old);
   return ret < 0 ? ret : yield* setSize(bs, offset);
 }

@@ -29,7 +29,7 @@ import { imageFile } from "./metadata-io.ts";
 import { preWriteOverlapCheck } from "./overlap.ts";
 import { updateRefcount } from "./refcount.ts";
 import { type InFlightAllocation, stateOf } from "./state.ts";
-import { freeOld, writePlain } from "./write.ts";
+import { writePlain } from "./write.ts";
 
 const SITE_WRITE = site("qcow2_co_pwritev_compressed");
 
@@ -82,7 +82,10 @@ function* writeOne(bs: BlockDriverState, offset: number, bytes: number, qiov: Qi
   return yield* writePacked(bs, offset / clusterBytes, packed, length);
 }
 
-/** Write the compressed data of guest cluster `cluster`, and let the tables name it. */
+/**
+ * Write the compressed data of guest cluster `cluster`, and let the tables name it. As in QEMU, EIO where it has a place already, be it
+ * of zeroes or shared with a snapshot.
+ */
 function* writePacked(
   bs: BlockDriverState,
   cluster: number,
@@ -94,6 +97,7 @@ function* writePacked(
   yield* qemuCoMutexLock(state.lock);
   yield* waitForAllocations(bs, cluster, 1);
   let ret = yield* ensureTable(bs, cluster);
+  if (ret >= 0) ret = yield* checkPlaceless(bs, cluster);
   const host = ret < 0 ? ret : yield* allocBytes(bs, length);
   if (host >= 0) ret = yield* preWriteOverlapCheck(bs, host, length);
   if (host < 0 || ret < 0) {
@@ -113,20 +117,24 @@ function* writePacked(
   return ret;
 }
 
+/** Part of qcow2_alloc_compressed_cluster_offset: 0 for a cluster that has no place, EIO for another, or an errno; negated. */
+function* checkPlaceless(bs: BlockDriverState, cluster: number): Co<number> {
+  const entry = yield* getEntry(bs, cluster);
+  if (typeof entry === "number") return entry;
+  return entry.host === null ? 0 : -EIO;
+}
+
 function* link(
   bs: BlockDriverState,
   { firstCluster: cluster }: InFlightAllocation,
   host: number,
   length: number,
 ): Co<number> {
-  const old = yield* getEntry(bs, cluster);
-  if (typeof old === "number") return old;
   const sectors = Math.floor((host + length - 1) / 512) - Math.floor(host / 512) + 1;
   const compressedBytes = sectors * 512 - (host % 512);
   const entry = { ...UNALLOCATED, compressed: true, host, compressedBytes };
   yield* blkdbgFileEvent(bs, "l2_update_compressed");
-  const ret = yield* setEntry(bs, cluster, entry);
-  return ret < 0 ? ret : yield* freeOld(bs, old, "overwritten");
+  return yield* setEntry(bs, cluster, entry);
 }
 
 /** Count down what `allocBytes` counted; returns `ret`. */
