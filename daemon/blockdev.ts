@@ -4,6 +4,8 @@ import { EINVAL, must } from "#core/base";
 import {
   bdrvOpenBackingFile,
   fileOpen,
+  findImageFormat,
+  type JsonImage,
   nullAioDriver,
   nullCoDriver,
   nullOpen,
@@ -28,10 +30,12 @@ import {
   detectZeroesOf,
   edgeBs,
   settle,
+  unwrap,
 } from "#core/graph";
 import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
 import { openFilter } from "./blockdev-filters.ts";
+import { blockdevOfJson } from "./blockdev-json.ts";
 import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
 import { qcow2OptionsOf } from "./blockdev-qcow2-options.ts";
 
@@ -42,10 +46,12 @@ interface Inherited {
   readonly readOnly: boolean;
   readonly discard: "ignore" | "unmap";
   readonly cache: CacheOptions;
+  /** How many images are above, whose headers led here. */
+  readonly depth: number;
 }
 
 /** A node that no other node's options made. */
-const OUTERMOST: Inherited = { readOnly: false, discard: "ignore", cache: CACHED };
+const OUTERMOST: Inherited = { readOnly: false, discard: "ignore", cache: CACHED, depth: 0 };
 
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
 export function* blockdevOpen(
@@ -63,7 +69,11 @@ export function* blockdevOpen(
   const cache = { direct, noFlush };
   const readOnly = options["read-only"] ?? inherited.readOnly;
   // What the parent lets through, it does on purpose.
-  const bs = yield* openDriver(options, { readOnly, discard: "unmap", cache });
+  const bs = yield* openDriver(options, {
+    ...{ readOnly, cache },
+    discard: "unmap",
+    depth: inherited.depth,
+  });
   bdrvSetCommonOptions(bs, common, cache, explicitOptions(options));
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
@@ -194,7 +204,7 @@ function* openQcow2(
   options: Qcow2Blockdev,
   below: Inherited,
 ): Polls<BlockDriverState> {
-  const { readOnly, cache } = below;
+  const { readOnly, cache, depth } = below;
   const opened: BlockDriverState[] = [];
   const refs = [options.file, options["data-file"], options.backing ?? undefined];
   const [file, dataFile, backing] = yield* openAll(refs, below, opened);
@@ -208,10 +218,29 @@ function* openQcow2(
     openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly, cache }),
   });
   if (options.backing !== undefined) return bs;
-  const backed = yield* settle(() => bdrvOpenBackingFile(bs, cache));
+  const backed = yield* settle(() =>
+    bdrvOpenBackingFile(bs, { cache, depth, openJson: openJsonImage }),
+  );
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
+}
+
+/** An image whose name is `json:` and its options (C: parse_json_protocol): a node with one reference, the caller's. BlockError. Polls. */
+export function* openJsonImage(
+  json: string,
+  { format, nodeName, readOnly, cache, depth }: JsonImage,
+): Polls<BlockDriverState> {
+  const inherited: Inherited = { readOnly, discard: "unmap", cache, depth };
+  const probe = function* (file: BlockdevOptions): Polls<"raw" | "qcow2"> {
+    const bs = yield* blockdevOpen(file, inherited);
+    const found = yield* settle(() => findImageFormat(bs));
+    yield* bdrvUnref(bs);
+    return unwrap(found);
+  };
+  const options = yield* blockdevOfJson(json, format === "" ? null : format, probe);
+  const named = nodeName === "" ? options : { ...options, "node-name": nodeName };
+  return yield* blockdevOpen(named, inherited);
 }
 
 /** Nodes for `refs`, where there is one; when one is refused, the others are given back. Polls. */

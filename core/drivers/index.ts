@@ -26,6 +26,8 @@ export { type NullOptions, nullOpen } from "./null-state.ts";
 export {
   bdrvOpenBackingFile,
   bdrvOpenPath,
+  findImageFormat,
+  type JsonImage,
   type NamedBacking,
   type OpenPathOptions,
   pathCombine,

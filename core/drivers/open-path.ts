@@ -1,5 +1,7 @@
 // An image and all that it names, opened by its path: backing files down to the last, and the file of guest data.
 //
+// A name may have a protocol: `file:` and a path, or `json:` and the options of a driver, which somebody above reads. No others are known.
+//
 // Names inside of an image are relative to the folder that it is in, as they are for QEMU; the name of a data file is relative to
 // the program's, as it is there. Backing files are opened read-only. The format of one that the image does not name is
 // found out by its first bytes, as QEMU does with a warning.
@@ -35,6 +37,8 @@ const SITE_OPEN = site("bdrv_open_inherit");
 const SITE_BACKING = site("bdrv_open_backing_file");
 const SITE_PROBE = site("find_image_format");
 
+const JSON_PROTOCOL = "json:";
+
 /** Images in a chain of backing files at most: a longer one is a circle, as good as certainly. */
 const CHAIN_MAX = 200;
 
@@ -44,12 +48,28 @@ export interface NamedBacking {
   readonly backing?: NamedBacking;
 }
 
+/** How an image is opened whose name has its options. */
+export interface JsonImage {
+  /** What is known of its format from elsewhere; "" for nothing. */
+  readonly format: string;
+  readonly nodeName: string;
+  readonly readOnly: boolean;
+  readonly cache: CacheOptions;
+  /** How many images are above it. */
+  readonly depth: number;
+}
+
+/** Opens an image by the options that follow `json:` in its name: a node with one reference, the caller's. BlockError. Polls. */
+export type OpenJson = (json: string, image: JsonImage) => Polls<BlockDriverState>;
+
 /** What is opened, and how. */
 export interface OpenPathOptions extends Qcow2Options {
   readonly path: string;
+  /** Absent: names with options are refused. */
+  readonly openJson?: OpenJson;
   readonly nodeName?: string;
   /** By default what the first bytes say. */
-  readonly format?: "raw" | "qcow2";
+  readonly format?: string;
   readonly readOnly?: boolean;
   readonly ctx?: AioContext;
   /** What is done with the host's cache, here and below. */
@@ -67,20 +87,38 @@ export function* bdrvOpenPath(options: OpenPathOptions): Polls<BlockDriverState>
 }
 
 function* openLink(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
+  const { path, openJson, backing } = options;
+  if (depth >= CHAIN_MAX)
+    throw new BlockError(EINVAL, `The backing chain of '${path}' is too long`);
+  if (openJson !== undefined && path.startsWith(JSON_PROTOCOL)) {
+    if (backing === undefined) return yield* openByOptions(openJson, options, depth);
+    throw new BlockError(ENOTSUP, `What is below '${path}' has its names from these options`);
+  }
   const bs = yield* openFormat(options, depth);
   bdrvSetCache(bs, options.cache ?? CACHED);
   bdrvParentCbChangeMedia(bs, true);
   return bs;
 }
 
+/** parse_json_protocol (block.c:1971): the options in the name are the image's, but for what is said beside it. Polls. */
+function openByOptions(
+  openJson: OpenJson,
+  options: OpenPathOptions,
+  depth: number,
+): Polls<BlockDriverState> {
+  const { path, format = "", nodeName = "", readOnly = false, cache = CACHED } = options;
+  return openJson(path.slice(JSON_PROTOCOL.length), { format, nodeName, readOnly, cache, depth });
+}
+
 function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
-  const { path, ctx, readOnly = false, nodeName = "" } = options;
-  if (depth >= CHAIN_MAX)
-    throw new BlockError(EINVAL, `The backing chain of '${path}' is too long`);
-  const { cache = CACHED } = options;
+  const { ctx, readOnly = false, nodeName = "" } = options;
+  const { format: asked, cache = CACHED } = options;
+  if (asked !== undefined && asked !== "raw" && asked !== "qcow2")
+    throw new BlockError(EINVAL, `Unknown driver '${asked}'`);
+  const path = pathOf(options.path);
   const how = { nodeName: "", readOnly, cache, ...(ctx === undefined ? {} : { ctx }) };
   const file = yield* fileOpen({ ...how, path });
-  const format = options.format ?? (yield* probe(file));
+  const format = asked ?? (yield* findImageFormat(file));
   if (format === "raw") {
     const raw = yield* rawOpen(nodeName, file, readOnly);
     bdrvOpenedFor(file, raw);
@@ -91,11 +129,12 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
     ...imageOptions,
     nodeName,
     file,
-    openDataFile: (name) => fileOpen({ ...how, path: name }),
+    openDataFile: (name) => fileOpen({ ...how, path: pathOf(name) }),
   });
   bdrvOpenedFor(file, bs);
   if (options.noBacking === true) return bs;
-  const backed = yield* settle(() => openBacking(bs, depth, cache, named));
+  const { openJson } = options;
+  const backed = yield* settle(() => openBacking(bs, depth, cache, { named, openJson }));
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
@@ -104,32 +143,46 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
 /** bdrv_open_backing_file (block.c:3461): open what the image of `bs` names, if anything, and put it below. BlockError. Polls. */
 export function* bdrvOpenBackingFile(
   bs: BlockDriverState,
-  cache: CacheOptions = CACHED,
+  { cache, depth, openJson }: OpenBackingOptions,
 ): Polls<void> {
   globalStateCode(SITE_BACKING);
   assert(!bs.closed, "the image is open");
-  yield* openBacking(bs, 0, cache);
+  yield* openBacking(bs, depth, cache, { openJson });
+}
+
+/** What the image below is opened with: as its overlay was. */
+export interface OpenBackingOptions {
+  readonly cache: CacheOptions;
+  /** How many images are above `bs`. */
+  readonly depth: number;
+  readonly openJson: OpenJson;
+}
+
+/** The rest of what the image below is opened with. */
+interface BackingOptions {
+  readonly named?: NamedBacking | undefined;
+  readonly openJson: OpenJson | undefined;
 }
 
 function* openBacking(
   bs: BlockDriverState,
   depth: number,
   cache: CacheOptions,
-  names: NamedBacking = {},
+  { named: names = {}, openJson }: BackingOptions,
 ): Polls<void> {
   const { backingFile, backingFormat: format, aioContext } = bs;
   if (backingFile === "") return;
   const opened = yield* settle(function* (): Polls<void> {
-    if (format !== "" && format !== "raw" && format !== "qcow2")
-      throw new BlockError(EINVAL, `Unknown driver '${format}'`);
-    if (hasProtocol(backingFile))
-      throw new BlockError(ENOTSUP, `Unknown protocol of '${backingFile}'`);
     const path = pathCombine(filenameOf(bs), backingFile);
-    const named: Pick<OpenPathOptions, "format"> = format === "" ? {} : { format };
-    const below = { path, readOnly: true, cache, ctx: aioContext, ...named, ...names };
+    const named = format === "" ? {} : { format };
+    const how = { cache, ctx: aioContext, ...(openJson === undefined ? {} : { openJson }) };
+    const below = { path, readOnly: true, ...how, ...named, ...names };
     const backing = yield* openLink(below, depth + 1);
     const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
-    if (set.ok) bdrvOpenedFor(backing, bs);
+    if (set.ok) {
+      bdrvOpenedFor(backing, bs);
+      bs.autoBackingId = backing.id;
+    }
     yield* bdrvUnref(backing);
     if (!set.ok) throw set.error;
   });
@@ -150,17 +203,25 @@ function filenameOf(bs: BlockDriverState): string {
 
 /** path_combine (block.c:353): `name` as it is meant in a file at `base`. Common. */
 export function pathCombine(base: string, name: string): string {
-  if (name.startsWith("/") || hasProtocol(name)) return name;
+  if (name.startsWith("/") || protocolOf(name) !== null) return name;
   return base.slice(0, base.lastIndexOf("/") + 1) + name;
 }
 
-/** path_has_protocol (block.c:281): it is no path of a file. */
-function hasProtocol(name: string): boolean {
-  return /^[^/]*:/.test(name);
+/** path_has_protocol (block.c:281): what a name that is no path begins with, without its colon; null for a path. */
+function protocolOf(name: string): string | null {
+  return /^([^/:]*):/.exec(name)?.[1] ?? null;
+}
+
+/** bdrv_find_protocol (block.c:952), of which there is one: the path that a name means. BlockError for a name of another kind. */
+function pathOf(name: string): string {
+  const protocol = protocolOf(name);
+  if (protocol === null) return name;
+  if (protocol === "file") return name.slice("file:".length);
+  throw new BlockError(EINVAL, `Unknown protocol '${protocol}'`);
 }
 
 /** find_image_format (block.c:1042): by the first bytes. Polls. */
-function* probe(file: BlockDriverState): Polls<"raw" | "qcow2"> {
+export function* findImageFormat(file: BlockDriverState): Polls<"raw" | "qcow2"> {
   globalStateCode(SITE_PROBE);
   bdrvRef(file);
   const blk = yield* blkNewWithBs(file, { perm: BLK_PERM_CONSISTENT_READ });

@@ -319,6 +319,8 @@ export class BlockDriverState {
   backingFile = "";
   /** And what format that has, "" when it does not say. */
   backingFormat = "";
+  /** Number of the node that was opened because the image names it so, 0 for none (C: auto_backing_file). Main context only. */
+  autoBackingId = 0;
   /** bdrv_close ran: the node is no longer usable. */
   closed = false;
   /**

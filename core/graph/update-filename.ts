@@ -56,6 +56,8 @@ export function* bdrvChangeBackingFile(
   if (changeBackingFile === undefined) return -ENOTSUP;
   const ret = yield* changeBackingFile(bs, backingFile, backingFormat);
   assert(ret <= 0, "a driver returns 0 or a negated errno");
-  if (ret === 0) bs.backingFile = backingFile;
+  if (ret !== 0) return ret;
+  bs.backingFile = backingFile;
+  bs.autoBackingId = 0;
   return ret;
 }

@@ -25,7 +25,7 @@ import {
 } from "#core/graph";
 import { bdrvEnableCopyOnRead } from "#core/io";
 import { machine, type Polls } from "#core/sched";
-import { blockdevOpen } from "../blockdev.ts";
+import { blockdevOpen, openJsonImage } from "../blockdev.ts";
 import { blockdevOptions } from "../blockdev-options.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../qmp/json-value.ts";
 import {
@@ -162,6 +162,7 @@ function* openNode(
     ...(readOnly === undefined ? {} : { readOnly }),
     ...(backing === undefined ? {} : { backing }),
     cache,
+    openJson: openJsonImage,
   });
   bdrvSetCommonOptions(bs, common, cache, cacheAsOptions(cache));
   return bs;

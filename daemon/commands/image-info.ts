@@ -103,6 +103,7 @@ function isBackingOverridden(bs: BlockDriverState): boolean {
   const backing = backingOf(bs, SITE_FILENAME);
   const below = backing === null ? null : edgeBs(backing, SITE_FILENAME);
   if (below === null) return bs.backingFile !== "";
+  if (below.id === bs.autoBackingId) return false;
   const name = filenameOf(below);
   return name !== bs.backingFile && name !== fullBackingFilename(bs);
 }
