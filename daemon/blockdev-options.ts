@@ -30,6 +30,8 @@ const COMMON = {
   discard: optional(enumOf("ignore", "unmap")),
   cache: optional(struct({ direct: optional(bool), "no-flush": optional(bool) })),
   "read-only": optional(bool),
+  "auto-read-only": optional(bool),
+  "force-share": optional(bool),
 } as const;
 
 /** A child: a node by its name, or one to be made. */
@@ -41,7 +43,8 @@ export type BlockdevOptions = Common &
     | {
         readonly driver: "file";
         readonly filename: string;
-        readonly aio?: FileAio;
+        /** Native: what there is of that kind (FILE_AIO), past the cache. */
+        readonly aio?: FileAio | "native";
         readonly locking?: FileLocking;
       }
     | {
@@ -81,6 +84,8 @@ interface Common {
   readonly discard?: "ignore" | "unmap";
   readonly cache?: { readonly direct?: boolean; readonly "no-flush"?: boolean };
   readonly "read-only"?: boolean;
+  readonly "auto-read-only"?: boolean;
+  readonly "force-share"?: boolean;
 }
 
 interface NullOptions<D extends string> {
@@ -111,7 +116,7 @@ const NULL_MEMBERS = {
 const DRIVERS = {
   file: {
     filename: str,
-    aio: optional(enumOf(...FILE_AIO)),
+    aio: optional(enumOf(...FILE_AIO, "native")),
     locking: optional(enumOf("on", "off", "auto")),
   },
   raw: { file: blockdevRef, offset: optional(int()), size: optional(int()) },

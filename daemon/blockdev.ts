@@ -44,6 +44,8 @@ const SITE_OPEN = site("qmp_blockdev_add");
 /** What a node has where its options say nothing: what its parent's options gave it (C: bdrv_inherited_options). */
 interface Inherited {
   readonly readOnly: boolean;
+  readonly autoReadOnly: boolean;
+  readonly forceShare: boolean;
   readonly discard: "ignore" | "unmap";
   readonly cache: CacheOptions;
   /** How many images are above, whose headers led here. */
@@ -51,7 +53,10 @@ interface Inherited {
 }
 
 /** A node that no other node's options made. */
-const OUTERMOST: Inherited = { readOnly: false, discard: "ignore", cache: CACHED, depth: 0 };
+const OUTERMOST: Inherited = {
+  ...{ readOnly: false, autoReadOnly: false, forceShare: false },
+  ...{ discard: "ignore", cache: CACHED, depth: 0 },
+};
 
 /** bdrv_open with options: a node with one reference, the caller's; BlockError when refused, and nothing is left. Polls. */
 export function* blockdevOpen(
@@ -68,12 +73,18 @@ export function* blockdevOpen(
     options.cache ?? {};
   const cache = { direct, noFlush };
   const readOnly = options["read-only"] ?? inherited.readOnly;
+  const autoReadOnly = options["auto-read-only"] ?? inherited.autoReadOnly;
+  const forceShare = options["force-share"] ?? inherited.forceShare;
+  if (forceShare && !readOnly)
+    throw new BlockError(EINVAL, "force-share=on can only be used with read-only images");
   // What the parent lets through, it does on purpose.
   const bs = yield* openDriver(options, {
-    ...{ readOnly, cache },
+    ...{ readOnly, autoReadOnly, forceShare, cache },
     discard: "unmap",
     depth: inherited.depth,
   });
+  bs.forceShare = forceShare;
+  bs.options = { ...bs.options, ...switchedOn({ autoReadOnly, forceShare }) };
   bdrvSetCommonOptions(bs, common, cache, explicitOptions(options));
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
@@ -84,12 +95,28 @@ export function* blockdevOpen(
   return bs;
 }
 
+/** For a reopen, and for who describes the node. */
+function switchedOn({
+  autoReadOnly,
+  forceShare,
+}: Pick<Inherited, "autoReadOnly" | "forceShare">): BlockOptions {
+  return {
+    ...(autoReadOnly ? { "auto-read-only": true } : {}),
+    ...(forceShare ? { "force-share": true } : {}),
+  };
+}
+
 /** What was asked for, of all that a node would have from its parent: a reopen of that does not change it. */
-function explicitOptions({ cache = {}, "read-only": readOnly }: BlockdevOptions): BlockOptions {
+function explicitOptions(options: BlockdevOptions): BlockOptions {
+  const { cache = {}, "read-only": readOnly } = options;
   const given = Object.entries(cache).filter(([, value]) => value !== undefined);
   return {
     ...Object.fromEntries(given.map(([name, value]) => [`cache.${name}`, value])),
     ...(readOnly === undefined ? {} : { "read-only": readOnly }),
+    ...switchedOn({
+      autoReadOnly: options["auto-read-only"] === true,
+      forceShare: options["force-share"] === true,
+    }),
   };
 }
 
@@ -157,14 +184,16 @@ function sizeOption(name: string, value: number): number {
 function openFile(
   nodeName: string,
   { filename: path, aio, locking }: Extract<BlockdevOptions, { readonly driver: "file" }>,
-  { readOnly, cache }: Inherited,
+  { readOnly, autoReadOnly, cache }: Inherited,
 ): Polls<BlockDriverState> {
+  if (aio === "native" && !cache.direct)
+    throw new BlockError(
+      EINVAL,
+      "aio=native was specified, but it requires cache.direct=on, which was not specified.",
+    );
   return fileOpen({
-    nodeName,
-    path,
-    readOnly,
-    cache,
-    ...(aio === undefined ? {} : { aio }),
+    ...{ nodeName, path, readOnly, autoReadOnly, cache },
+    ...(aio === undefined ? {} : { aio: aio === "native" ? "threads" : aio }),
     ...(locking === undefined ? {} : { locking }),
   });
 }
@@ -204,7 +233,7 @@ function* openQcow2(
   options: Qcow2Blockdev,
   below: Inherited,
 ): Polls<BlockDriverState> {
-  const { readOnly, cache, depth } = below;
+  const { readOnly, autoReadOnly, forceShare, cache, depth } = below;
   const opened: BlockDriverState[] = [];
   const refs = [options.file, options["data-file"], options.backing ?? undefined];
   const [file, dataFile, backing] = yield* openAll(refs, below, opened);
@@ -215,11 +244,15 @@ function* openQcow2(
     ...(dataFile === undefined ? {} : { dataFile }),
     ...(backing === undefined ? {} : { backing }),
     ...qcow2OptionsOf(options),
-    openDataFile: (path) => fileOpen({ nodeName: "", path, readOnly, cache }),
+    *openDataFile(path): Polls<BlockDriverState> {
+      const data = yield* fileOpen({ nodeName: "", path, readOnly, autoReadOnly, cache });
+      data.forceShare = forceShare;
+      return data;
+    },
   });
   if (options.backing !== undefined) return bs;
   const backed = yield* settle(() =>
-    bdrvOpenBackingFile(bs, { cache, depth, openJson: openJsonImage }),
+    bdrvOpenBackingFile(bs, { cache, depth, openJson: openJsonImage, forceShare }),
   );
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
@@ -229,9 +262,12 @@ function* openQcow2(
 /** An image whose name is `json:` and its options (C: parse_json_protocol): a node with one reference, the caller's. BlockError. Polls. */
 export function* openJsonImage(
   json: string,
-  { format, nodeName, readOnly, cache, depth }: JsonImage,
+  { format, nodeName, readOnly, cache, forceShare, depth }: JsonImage,
 ): Polls<BlockDriverState> {
-  const inherited: Inherited = { readOnly, discard: "unmap", cache, depth };
+  const inherited: Inherited = {
+    ...{ readOnly, autoReadOnly: false, forceShare },
+    ...{ discard: "unmap", cache, depth },
+  };
   const probe = function* (file: BlockdevOptions): Polls<"raw" | "qcow2"> {
     const bs = yield* blockdevOpen(file, inherited);
     const found = yield* settle(() => findImageFormat(bs));

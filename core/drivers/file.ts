@@ -7,9 +7,12 @@ import {
   assert,
   type ByteCount,
   type ByteOffset,
+  EACCES,
   EBUSY,
   EINVAL,
   ENOTSUP,
+  EPERM,
+  EROFS,
   type HostHandle,
   strerror,
 } from "../base/index.ts";
@@ -20,7 +23,12 @@ import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/b
 import type { BlockStatus } from "../graph/driver-results.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
 import { bdrvOpenDriver, bdrvSetCache } from "../graph/open-node.ts";
-import type { Permissions } from "../graph/permission-bits.ts";
+import {
+  BLK_PERM_RESIZE,
+  BLK_PERM_WRITE,
+  BLK_PERM_WRITE_UNCHANGED,
+  type Permissions,
+} from "../graph/permission-bits.ts";
 import {
   BDRV_REQ_MAY_UNMAP,
   type BlockDriver,
@@ -62,6 +70,9 @@ const HOST_BYTES_MAX = 2 ** 30;
 /** Bytes of a copy within the host at most: other requests that its helper serves wait for it. A few milliseconds. */
 const COPY_BYTES_MAX = 2 ** 24;
 
+/** What nobody may have of a file that can only be read. */
+const WRITING = BLK_PERM_WRITE | BLK_PERM_WRITE_UNCHANGED | BLK_PERM_RESIZE;
+
 const SITE_COPY = site("raw_co_copy_range_to/file");
 const SITE_OPEN = site("bdrv_open");
 const SITE_SUBMIT = site("raw_co_prw");
@@ -74,6 +85,8 @@ class FileState {
   /** Exchanged by a reopen that makes the node read-only or not, or its requests go past the host's cache or not. */
   handle: HostHandle;
   direct: boolean;
+  /** The errno with which the host refused to let anybody write, when the node was to make do with that; else 0. */
+  refused: number;
   readonly path: string;
   readonly aio: FileAio | undefined;
   /** Null: the file is not locked. */
@@ -86,9 +99,10 @@ class FileState {
   /** The second handle of a reopen that is not over. */
   staged: Opened | null = null;
 
-  constructor({ handle, direct }: Opened, { path, aio, locking }: FileOptions) {
+  constructor({ handle, direct, refused }: Opened, { path, aio, locking }: FileOptions) {
     this.handle = handle;
     this.direct = direct;
+    this.refused = refused;
     this.path = path;
     this.aio = aio;
     const how = locking ?? fileDefaults().locking;
@@ -129,6 +143,8 @@ export interface FileOptions {
   /** Where the node shall run; default main. */
   readonly ctx?: AioContext;
   readonly readOnly?: boolean;
+  /** Where nobody may write to the file, read it until somebody wants to write (BDRV_O_AUTO_RDONLY). */
+  readonly autoReadOnly?: boolean;
   /** Make the file if there is none. */
   readonly create?: boolean;
   /** How its requests are carried out; by default as the host does it. */
@@ -143,12 +159,13 @@ export interface FileOptions {
 export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   globalStateCode(SITE_OPEN);
   const { path, nodeName, readOnly = false, create = false, cache = CACHED } = options;
-  assert(path.length > 0, "a file has a path");
+  if (path === "") throw new BlockError(EINVAL, "The 'file' block driver requires a file name");
   // Before the file is opened, so that no handle is left over.
   if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
     throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
   const { direct } = cache;
-  const opened = openPath({ path, aio: options.aio, writable: !readOnly, create, direct });
+  const how = { path, aio: options.aio, writable: !readOnly, create, direct };
+  const opened = openOrRead(how, options.autoReadOnly === true);
   const bs = yield* bdrvOpenDriver(fileDriver, nodeName, {
     opaque: new FileState(opened, options),
     options: { filename: path },
@@ -244,6 +261,23 @@ interface Opened {
   readonly handle: HostHandle;
   readonly direct: boolean;
   readonly alignment: number;
+  /** As in FileState. */
+  readonly refused: number;
+}
+
+/**
+ * A file that is open to be written to, or, if need be, to be read. Differs from QEMU: there, such a file is opened to be written to
+ * only while somebody may write.
+ */
+function openOrRead(how: HowToOpen, autoReadOnly: boolean): Opened {
+  if (!autoReadOnly || !how.writable) return openPath(how);
+  try {
+    return openPath(how);
+  } catch (error) {
+    if (!(error instanceof BlockError) || ![EACCES, EPERM, EROFS].includes(error.errno))
+      throw error;
+    return { ...openPath({ ...how, writable: false }), refused: error.errno };
+  }
 }
 
 /** A handle of the host; BlockError when it refuses. */
@@ -258,7 +292,8 @@ function openPath(how: HowToOpen): Opened {
   if (opened.ret < 0) throw new BlockError(-opened.ret, whyNotOpen(how, -opened.ret));
   const handle = opened.value as HostHandle;
   const aligned = hostCall({ call: "alignment", handle });
-  if (aligned.ret >= 0) return { handle, direct, alignment: Math.max(1, aligned.value) };
+  const alignment = Math.max(1, aligned.value);
+  if (aligned.ret >= 0) return { handle, direct, alignment, refused: 0 };
   hostCall({ call: "close", handle });
   const hint = "Try cache.direct=off";
   throw new BlockError(EINVAL, "Could not find working O_DIRECT alignment", hint);
@@ -278,6 +313,8 @@ function whyNotOpen(how: HowToOpen, errno: number): string {
       return `Could not open '${how.path}': filesystem does not support O_DIRECT`;
     }
   }
+  // The host opens regular files, and says so of nothing else.
+  if (errno === EINVAL) return `'file' driver requires '${how.path}' to be a regular file`;
   return `Could not open '${how.path}': ${strerror(errno)}`;
 }
 
@@ -290,9 +327,11 @@ function fileReopenPrepare(state: ReopenState): undefined {
   const { bs, readOnly } = state;
   const file = stateOf(bs);
   const { direct } = cacheOf(state.options);
-  if (readOnly === bs.readOnly && direct === file.direct) return;
+  const auto = [true, "on"].some((on) => state.options["auto-read-only"] === on);
+  const isAsAsked = readOnly === bs.readOnly && (auto || file.refused === 0);
+  if (isAsAsked && direct === file.direct) return;
   const { path, aio } = file;
-  file.staged = openPath({ path, aio, writable: !readOnly, create: false, direct });
+  file.staged = openOrRead({ path, aio, writable: !readOnly, create: false, direct }, auto);
 }
 
 /** raw_reopen_commit (block/file-posix.c:1151): requests go to the staged handle; returns the old one, if there are two. */
@@ -302,13 +341,17 @@ function exchangeHandle({ bs }: ReopenState): HostHandle | null {
   if (staged === null) return null;
   file.handle = staged.handle;
   file.direct = staged.direct;
+  file.refused = staged.refused;
   bs.requestAlignment = staged.alignment;
   return old;
 }
 
 /** raw_check_perm (block/file-posix.c:3162): lock what is needed besides, in a staged handle all of it; BlockError. */
 function fileCheckPerm(bs: BlockDriverState, asked: Permissions): undefined {
-  const { locks, handle, staged } = stateOf(bs);
+  const { locks, handle, staged, refused, path } = stateOf(bs);
+  const errno = staged === null ? refused : staged.refused;
+  if (errno !== 0 && (asked.perm & WRITING) !== 0)
+    throw new BlockError(errno, `Could not open '${path}': ${strerror(errno)}`);
   if (locks === null || bs.inactive) return;
   fileLocksPrepare(locks, handle, asked);
   try {

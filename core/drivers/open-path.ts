@@ -55,6 +55,7 @@ export interface JsonImage {
   readonly nodeName: string;
   readonly readOnly: boolean;
   readonly cache: CacheOptions;
+  readonly forceShare: boolean;
   /** How many images are above it. */
   readonly depth: number;
 }
@@ -74,6 +75,8 @@ export interface OpenPathOptions extends Qcow2Options {
   readonly ctx?: AioContext;
   /** What is done with the host's cache, here and below. */
   readonly cache?: CacheOptions;
+  /** All of it, here and below, is shared with everybody (C: BDRV_OPT_FORCE_SHARE). */
+  readonly forceShare?: boolean;
   /** Do not open what the image has below it. */
   readonly noBacking?: boolean;
   readonly backing?: NamedBacking;
@@ -82,7 +85,6 @@ export interface OpenPathOptions extends Qcow2Options {
 /** bdrv_open with a file name: the node with one reference, the caller's. BlockError when anything cannot be opened. Polls. */
 export function* bdrvOpenPath(options: OpenPathOptions): Polls<BlockDriverState> {
   globalStateCode(SITE_OPEN);
-  assert(options.path.length > 0, "a file has a path");
   return yield* openLink(options, 0);
 }
 
@@ -107,7 +109,9 @@ function openByOptions(
   depth: number,
 ): Polls<BlockDriverState> {
   const { path, format = "", nodeName = "", readOnly = false, cache = CACHED } = options;
-  return openJson(path.slice(JSON_PROTOCOL.length), { format, nodeName, readOnly, cache, depth });
+  const { forceShare = false } = options;
+  const image = { format, nodeName, readOnly, cache, forceShare, depth };
+  return openJson(path.slice(JSON_PROTOCOL.length), image);
 }
 
 function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriverState> {
@@ -117,11 +121,18 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
     throw new BlockError(EINVAL, `Unknown driver '${asked}'`);
   const path = pathOf(options.path);
   const how = { nodeName: "", readOnly, cache, ...(ctx === undefined ? {} : { ctx }) };
-  const file = yield* fileOpen({ ...how, path });
+  const { forceShare = false } = options;
+  const openFile = function* (at: string): Polls<BlockDriverState> {
+    const bs = yield* fileOpen({ ...how, path: at });
+    bs.forceShare = forceShare;
+    return bs;
+  };
+  const file = yield* openFile(path);
   const format = asked ?? (yield* findImageFormat(file));
   if (format === "raw") {
     const raw = yield* rawOpen(nodeName, file, readOnly);
     bdrvOpenedFor(file, raw);
+    raw.forceShare = forceShare;
     return raw;
   }
   const { backing: named, ...imageOptions } = options;
@@ -129,12 +140,15 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
     ...imageOptions,
     nodeName,
     file,
-    openDataFile: (name) => fileOpen({ ...how, path: pathOf(name) }),
+    openDataFile: (name) => openFile(pathOf(name)),
   });
   bdrvOpenedFor(file, bs);
+  bs.forceShare = forceShare;
   if (options.noBacking === true) return bs;
   const { openJson } = options;
-  const backed = yield* settle(() => openBacking(bs, depth, cache, { named, openJson }));
+  const backed = yield* settle(() =>
+    openBacking(bs, depth, cache, { named, openJson, forceShare }),
+  );
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
@@ -143,11 +157,11 @@ function* openFormat(options: OpenPathOptions, depth: number): Polls<BlockDriver
 /** bdrv_open_backing_file (block.c:3461): open what the image of `bs` names, if anything, and put it below. BlockError. Polls. */
 export function* bdrvOpenBackingFile(
   bs: BlockDriverState,
-  { cache, depth, openJson }: OpenBackingOptions,
+  { cache, depth, openJson, forceShare }: OpenBackingOptions,
 ): Polls<void> {
   globalStateCode(SITE_BACKING);
   assert(!bs.closed, "the image is open");
-  yield* openBacking(bs, depth, cache, { openJson });
+  yield* openBacking(bs, depth, cache, { openJson, forceShare });
 }
 
 /** What the image below is opened with: as its overlay was. */
@@ -156,26 +170,33 @@ export interface OpenBackingOptions {
   /** How many images are above `bs`. */
   readonly depth: number;
   readonly openJson: OpenJson;
+  readonly forceShare: boolean;
 }
 
 /** The rest of what the image below is opened with. */
 interface BackingOptions {
   readonly named?: NamedBacking | undefined;
   readonly openJson: OpenJson | undefined;
+  readonly forceShare: boolean;
 }
 
 function* openBacking(
   bs: BlockDriverState,
   depth: number,
   cache: CacheOptions,
-  { named: names = {}, openJson }: BackingOptions,
+  { named: names = {}, openJson, forceShare }: BackingOptions,
 ): Polls<void> {
   const { backingFile, backingFormat: format, aioContext } = bs;
   if (backingFile === "") return;
   const opened = yield* settle(function* (): Polls<void> {
     const path = pathCombine(filenameOf(bs), backingFile);
     const named = format === "" ? {} : { format };
-    const how = { cache, ctx: aioContext, ...(openJson === undefined ? {} : { openJson }) };
+    const how = {
+      cache,
+      forceShare,
+      ctx: aioContext,
+      ...(openJson === undefined ? {} : { openJson }),
+    };
     const below = { path, readOnly: true, ...how, ...named, ...names };
     const backing = yield* openLink(below, depth + 1);
     const set = yield* settle(() => bdrvSetBackingHd(bs, backing));
