@@ -67,7 +67,8 @@ export function* blockdevOpen(
     discard: options.discard ?? inherited.discard,
     "detect-zeroes": options["detect-zeroes"] ?? "off",
   };
-  // Refused before there is a node.
+  // Refused before there is a node. Without a name it gets one.
+  if (options["node-name"] === "") throw new BlockError(EINVAL, "Invalid node-name: ''");
   detectZeroesOf(common);
   const { direct = inherited.cache.direct, "no-flush": noFlush = inherited.cache.noFlush } =
     options.cache ?? {};

@@ -21,7 +21,7 @@ import { BlockError } from "../graph/block-error.ts";
 import { NO_LIMITS } from "../graph/block-limits.ts";
 import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/block-options.ts";
 import type { BlockStatus } from "../graph/driver-results.ts";
-import { bdrvFindNode } from "../graph/node-life.ts";
+import { checkNodeName } from "../graph/node-life.ts";
 import { bdrvOpenDriver, bdrvSetCache } from "../graph/open-node.ts";
 import {
   BLK_PERM_RESIZE,
@@ -161,8 +161,7 @@ export function* fileOpen(options: FileOptions): Polls<BlockDriverState> {
   const { path, nodeName, readOnly = false, create = false, cache = CACHED } = options;
   if (path === "") throw new BlockError(EINVAL, "The 'file' block driver requires a file name");
   // Before the file is opened, so that no handle is left over.
-  if (nodeName !== "" && bdrvFindNode(nodeName) !== null)
-    throw new BlockError(EINVAL, `Duplicate nodes with node-name='${nodeName}'`);
+  if (nodeName !== "") checkNodeName(nodeName);
   const { direct } = cache;
   const how = { path, aio: options.aio, writable: !readOnly, create, direct };
   const opened = openOrRead(how, options.autoReadOnly === true);

@@ -39,6 +39,19 @@ const SITE_CLOSE = site("bdrv_close");
 const SITE_CHILDREN = site("bdrv_close/children");
 const SITE_FIND_NODE = site("bdrv_find_node");
 
+/** C: sizeof(bs->node_name), less the byte that ends it. */
+const NAME_LENGTH_MAX = 31;
+
+/** bdrv_assign_node_name (block.c:1571): BlockError for a name that no node can have, or that one has. */
+export function checkNodeName(name: string): void {
+  globalStateCode(SITE_NEW);
+  if (!/^[A-Za-z][A-Za-z0-9._-]*$/.test(name))
+    throw new BlockError(EINVAL, `Invalid node-name: '${name}'`);
+  if (bdrvFindNode(name) !== null)
+    throw new BlockError(EINVAL, `Duplicate nodes with node-name='${name}'`);
+  if (name.length > NAME_LENGTH_MAX) throw new BlockError(EINVAL, "Node name too long");
+}
+
 /**
  * bdrv_new (block.c:407) with bdrv_assign_node_name: a node with one reference, in the main context, drained as often as
  * everything is. An empty name is generated. Differs from QEMU: the node has its driver from birth, so the drain hooks of
@@ -52,9 +65,8 @@ export function bdrvNew(
 ): BlockDriverState {
   globalStateCode(SITE_NEW);
   const id = nextId(machine, "node") as NodeId;
+  if (nodeName !== "") checkNodeName(nodeName);
   const name = nodeName === "" ? `#block${String(id).padStart(3, "0")}` : nodeName;
-  if (bdrvFindNode(name) !== null)
-    throw new BlockError(EINVAL, `Duplicate nodes with node-name='${name}'`);
   const bs = new BlockDriverState(id, name, drv, machine.mainContext, readOnly, {
     reqsLock: new CoMutex(),
     flushQueue: new CoQueue(),

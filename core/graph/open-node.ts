@@ -3,7 +3,7 @@
 // QEMU's drivers open their children themselves (bdrv_open_child); here the caller has made them, and they are attached one
 // after the other, the first one first. When one is refused, the node goes again and nothing has changed.
 
-import { assert } from "../base/index.ts";
+import { assert, strerror } from "../base/index.ts";
 import { refreshTotalSectors } from "../io/index.ts";
 import { site } from "../probe/index.ts";
 import { type AioContext, globalStateCode, type Polls } from "../sched/index.ts";
@@ -103,7 +103,10 @@ function* openInto(bs: BlockDriverState, waiting: ChildSpec[], options: OpenOpti
   if (options.drvOpen !== undefined) yield* options.drvOpen(bs);
   if (options.totalBytes === undefined) {
     const length = refreshTotalSectors(bs);
-    if (length < 0) throw new BlockError(-length, `Could not get the size of '${bs.nodeName}'`);
+    if (length < 0) {
+      const why = `Could not refresh total sector count: ${strerror(-length)}`;
+      throw new BlockError(-length, why);
+    }
   } else {
     bs.totalBytes = options.totalBytes;
   }

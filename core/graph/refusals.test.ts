@@ -179,8 +179,28 @@ const GRAPH: readonly RefusalRow[] = [
     },
   },
   {
+    c: "bdrv_assign_node_name",
+    text: "Invalid node-name: '1st'",
+    errno: EINVAL,
+    graph: CHAIN,
+    *body(_node, refused): Polls<void> {
+      yield* refused(() => bdrvOpenDriver(formatDriver, "1st"));
+    },
+  },
+  {
+    c: "bdrv_assign_node_name",
+    text: "Node name too long",
+    errno: EINVAL,
+    graph: CHAIN,
+    *body(_node, refused): Polls<void> {
+      const most = "n".repeat(31);
+      yield* bdrvUnref(yield* bdrvOpenDriver(plainDriver, most));
+      yield* refused(() => bdrvOpenDriver(plainDriver, `${most}n`));
+    },
+  },
+  {
     c: "bdrv_open_driver",
-    text: "Could not get the size of 'new'",
+    text: "Could not refresh total sector count: Input/output error",
     errno: EIO,
     graph: CHAIN,
     *body(_node, refused): Polls<void> {

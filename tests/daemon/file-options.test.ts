@@ -46,6 +46,12 @@ const EVERYWHERE: readonly object[] = [
   { driver: "file", filename: "x", aio: "native", cache: { direct: true } },
   { driver: "raw", file: { driver: "file", filename: "odd" } },
   { driver: "raw", file: { driver: "file", filename: "odd" }, offset: 100 },
+  { driver: "null-co", "node-name": "1st" },
+  { driver: "null-co", "node-name": "a/b" },
+  { driver: "null-co", "node-name": "" },
+  { driver: "null-co", "node-name": `a${".-_0".repeat(7)}xy` },
+  { driver: "null-co", "node-name": `a${".-_0".repeat(7)}xyz` },
+  { driver: "null-co", "node-name": "n4" },
   { driver: "null-co", ...auto },
   { driver: "null-co", "read-only": true, ...shared },
 ];
@@ -77,7 +83,7 @@ describe.skipIf(!PEER)("a file", () => {
   it.each(EVERYWHERE.map((node, index) => [JSON.stringify(node), node, index] as const))(
     "%s is opened, or refused in the same words",
     async (_text, node, index) => {
-      await both.expectEqual("blockdev-add", { ...node, "node-name": `n${index}` });
+      await both.expectEqual("blockdev-add", { "node-name": `n${index}`, ...node });
     },
   );
 
