@@ -143,8 +143,7 @@ export class MainOrder implements FullOrder {
   #mainAcquires(point: SyncPoint, label: Label): void {
     if (point.others !== null) this.#visit(point.others, label);
     const { ctx, epoch } = point;
-    // A release's epoch is its component's alone: who knows it knows all that was known there.
-    if (ctx === MAIN || epoch <= (this.#known[ctx] as number)) return;
+    if (ctx === MAIN || this.#isKnown(point)) return;
     this.#raise(ctx, epoch, label);
     if (point.past !== null) this.#visit(point.past, label);
   }
@@ -156,10 +155,19 @@ export class MainOrder implements FullOrder {
       this.#learn(clock, others, -1, 0, label);
     if (ctx === clock.id && epoch >= clock.born) return;
     this.#learnMain(clock, point.main, label === KEEP ? point.mainLabel : label);
-    if (ctx === MAIN || epoch <= (this.#known[ctx] as number)) return;
+    if (ctx === MAIN || this.#isKnown(point)) return;
     const { past } = clock;
     if (past === null || past.who !== ctx || past.epoch !== epoch)
       this.#learn(clock, point.past, ctx, epoch, label);
+  }
+
+  /**
+   * Whether main knows the last release into `point`. An epoch is its component's alone: who knows it knows all that was known
+   * there, but not what another unit knew, which had the component before.
+   */
+  #isKnown({ ctx, epoch, past }: SyncPoint): boolean {
+    if (epoch > (this.#known[ctx] as number)) return false;
+    return epoch >= this.#clock(ctx).born || unknown(past) === null;
   }
 
   #learnMain(clock: MainClock, main: number, label: Label): void {
@@ -185,7 +193,7 @@ export class MainOrder implements FullOrder {
       point.othersMain = point.main;
       point.othersMainLabel = point.mainLabel;
     }
-    if (ctx === MAIN || epoch <= (this.#known[ctx] as number)) return;
+    if (ctx === MAIN || this.#isKnown(point)) return;
     point.others = new Past(unknown(point.others), unknown(point.past), ctx, epoch, KEEP);
     this.#learnings++;
     if (point.others.way <= Math.max(WAY_MAX, point.othersMax)) return;

@@ -44,6 +44,18 @@ const TABLE: readonly { readonly what: string; readonly task: string; readonly d
       lock l1; remove children n1 e1 @editor; unlock l1 |`,
     },
     {
+      what: "what a handler knew, when a later one has its component and main heard of that one first",
+      task: "luck: lock",
+      drawing: `
+      main                         | io1 | io2
+      schedule h2                  |     |
+                                   |     | r1: begin; read children n1 @reader; schedule h1; end
+                                   | bh h1; lock l1; unlock l1; bh-done h1 |
+                                   | bh h2; lock l2; unlock l2; bh-done h2 |
+      lock l2; unlock l2           |     |
+      lock l1; remove children n1 e1 @editor; unlock l1 | |`,
+    },
+    {
       what: "two coroutines of one context",
       task: "race",
       drawing: `

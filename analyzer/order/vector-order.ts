@@ -79,13 +79,16 @@ export class VectorOrder implements FullOrder {
     if (point.ctx < 0) return;
     const clock = this.#clock(who);
     if (point.more !== null) this.#join(clock, point.more, label);
-    // A release's epoch is its component's alone: who knows it knows all that was known there.
-    if (point.ctx === who && point.epoch >= clock.born) return;
-    if ((clock.epochs[point.ctx] as number) >= point.epoch) return;
-    clock.epochs[point.ctx] = point.epoch;
-    clock.labels[point.ctx] =
-      label === KEEP ? labelOf("same-thread", this.#clock(point.ctx).owner) : label;
-    this.#learned(clock);
+    // A release's epoch is its component's alone: who knows it knows all that was known there, but not what another unit knew,
+    // which had the component before.
+    const releaser = this.#clock(point.ctx);
+    const isOfUnit = point.epoch >= releaser.born;
+    if (point.ctx === who && isOfUnit) return;
+    if ((clock.epochs[point.ctx] as number) < point.epoch) {
+      clock.epochs[point.ctx] = point.epoch;
+      clock.labels[point.ctx] = label === KEEP ? labelOf("same-thread", releaser.owner) : label;
+      this.#learned(clock);
+    } else if (isOfUnit) return;
     this.#join(clock, point.snapshot as Snapshot, label);
   }
 
