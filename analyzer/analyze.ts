@@ -5,15 +5,15 @@
 //   - Few runs take a lock that a policy rests on (policies/asleep.ts).
 
 import { QuiesceError } from "#core/base";
-import { LIST_KINDS } from "#core/probe";
 import { Analysis } from "./analysis.ts";
 import { Suspects, SuspectsEverywhere } from "./conflicts/suspects.ts";
 import type { EdgeKind } from "./edge-kinds.ts";
-import type { AnalysisResult, Finding } from "./findings.ts";
+import type { AnalysisResult } from "./findings.ts";
 import type { AnalysisSettings, AnalyzeOptions, Clocks, TraceInput } from "./input.ts";
 import { EVENTS_AGAIN_MAX, SUSPECT_PARTS_MAX, SUSPECTS_MAX } from "./limits.ts";
 import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
+import { NEVER } from "./order/knowledge.ts";
 import { LockTaken, type PolicyLock } from "./policies/asleep.ts";
 import { bothReadings } from "./readings.ts";
 import { type JudgeWithout, withSmallestEdges } from "./smallest-edges.ts";
@@ -26,10 +26,10 @@ export function analyze(trace: TraceInput, options: AnalyzeOptions = {}): Analys
   const { again } = trace;
   if (again === undefined) return oncePerFingerprint(judgeOnce(trace, options));
   const readable = { ...trace, again };
-  const result = judge(readable, options);
+  const { result, only } = judge(readable, options);
   return oncePerFingerprint(
     options.smallestEdges === true
-      ? withSmallestEdges(result, judgingWithout(readable, options, result.findings))
+      ? withSmallestEdges(result, judgingWithout(readable, options, only ?? allLists()))
       : result,
   );
 }
@@ -48,35 +48,49 @@ function judgeOnce(trace: TraceInput, options: AnalyzeOptions): AnalysisResult {
   return byTask === null ? result : bothReadings(result, byTask.finish(sites, strings));
 }
 
-function judge(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
+function judge(trace: AgainInput, options: AnalyzeOptions): Judged {
   const { sites, strings } = trace;
   const { reading, disableEdges, order } = options;
   // Without some edge, what a protocol orders may not be ordered by units, so that any list is suspect.
   const isWhole = (disableEdges?.size ?? 0) === 0;
   const isFull = options.orders !== "sanctioned";
   if (reading === "both" && isFull)
-    return isWhole ? bothOf(trace, options) : judgeOnce(trace, options);
-  if (reading === "both") return bothReadings(judge(trace, asThread(options)), null);
-  if (reading !== "task" && isFull && order !== "shb" && isWhole)
-    return bySuspects(trace, options).result;
-  return follow(trace, (settings) => new Analysis(options, settings)).finish(sites, strings);
+    return isWhole ? bothOf(trace, options) : { result: judgeOnce(trace, options), only: null };
+  if (reading === "both") {
+    const { result, only } = judge(trace, asThread(options));
+    return { result: bothReadings(result, null), only };
+  }
+  if (reading !== "task" && isFull && order !== "shb" && isWhole) return bySuspects(trace, options);
+  const analysis = follow(trace, (settings) => new Analysis(options, settings));
+  return { result: analysis.finish(sites, strings), only: null };
 }
 
 /** Both readings: the second one of those lists alone that it may judge in another way, and not at all if there are none. */
-function bothOf(trace: AgainInput, options: AnalyzeOptions): AnalysisResult {
+function bothOf(trace: AgainInput, options: AnalyzeOptions): Suspected {
   const { sites, strings } = trace;
   const { result, only } =
     options.order === "shb" ? inFull(trace, options) : bySuspects(trace, asThread(options));
-  if (only.isEmpty) return bothReadings(result, null);
+  if (only.isEmpty) return { result: bothReadings(result, null), only };
   const make = (settings: AnalysisSettings): Analysis =>
     new Analysis(asTask(options), { ...settings, only });
   const task = follow({ ...trace, batches: trace.again() }, make, only.last);
-  return bothReadings(result, task.finish(sites, strings));
+  return { result: bothReadings(result, task.finish(sites, strings)), only };
 }
 
-interface Suspected {
+/** A result, and the lists with pairs that no protocol orders; null where they were not gathered. */
+interface Judged {
   readonly result: AnalysisResult;
+  readonly only: Suspects | null;
+}
+
+interface Suspected extends Judged {
   readonly only: Suspects;
+}
+
+function allLists(): Suspects {
+  const all = new Suspects(0);
+  all.add({ list: 0, owner: 0 }, NEVER);
+  return all;
 }
 
 /** The thread reading: the full order of those lists alone of which it is asked, unless that is asked all the time. */
@@ -138,16 +152,11 @@ function follow(
   }
 }
 
-/** Judges the lists of those of `findings` that luck covers without some accidental edges; not for ever. */
-function judgingWithout(
-  trace: AgainInput,
-  options: AnalyzeOptions,
-  findings: readonly Finding[],
-): JudgeWithout {
-  const only = new Suspects();
-  for (const { list, node, luckyEdge, last } of findings)
-    if (luckyEdge !== null && list !== null && node !== null)
-      only.add({ list: LIST_KINDS.indexOf(list), owner: node.id }, Math.max(last, only.last));
+/**
+ * Judges the lists `only` without some accidental edges; not for ever. A finding may stand for several lists, all of which are
+ * among them; and by the order "shb" reads of any list count, so that they are all.
+ */
+function judgingWithout(trace: AgainInput, options: AnalyzeOptions, only: Suspects): JudgeWithout {
   let events = 0;
   return (left) => {
     if (events > EVENTS_AGAIN_MAX) return null;

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { Analysis } from "./analysis.ts";
 import { analyze } from "./analyze.ts";
 import { ACCIDENTAL_EDGES, type AccidentalEdge } from "./edge-kinds.ts";
 import type { Finding } from "./findings.ts";
-import type { TraceInput } from "./input.ts";
+import type { AnalyzeOptions, TraceInput } from "./input.ts";
+import { RandomTrace } from "./test-support/random-trace.ts";
 import { traceFromText } from "./test-support/trace-from-text.ts";
 
 function drawn(text: string): TraceInput {
@@ -10,8 +12,8 @@ function drawn(text: string): TraceInput {
   return { ...trace, again: () => trace.batches };
 }
 
-function luckyOf(text: string): Finding | undefined {
-  const { findings } = analyze(drawn(text), { smallestEdges: true });
+function luckyOf(text: string, options: AnalyzeOptions = {}): Finding | undefined {
+  const { findings } = analyze(drawn(text), { ...options, smallestEdges: true });
   return findings.find(({ rule }) => rule === "covered-by-luck");
 }
 
@@ -20,6 +22,45 @@ function races(text: string, left: readonly AccidentalEdge[]): boolean {
   const reading = left.includes("same-thread") ? "task" : "thread";
   const { findings } = analyze(drawn(text), { disableEdges: new Set(left), reading });
   return findings.some(({ rule }) => rule === "race");
+}
+
+/** How many findings of a random trace say what they rest on: as that trace is judged by all of its lists. */
+function confirmed(seed: number): number {
+  const order = seed % 4 === 0 ? "shb" : "hb";
+  const uniqueSites = seed % 2 === 0;
+  const contexts = 2 + (seed % 3);
+  const { writer, sites } = new RandomTrace({
+    seed,
+    events: 150,
+    uniqueSites,
+    contexts,
+    exotic: seed % 5 === 2,
+  });
+  const { batches } = writer;
+  const trace = { batches, sites, strings: [""], again: () => batches };
+  const { findings } = analyze(trace, { smallestEdges: true, order });
+  const racesOf = (left: readonly AccidentalEdge[]): Set<string> => {
+    const reading = left.includes("same-thread") ? "task" : "thread";
+    const analysis = new Analysis({ disableEdges: new Set(left), reading, order });
+    for (const batch of batches) analysis.feed(batch);
+    const all = analysis.finish(sites, [""]).findings;
+    return new Set(all.filter(({ rule }) => rule === "race").map(pairOf));
+  };
+  const told = findings.filter(({ raceWithout }) => raceWithout !== undefined);
+  for (const finding of told) {
+    const left = (finding.raceWithout ?? []).map((kind) =>
+      kind === "same thread" ? "same-thread" : kind,
+    );
+    const name = `seed ${seed}, without ${left.join(" and ")}`;
+    expect(racesOf(left), name).toContain(pairOf(finding));
+    for (const kept of left)
+      expect(racesOf(left.filter((kind) => kind !== kept)), name).not.toContain(pairOf(finding));
+  }
+  return told.length;
+}
+
+function pairOf({ list, accesses }: Finding): string {
+  return [list, ...accesses.map(({ what, site }) => `${what} ${site.name}`).sort()].join();
 }
 
 /** All sets of kinds without which it is a race, the smallest first. */
@@ -57,6 +98,23 @@ const FORK = `
                                |     | lock l1; unlock l1; schedule h1; ~kick
   wait-end; bh h1; remove children n1 e1 @editor | |`;
 
+/** The same two places on two lists: a lock and a bottom half, either of which would do for n1, a bottom half alone for n2. */
+const TWO_LISTS = `
+  main                         | io1
+  lock-new l1 drive0           |
+                               | lock l1; r1: begin; read children n1 @reader; unlock l1; schedule h1; end
+  lock l1; unlock l1; bh h1; remove children n1 e1 @editor; bh-done h1 |
+                               | r2: begin; read children n2 @reader; schedule h2; end
+  bh h2; remove children n2 e2 @editor; bh-done h2 |`;
+
+/** What io1 did before it edited n2 comes before what main did once it had read that, too. */
+const READ_FROM = `
+  main                         | io1
+  lock-new l1 drive0           |
+                               | lock l1; r1: begin; read children n1 @reader; unlock l1; end
+                               | insert children n2 e2 @other
+  lock l1; unlock l1; read children n2 @third; remove children n1 e1 @editor |`;
+
 const SAME_THREAD = `
   main                         | io1
   schedule h1; schedule h2     |
@@ -74,6 +132,12 @@ describe("the smallest edges without which a pair is a race", () => {
       "Judged again without locks and bottom halves, it is a race; with any one of them, it is none.",
     ],
     ["the named one of two in a row", ONE_AFTER_THE_OTHER, ["bh"], "without bottom halves"],
+    [
+      "one that will do for one of two lists",
+      TWO_LISTS,
+      ["bh"],
+      "without bottom halves, it is a race.",
+    ],
     ["the one at which two ways meet, which is not the named one", FORK, ["lock"], "without locks"],
   ])("%s", (_, text, expected, sentence) => {
     const lucky = luckyOf(text);
@@ -89,6 +153,18 @@ describe("the smallest edges without which a pair is a race", () => {
     expect(analyze(drawn(LOCK)).findings[0]).not.toHaveProperty("raceWithout");
     const { findings } = analyze(traceFromText(LOCK), { smallestEdges: true });
     expect(findings[0]).not.toHaveProperty("raceWithout");
+  });
+
+  it("by the order that a read gives, reads of other lists count", () => {
+    const lucky = luckyOf(READ_FROM, { order: "shb" });
+    expect(lucky?.raceWithout).toEqual(["read-from", "lock"]);
+    expect(luckyOf(READ_FROM)?.raceWithout).toEqual(["lock"]);
+  });
+
+  it("of random traces, judged as a whole: without them it is a race, with any one of them it is none", () => {
+    let found = 0;
+    for (let seed = 100; seed <= 140; seed++) found += confirmed(seed);
+    expect(found).toBeGreaterThan(15);
   });
 
   it("the order of a thread's handlers is one", () => {
