@@ -28,8 +28,8 @@ export const OPERATIONS_NESTING_MAX = 256;
 export const CELLS_MAX = 1 << 18;
 /** Lists that are looked at under the task reading, told apart; of more, all lists are (conflicts/suspects.ts). */
 export const SUSPECTS_MAX = 1 << 18;
-/** Events that are judged again, in all, to find what findings covered-by-luck rest on: about ten seconds. */
-export const EVENTS_AGAIN_MAX = 30_000_000;
+/** Events that are judged again, in all, to find what findings covered-by-luck rest on: some seconds. */
+export const EVENTS_AGAIN_MAX = 10_000_000;
 /** Parts of a run, of 4,096 events, with a pair that no protocol orders; of more, the full order is followed from its start. */
 export const SUSPECT_PARTS_MAX = 16;
 /** Of one reader's reads, those that are told apart by what was released after them. */

@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
       codec: "deflate",
       work: "everything",
       cores: "one core",
-      millionsMax: 1,
+      millionsMax: 10,
     }),
   ),
 ];

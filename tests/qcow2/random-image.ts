@@ -173,9 +173,10 @@ export class RandomImage {
     const offset = from - (from % clusterBytes);
     const isFresh = (version >= 3 || !hasBacking) && this.prng.chance(2, 3);
     const clusters = isFresh ? 1 + few : 1;
-    const bytes = Math.min(this.shadow.length - offset, clusters * clusterBytes, 1 << 20);
+    const most = Math.max(1 << 20, clusterBytes);
+    const bytes = Math.min(this.shadow.length - offset, clusters * clusterBytes, most);
     const isLast = offset + bytes === this.shadow.length;
-    const whole = isLast || bytes < clusterBytes ? bytes : bytes - (bytes % clusterBytes);
+    const whole = isLast ? bytes : bytes - (bytes % clusterBytes);
     const data = new Uint8Array(whole).fill(1 + this.prng.below(255));
     for (let at = 0; at < whole; at++)
       if (at % (2 * clusterBytes) < clusterBytes || at % 5 === 0) data[at] = this.prng.below(256);
