@@ -171,6 +171,7 @@ function judgingWithout(trace: AgainInput, options: AnalyzeOptions, only: Suspec
       return analysis.finish(trace.sites, trace.strings);
     } catch (error) {
       if (!(error instanceof QuiesceError)) throw error;
+      // The result stands. Without edges a trace can be too much that was not with them, as units or clocks: that is all that is not said.
       return null;
     }
   };
