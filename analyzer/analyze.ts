@@ -170,8 +170,9 @@ function judgingWithout(trace: AgainInput, options: AnalyzeOptions, only: Suspec
       events += analysis.events;
       return analysis.finish(trace.sites, trace.strings);
     } catch (error) {
-      if (!(error instanceof QuiesceError)) throw error;
-      // The result stands. Without edges a trace can be too much that was not with them, as units or clocks: that is all that is not said.
+      // A file that cannot be read any more is no result; without edges a trace can be too much that was not with them, as units or
+      // clocks: then the result stands, and that is all that is not said.
+      if (!(error instanceof QuiesceError && error.kind === "limit")) throw error;
       return null;
     }
   };

@@ -13,6 +13,7 @@ import {
   NO_SITE,
   type PolicyJudgement,
   type Site,
+  sideOf,
 } from "./findings.ts";
 import type { Reading } from "./input.ts";
 import type { Graph } from "./model/graph.ts";
@@ -147,10 +148,9 @@ function findingOf(draft: FindingDraft, names: Names): Finding {
 }
 
 function fingerprintOfDraft(draft: FindingDraft, names: Names): string {
-  const sides = draft.accesses.map(({ site, chain }) => [
-    names.site(site).name,
-    ...names.operations(chain).map((operation) => operation.name),
-  ]);
+  const sides = draft.accesses.map(({ what, site, chain }) =>
+    sideOf({ what, site: names.site(site), operations: names.operations(chain) }),
+  );
   return fingerprintOf(
     draft.rule,
     names.list(draft.list),

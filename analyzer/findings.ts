@@ -208,16 +208,24 @@ export interface AnalysisResult {
 /** Site used where there is none. */
 export const NO_SITE: Site = { name: "", file: "", line: 0 };
 
+/** How fingerprints are made; another number, and those of before mean nothing. 2: a side says whether it reads or edits. */
+export const FINGERPRINT_VERSION = 2;
+
+/** What a fingerprint knows of an access: what it does, where, and within which operations. */
+export function sideOf({ what, site, operations }: Pick<Access, "what" | "site" | "operations">) {
+  return [what, site.name, ...operations.map(({ name }) => name)];
+}
+
 /**
- * A stable hash of what makes a finding the same one: its rule, list, and the names of its sites with their operations.
- * `sides` may come in any order; lines, ids and indices are left out.
+ * A stable hash of what makes a finding the same one: its rule, list, and its sides (`sideOf`), or what its rule says instead.
+ * `sides` may come in any order; lines, ids and indices are left out. FINGERPRINT_VERSION has its changes.
  */
 export function fingerprintOf(
   rule: RuleId,
   list: ListName | null,
   sides: readonly (readonly string[])[],
 ): string {
-  const text = [rule, list ?? "", ...sides.map((names) => names.join(" < ")).sort()].join("\n");
+  const text = JSON.stringify([rule, list, ...sides.map((names) => JSON.stringify(names)).sort()]);
   let high = 0x811c9dc5;
   let low = 0x1b873593;
   for (let i = 0; i < text.length; i++) {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { QuiesceError } from "#core/base";
 import { Analysis } from "./analysis.ts";
 import { analyze } from "./analyze.ts";
 import { ACCIDENTAL_EDGES, type AccidentalEdge } from "./edge-kinds.ts";
-import type { Finding } from "./findings.ts";
+import type { AnalysisResult, Finding } from "./findings.ts";
 import type { AnalyzeOptions, TraceInput } from "./input.ts";
 import { RandomTrace } from "./test-support/random-trace.ts";
 import { traceFromText } from "./test-support/trace-from-text.ts";
@@ -15,6 +16,21 @@ function drawn(text: string): TraceInput {
 function luckyOf(text: string, options: AnalyzeOptions = {}): Finding | undefined {
   const { findings } = analyze(drawn(text), { ...options, smallestEdges: true });
   return findings.find(({ rule }) => rule === "covered-by-luck");
+}
+
+/** The result of a trace that is read as often as the analysis itself needs it; judging again fails. */
+function failingAgain(kind: QuiesceError["kind"]): AnalysisResult {
+  const trace = traceFromText(LOCK);
+  let readings = 0;
+  const again = (): TraceInput["batches"] => {
+    readings--;
+    if (readings < 0) throw new QuiesceError(kind, "Told to the test.");
+    return trace.batches;
+  };
+  readings = 100;
+  analyze({ ...trace, again });
+  readings = 100 - readings;
+  return analyze({ ...trace, again }, { smallestEdges: true });
 }
 
 /** Whether the one pair of a drawing races without these kinds. */
@@ -153,6 +169,17 @@ describe("the smallest edges without which a pair is a race", () => {
     expect(analyze(drawn(LOCK)).findings[0]).not.toHaveProperty("raceWithout");
     const { findings } = analyze(traceFromText(LOCK), { smallestEdges: true });
     expect(findings[0]).not.toHaveProperty("raceWithout");
+  });
+
+  it("a limit that judging again reaches leaves the finding as it is", () => {
+    const { findings } = failingAgain("limit");
+    const lucky = findings.find(({ rule }) => rule === "covered-by-luck");
+    expect(lucky?.luckyEdge?.kind).toBe("lock");
+    expect(lucky).not.toHaveProperty("raceWithout");
+  });
+
+  it("a file that cannot be read again ends the analysis", () => {
+    expect(() => failingAgain("input")).toThrow("Told to the test.");
   });
 
   it("by the order that a read gives, reads of other lists count", () => {

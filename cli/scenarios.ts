@@ -44,15 +44,19 @@ function asText(known: readonly Scenario[], { stdout }: Terminal): string {
     .join("");
 }
 
-/** How to record a scenario that has nothing to show as it is. */
-function hintOf(expected: Scenario["expected"]): string {
-  if (expected === undefined || expected.some(isShownPlainly)) return "";
-  const shows = expected.find(({ finds }) => finds.length > 0);
-  if (shows?.without === undefined) return "";
-  const lock = shows.lock === "aio" ? " --lock aio" : "";
-  return ` (try --without-patch ${shows.without.join(",")}${lock})`;
+/** How to record what a scenario has to show: where the plain run shows something, but rests on no edge, the run that does is meant. */
+function hintOf(expected: Scenario["expected"] = []): string {
+  const shows = expected.filter(({ finds }) => finds.length > 0);
+  const rests = ({ restsOn = [] }: Expectation): boolean => restsOn.length > 0;
+  const plain = shows.find(isPlain);
+  const told = plain === undefined ? shows[0] : [plain, ...shows].find(rests);
+  if (told === undefined || isPlain(told)) return "";
+  const { without = [], lock } = told;
+  const patches = without.length === 0 ? "" : ` --without-patch ${without.join(",")}`;
+  return ` (try${patches}${lock === "aio" ? " --lock aio" : ""})`;
 }
 
-function isShownPlainly({ without, lock, finds }: Expectation): boolean {
-  return (without ?? []).length === 0 && lock !== "aio" && finds.length > 0;
+/** Whether it is the run without any option. */
+function isPlain({ without = [], lock }: Expectation): boolean {
+  return without.length === 0 && lock !== "aio";
 }

@@ -33,6 +33,28 @@ describe("a baseline", () => {
     expect(JSON.parse(baselineText([]))).toMatchObject({ findings: [] });
   });
 
+  it.each([
+    ["its own form", baselineText(findings).replace('"schemaVersion": 2', '"schemaVersion": 1')],
+    [
+      "a SARIF log",
+      JSON.stringify(sarifReport(two, { exitCode: 1 })).replaceAll("Finding/v2", "Finding/v1"),
+    ],
+    [
+      "the JSON of a run",
+      JSON.stringify({ ...Object(jsonReport(two)), fingerprintVersion: undefined }),
+    ],
+  ])("whose fingerprints were made otherwise is refused: %s", (_, text) => {
+    expect(() => parseBaseline(text, "old.json")).toThrow(
+      /^old\.json: This baseline .* made fingerprints otherwise, so every finding would be new: .*\.$/,
+    );
+  });
+
+  it("of a clean run needs no fingerprints", () => {
+    const none = drawnReport(() => []);
+    const clean = JSON.stringify(sarifReport(none, { exitCode: 0 }));
+    expect(parseBaseline(clean, "base.json").entries.size).toBe(0);
+  });
+
   it.each(["", "[]", "{}", '{"findings":[]}', '{"version":"2.1.0"}', "nonsense"])(
     "refuses what is none with one sentence: %j",
     (text) => {

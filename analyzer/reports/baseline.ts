@@ -2,14 +2,16 @@
 // a baseline survives edits above a finding.
 //
 // `--write-baseline` writes the form below, one finding a line so that changes of it can be read in a review. A SARIF log or
-// the JSON of an earlier run will do as well.
+// the JSON of an earlier run will do as well. All three say how their fingerprints were made, and are refused where that was otherwise
+// than today: every finding would be new.
 //
-//   { "kind": "quiesce-baseline", "schemaVersion": 1, "findings": [
+//   { "kind": "quiesce-baseline", "schemaVersion": 2, "findings": [
 //   {"fingerprint":"0123456789abcdef","rule":"race","list":"children","title":"…"},
 //   … ] }
 
 import { QuiesceError } from "#core/base";
-import type { Finding } from "../findings.ts";
+import { FINGERPRINT_VERSION, type Finding } from "../findings.ts";
+import { FINDING_PRINT } from "./report.ts";
 
 /** A finding that the baseline has. */
 export interface BaselineEntry {
@@ -27,17 +29,23 @@ export interface Baseline {
 
 const KIND = "quiesce-baseline";
 
-/** Reads a baseline; QuiesceError with one sentence for what is none. */
+/** Reads a baseline; QuiesceError with one sentence for what is none, or is of no use. */
 export function parseBaseline(text: string, name: string): Baseline {
-  const found = entriesOf(parsed(text, name));
-  if (found === null) {
+  const read = contentsOf(parsed(text, name));
+  if (read === null) {
     throw new QuiesceError(
       "input",
       `${name}: This is no baseline: races --write-baseline makes one, and a report of --sarif or --json will do.`,
     );
   }
+  if (read.isOtherwise) {
+    throw new QuiesceError(
+      "input",
+      `${name}: This baseline is of a quiesce that made fingerprints otherwise, so every finding would be new: make it again with races --write-baseline, or with a report of today.`,
+    );
+  }
   const entries = new Map<string, BaselineEntry>();
-  for (const entry of found) {
+  for (const entry of read.entries) {
     if (entry.fingerprint !== "") entries.set(entry.fingerprint, entry);
   }
   return { name, entries };
@@ -51,22 +59,34 @@ function parsed(text: string, name: string): unknown {
   }
 }
 
-function entriesOf(json: unknown): BaselineEntry[] | null {
+interface Contents {
+  readonly entries: readonly BaselineEntry[];
+  /** Whether its fingerprints are of another version. */
+  readonly isOtherwise: boolean;
+}
+
+function contentsOf(json: unknown): Contents | null {
   if (!isObject(json)) return null;
   const { findings, runs } = json;
-  if (Array.isArray(findings) && (json.kind === KIND || "coverage" in json))
-    return findings.filter(isObject).map(({ fingerprint, rule, title }) => {
+  if (Array.isArray(findings) && (json.kind === KIND || "coverage" in json)) {
+    const version = json.kind === KIND ? json.schemaVersion : json.fingerprintVersion;
+    const entries = findings.filter(isObject).map(({ fingerprint, rule, title }) => {
       return { fingerprint: textOf(fingerprint), rule: textOf(rule), title: textOf(title) };
     });
+    return { entries, isOtherwise: version !== FINGERPRINT_VERSION };
+  }
   if (json.version !== "2.1.0" || !Array.isArray(runs)) return null;
-  return runs
-    .filter(isObject)
-    .flatMap(({ results }) => (Array.isArray(results) ? results.filter(isObject) : []))
-    .map(({ ruleId, partialFingerprints, message }) => {
-      const prints = isObject(partialFingerprints) ? partialFingerprints : {};
-      const title = isObject(message) ? textOf(message.text) : "";
-      return { fingerprint: textOf(prints["quiesceFinding/v1"]), rule: textOf(ruleId), title };
-    });
+  const results = runs.filter(isObject).flatMap(({ results: own }) => {
+    return Array.isArray(own) ? own.filter(isObject) : [];
+  });
+  const entries = results.map(({ ruleId, partialFingerprints, message }) => {
+    const prints = isObject(partialFingerprints) ? partialFingerprints : {};
+    const title = isObject(message) ? textOf(message.text) : "";
+    return { fingerprint: textOf(prints[FINDING_PRINT]), rule: textOf(ruleId), title };
+  });
+  // A log of findings none of which has our fingerprint is of an earlier version, or of another program.
+  const isOurs = results.length === 0 || entries.some(({ fingerprint }) => fingerprint !== "");
+  return { entries, isOtherwise: !isOurs };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -88,5 +108,5 @@ export function baselineText(findings: readonly Finding[]): string {
   }
   const lines = [...byFingerprint].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, line]) => line);
   const body = lines.length === 0 ? "" : `\n${lines.join(",\n")}\n`;
-  return `{ "kind": "${KIND}", "schemaVersion": 1, "findings": [${body}] }\n`;
+  return `{ "kind": "${KIND}", "schemaVersion": ${FINGERPRINT_VERSION}, "findings": [${body}] }\n`;
 }

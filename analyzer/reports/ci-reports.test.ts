@@ -46,7 +46,11 @@ function suppressed(report: Report, line: string): Report {
 }
 
 function known(report: Report, fingerprint: string): Report {
-  const text = JSON.stringify({ kind: "quiesce-baseline", findings: [{ fingerprint }] });
+  const text = JSON.stringify({
+    kind: "quiesce-baseline",
+    schemaVersion: 2,
+    findings: [{ fingerprint }],
+  });
   const baseline = parseBaseline(text, "base.json");
   return triaged(report, { baseline, suppressions: [], today: "2026-11-29" });
 }

@@ -4,7 +4,12 @@
 // belong to, and `traces` has what differs between them. The same traces give the same bytes.
 
 import { must } from "#core/base";
-import type { CoverageRow, Finding, PolicyJudgement } from "../findings.ts";
+import {
+  type CoverageRow,
+  FINGERPRINT_VERSION,
+  type Finding,
+  type PolicyJudgement,
+} from "../findings.ts";
 import { POLICIES } from "../policies/policy.ts";
 import { RULES } from "../rules.ts";
 import { pathTo } from "./graph-path.ts";
@@ -18,6 +23,7 @@ import { againText } from "./words.ts";
 export function jsonReport(report: Report): unknown {
   return {
     schemaVersion: REPORT_SCHEMA_VERSION,
+    fingerprintVersion: FINGERPRINT_VERSION,
     tool: report.tool,
     findings: report.traces.flatMap((trace) => stood(trace).map((one) => jsonFinding(trace, one))),
     coverage: report.traces.flatMap((trace) =>

@@ -3,7 +3,7 @@
 // Every form of report (text, JSON, SARIF, HTML) is a pure function of this. None looks at a clock, so the same traces give
 // the same bytes. Facts that only the command line knows, such as the command that replays a trace, come in as text.
 
-import type { AnalysisResult } from "../findings.ts";
+import { type AnalysisResult, FINGERPRINT_VERSION } from "../findings.ts";
 import type { RuleId } from "../rules.ts";
 import type { FindingMaterial } from "./material.ts";
 import type { Stacks } from "./stacks.ts";
@@ -53,3 +53,6 @@ export interface Report {
 
 /** Version of the JSON shape; it grows by additions only. */
 export const REPORT_SCHEMA_VERSION = 1;
+
+/** The name of our fingerprint among those of a SARIF result. */
+export const FINDING_PRINT = `quiesceFinding/v${FINGERPRINT_VERSION}`;

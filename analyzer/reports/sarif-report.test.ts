@@ -92,8 +92,8 @@ describe("the SARIF report", () => {
     expect(race?.message.text).toContain(`[The other access](${related.id})`);
     expect(race?.partialFingerprints).toEqual({
       primaryLocationLineHash: "0123456789abcdef:1",
-      "quiesceFinding/v1": "0123456789abcdef",
-      "racePairHash/v1": expect.stringMatching(/^[0-9a-f]{16}$/),
+      "quiesceFinding/v2": "0123456789abcdef",
+      "racePairHash/v2": expect.stringMatching(/^[0-9a-f]{16}$/),
     });
     expect(race?.occurrenceCount).toBe(132);
   });

@@ -21,17 +21,19 @@ import { must } from "#core/base";
 import {
   type Access,
   type AnalysisResult,
+  FINGERPRINT_VERSION,
   type Finding,
   fingerprintOf,
   type PolicyJudgement,
   type Site,
+  sideOf,
 } from "../findings.ts";
 import { POLICIES } from "../policies/policy.ts";
 import { RULE_IDS } from "../rules.ts";
 import { type FlowStep, flowOf } from "./flow.ts";
 import { type Occurrence, occurrences } from "./occurrences.ts";
 import { primaryAccess } from "./primary.ts";
-import type { Report, RunFacts } from "./report.ts";
+import { FINDING_PRINT, type Report, type RunFacts } from "./report.ts";
 import { sarifRules } from "./sarif-rules.ts";
 import { momentOf, type Stacks } from "./stacks.ts";
 import { isNew } from "./standing.ts";
@@ -254,11 +256,14 @@ function resultOf({ finding, trace, index, standing, count }: Occurrence): Resul
 function partialFingerprints(finding: Finding): Record<string, string> {
   const prints = {
     primaryLocationLineHash: `${finding.fingerprint}:1`,
-    "quiesceFinding/v1": finding.fingerprint,
+    [FINDING_PRINT]: finding.fingerprint,
   };
   if (finding.accesses.length !== 2) return prints;
-  const sides = finding.accesses.map(({ site }) => [site.name]);
-  return { ...prints, "racePairHash/v1": fingerprintOf("race", finding.list, sides) };
+  const sides = finding.accesses.map((access) => sideOf({ ...access, operations: [] }));
+  return {
+    ...prints,
+    [`racePairHash/v${FINGERPRINT_VERSION}`]: fingerprintOf("race", finding.list, sides),
+  };
 }
 
 /** The stack at each access, and at the event where the finding shows when that is none of them. */

@@ -143,6 +143,20 @@ describe("quiesce dump and info", () => {
   });
 });
 
+it.each([
+  ["demo", "--without-patch 10,11"],
+  ["patch-01", "--without-patch 1 --lock aio"],
+  ["luck-lock", "--lock aio"],
+  ["luck-wake", "--lock aio"],
+  ["luck-timer", null],
+])("quiesce scenarios says how to see what %s shows: %s", async (name, options) => {
+  const { stdout } = await quiesce(["scenarios"]);
+  const lines = stdout.split(/\n(?! )/).map((line) => line.replace(/\s+/g, " "));
+  const line = lines.find((one) => one.startsWith(`${name} `));
+  expect(line).toBeDefined();
+  expect(/ \(try (.*)\)$/.exec(line ?? "")?.[1] ?? null).toBe(options);
+});
+
 it("quiesce scenarios lists the demo, as text and as JSON", async () => {
   expect((await quiesce(["scenarios"])).stdout).toMatch(/^demo /m);
   const json = JSON.parse((await quiesce(["scenarios", "--json"])).stdout);
