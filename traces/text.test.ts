@@ -24,7 +24,7 @@ describe("the text of", () => {
     'ctx0 - edge_new edge=e1 klass=child_root parent=blk2 name="root \\"0\\"\\n"',
     'ctx0 - edge_new edge=e1 klass=child_job parent=j2 name=""',
     "ctx0 - quiesce_transfer owner=blk id=blk2 from=s1 to=s2",
-    "ctx0 - drain_begin section=s1 node=blk2 kind=blk site=-",
+    "ctx0 - drain_begin section=s1 node=n2 kind=blk site=-",
     "ctx0 - drain_begin section=s1 node=n2 kind=subtree site=-",
     "ctx1 - data_decision site=- value=-3 steps=1",
     "ctx1 - poll_begin depth=2 blocking=1",

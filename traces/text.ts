@@ -124,6 +124,8 @@ function idPrefix(
 ): FieldType | undefined {
   const words = new Set<string>();
   for (const { type, slot } of layout.fields) {
+    // What is drained is a node, through a BlockBackend or not.
+    if (type === "drain") continue;
     const word = ENUM_WORDS[type]?.[batch.arg(index, slot)];
     if (word !== undefined) words.add(word);
   }

@@ -1,6 +1,6 @@
 // Events of drains: sections begin, wait and end; levels go up and down and change hands.
 
-import { Drain, Ev, Owner } from "#core/probe";
+import { Ev, Owner } from "#core/probe";
 import { NEVER } from "../order/knowledge.ts";
 import type { PassContext } from "../passes/pass.ts";
 import type { Holdable } from "./graph.ts";
@@ -68,7 +68,7 @@ export class DrainEvents {
     const { now, sections, operations } = this.#context;
     const section = sections.begin(id);
     const { graph } = this.#context;
-    section.node = owner === 0 ? null : kind === Drain.blk ? graph.blk(owner) : graph.node(owner);
+    section.node = owner === 0 ? null : graph.node(owner);
     section.kind = kind;
     section.site = site;
     section.begin = now.index;

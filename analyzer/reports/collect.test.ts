@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { must } from "#core/base";
 import { parseText } from "#traces";
+import { analyze } from "../analyze.ts";
 import { collectMaterial } from "./collect.ts";
 import type { FindingMaterial } from "./material.ts";
 import { drawnFinding, drawnTrace, inputOf } from "./test-support.ts";
@@ -49,6 +50,46 @@ describe("the material of a finding", () => {
       half,
     }));
     expect(edges).toEqual([{ child: 2, change: "inserted", half: true }]);
+  });
+
+  it("has no graph of a node that is not there any more", () => {
+    const parsed = parseText(`
+      ctx0 bs_new node=1 name=top driver=raw
+      ctx0 bs_free node=1
+      ctx0 run_end status=ok
+    `);
+    const finding = drawnFinding(drawnTrace(), {
+      node: { kind: "node", id: 1, name: "top" },
+      accesses: [],
+      first: 2,
+    });
+    const [material] = collectMaterial(inputOf(parsed), [finding]);
+    expect(material?.graphs).toEqual([null]);
+  });
+
+  it("a drain through a BlockBackend is that of a node, too", () => {
+    const { batch, strings, sites } = parseText(`
+      ctx0 bs_new node=1 name=other driver=raw
+      ctx0 bs_new node=2 name=disk driver=raw
+      ctx0 blk_new blk=1 name=drive
+      ctx0 edge_new edge=1 klass=child_root parent=1 name=root
+      ctx0 drain_begin section=s1 node=n2 kind=blk site=blk_drain
+      ctx0 bs_quiesce node=2 new=1 section=1
+      ctx0 drain_poll_end section=1
+      ctx0 drain_begun section=1
+      ctx0 drain_end section=1 site=blk_drain
+      ctx0 bs_unquiesce node=2 new=0 section=1
+      ctx0 drain_ended section=1
+      ctx0 run_end status=ok
+    `);
+    const input = { batches: [batch], strings, sites };
+    const { findings } = analyze(input, { drains: true });
+    expect(findings).toMatchObject([
+      { rule: "needless-drain", node: { kind: "node", id: 2, name: "disk" } },
+    ]);
+    const [material] = collectMaterial(input, findings);
+    const labels = material?.lanes?.bars.map(({ kind, label }) => `${kind}: ${label}`);
+    expect(labels).toContain("section: blk drain of disk");
   });
 
   it("has the bars of what lasted around the accesses, with the section's poll phase", () => {

@@ -183,6 +183,8 @@ export class GraphTracker {
     const start = this.#startKey(focus);
     if (start === null) return null;
     const order = connected(start, drawn).filter((name) => this.#vertices.has(name));
+    // It has gone, or was never there.
+    if (order.length === 0) return null;
     const kept = new Set(order.slice(0, VERTICES_MAX));
     const vertices = [...kept].map((name) => ({
       ...must(this.#vertices.get(name), "the vertex exists"),

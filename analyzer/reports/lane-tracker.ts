@@ -193,10 +193,8 @@ function sectionBar(
   owner: number,
   kind: number,
 ): Pick<OpenBar, "kind" | "id" | "label" | "node" | "nodes"> {
-  const label = kind === Drain.all ? "drain all" : kind === Drain.blk ? `drain blk ${owner}` : "";
-  const words = label === "" ? `${word(DRAIN_KINDS, kind)} drain of ` : label;
-  const ofNode = kind === Drain.single || kind === Drain.subtree;
-  return { kind: "section", id, label: words, node: ofNode ? owner : 0, nodes: new Set<number>() };
+  const label = kind === Drain.all ? "drain all" : `${word(DRAIN_KINDS, kind)} drain of `;
+  return { kind: "section", id, label, node: owner, nodes: new Set<number>() };
 }
 
 function word(words: readonly string[], index: number): string {

@@ -214,7 +214,7 @@ export const CATALOGUE = {
   tran_end: observation(107, { tran: "tran", phase: "phase" }),
 
   // ---- Drains --------------------------------------------------------------------------------------------------------
-  /** drained_begin was entered. `node` is 0 for kind all. `poll` is 0 for the _no_poll forms. */
+  /** drained_begin was entered. `node` is 0 for kind all, and for kind blk the node that the BlockBackend held. */
   drain_begin: observation(115, { section: "section", node: "id", kind: "drain", site: "site" }),
   /** The section's condition was false: its poll phase has ended (never emitted by the forms that do not poll). */
   drain_poll_end: observation(116, { section: "section" }),

@@ -216,6 +216,31 @@ describe.skipIf(!hasBrowser)("the HTML report in a browser", () => {
     },
   );
 
+  it("what is chosen in a narrow window comes into view", () =>
+    opened(
+      async (page) => {
+        await page.locator(".entry:visible").last().click();
+        const head = must(await page.locator(".finding:visible h3").boundingBox(), "it is shown");
+        expect(head.y).toBeGreaterThanOrEqual(0);
+        expect(head.y).toBeLessThan(300);
+      },
+      { width: 390 },
+    ));
+
+  it("no number of the axis is cut", () =>
+    opened(async (page) => {
+      const [outside, count] = await page.evaluate<[number, number]>(`(() => {
+        const ticks = [...document.querySelectorAll(".finding.current .lanes .tick")];
+        const out = ticks.filter((tick) => {
+          const [own, whole] = [tick.getBoundingClientRect(), tick.ownerSVGElement.getBoundingClientRect()];
+          return own.left < whole.left - 1 || own.right > whole.right + 1;
+        });
+        return [out.length, ticks.length];
+      })()`);
+      expect(count).toBeGreaterThan(2);
+      expect(outside).toBe(0);
+    }));
+
   it.each([1000, 1400, 1900])("does not scroll sideways at %i pixels", (width) =>
     opened(
       async (page) => {

@@ -24,7 +24,7 @@ export function graphSvg(finding: Finding, picture: GraphPicture, id: string): M
 <title id="${id}-title">${title}</title>
 ${layout.edges.map((placed) => edgeMark(placed, isInList(finding, picture, placed.edge)))}
 ${layout.vertices.map((placed) => vertexMark(placed, picture))}
-${layout.edges.map(edgeLabel)}
+${labelsOf(layout.edges).map(labelMark)}
 </svg>`;
 }
 
@@ -67,15 +67,51 @@ function curve(x1: number, y1: number, x2: number, y2: number): string {
   return `C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
 }
 
-/** In the gap between two layers; of an edge that passes layers, where it passes the first of them. */
-function edgeLabel({ edge, from, to, via: [passage] }: PlacedEdge): Markup {
+/** A name on an edge: the middle of its place. */
+interface Label {
+  readonly text: string;
+  readonly change: GraphEdge["change"];
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+}
+
+const LABEL_HEIGHT = 16;
+/** How far along its edge a name may stand: in the middle, or where no other name stands. */
+const ALONG = [0.5, 0.22, 0.78] as const;
+
+/**
+ * In the gap between two layers, on its edge; of an edge that passes layers, where it passes the first of them. Names of what is edited
+ * have the first choice.
+ */
+function labelsOf(edges: readonly PlacedEdge[]): Label[] {
+  const placed: Label[] = [];
+  const isEdited = ({ edge }: PlacedEdge): boolean => edge.change !== "none";
+  for (const one of [...edges.filter(isEdited), ...edges.filter((edge) => !isEdited(edge))]) {
+    const choices = ALONG.map((along) => labelAt(one, along));
+    const free = choices.find((label) => placed.every((other) => isApart(label, other)));
+    placed.push(free ?? (choices[0] as Label));
+  }
+  return placed;
+}
+
+function labelAt({ edge, from, to, via: [passage] }: PlacedEdge, along: number): Label {
   const { x1, y1, x2, y2 } = ends(from, to);
   const change = edge.change === "none" ? "" : ` · ${edge.change}`;
   const text = `${cut(edge.name, 14)}${change}`;
   const width = text.length * (edge.change === "none" ? 6.1 : 6.9) + 10;
-  const x = passage?.x ?? (x1 + x2) / 2;
-  const y = passage === undefined ? (y1 + y2) / 2 : passage.y + BOX_HEIGHT / 2;
-  return html`<g class="edge-label ${edge.change}"><rect x="${x - width / 2}" y="${y - 8}" width="${width}" height="16" rx="8"/>
+  // On the curve, whose ends are upright.
+  const x = passage?.x ?? x1 + (x2 - x1) * along * along * (3 - 2 * along);
+  const y = passage === undefined ? y1 + (y2 - y1) * along : passage.y + BOX_HEIGHT * along;
+  return { text, change: edge.change, x, y, width };
+}
+
+function isApart(a: Label, b: Label): boolean {
+  return Math.abs(a.x - b.x) >= (a.width + b.width) / 2 || Math.abs(a.y - b.y) >= LABEL_HEIGHT - 2;
+}
+
+function labelMark({ text, change, x, y, width }: Label): Markup {
+  return html`<g class="edge-label ${change}"><rect x="${x - width / 2}" y="${y - LABEL_HEIGHT / 2}" width="${width}" height="${LABEL_HEIGHT}" rx="8"/>
 <text x="${x}" y="${y + 4}">${text}</text></g>`;
 }
 

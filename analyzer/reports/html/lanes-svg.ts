@@ -35,8 +35,16 @@ ${layout.gap !== null && gapMark(layout.gap, height)}
 ${layout.moment !== null && momentMark(layout.moment, layout, finding)}
 ${orderMark(finding, layout)}
 ${layout.accesses.map(({ index, x, y }) => accessMark(finding.accesses[index], index, { x, y, names, width, height }))}
-${layout.ticks.map(({ x, event }) => html`<text class="tick" x="${x}" y="${height - 8}">${grouped(event)}</text>`)}
+${layout.ticks.map(({ x, event }) => tickMark(x, event, layout))}
 </svg>`;
+}
+
+/** The number of an event stands in the middle of its place, unless part of it would be outside of the picture. */
+function tickMark(x: number, event: number, { names, width, height }: LaneLayout): Markup {
+  const text = grouped(event);
+  const half = (text.length * CHARACTER) / 2;
+  const side = x - half < names ? " first" : x + half > width ? " last" : "";
+  return html`<text class="tick${side}" x="${x}" y="${height - 8}">${text}</text>`;
 }
 
 function laneGrounds({ lanes, width }: LaneLayout): Markup[] {

@@ -40,9 +40,11 @@ function show() {
   fitLists();
 }
 
+const isBeside = () => matchMedia("(min-width: 881px)").matches;
+
 // The list ends where the window does, wherever it stands: its last entries are never below the edge.
 function fitLists() {
-  const beside = matchMedia("(min-width: 881px)").matches;
+  const beside = isBeside();
   for (const list of all(".run-view.current .list")) {
     const top = Math.max(10, list.getBoundingClientRect().top);
     list.style.maxHeight = beside ? Math.max(300, innerHeight - top - 10) + "px" : "";
@@ -104,6 +106,8 @@ document.addEventListener("click", (event) => {
   if (link !== null) {
     event.preventDefault();
     remember(link.getAttribute("href").slice(1));
+    // Where the list stands above what it opens, what was opened may be below the edge.
+    if (link.matches(".entry") && !isBeside()) one(".finding.current").scrollIntoView({ block: "start" });
   }
   const copy = event.target.closest(".copy");
   if (copy !== null && navigator.clipboard !== undefined) {

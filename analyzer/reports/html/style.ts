@@ -78,7 +78,7 @@ figure { margin: 0 0 14px; min-width: 0; } figcaption { color: var(--soft); font
 .pair .story-figure:nth-child(3) { grid-column: 1 / -1; }
 .graph-figure .scroll { display: grid; justify-content: safe center; }
 svg { display: block; } svg text { font: 11px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); }
-.lanes text, .lane-names text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; }
+.lanes text, .lane-names text, .graph text { font-size: 11px; } svg text.small, svg text.tick { fill: var(--soft); font-size: 10px; } .tick:not(.name) { text-anchor: middle; } svg text.tick.first { text-anchor: start; } svg text.tick.last { text-anchor: end; }
 .lane-scroll { display: flex; } .lane-scroll svg { flex: none; } .lane-names { position: sticky; left: 0; background: var(--paper); }
 .lane { fill: var(--paper); } .lane.odd { fill: var(--shade); } .bar .behind { fill: var(--soft); } svg .lane-name { font-weight: 600; font-size: 12px; }
 .gap { fill: var(--ground); stroke: var(--line); stroke-dasharray: 3 3; } .gap-text { text-anchor: middle; }
