@@ -179,7 +179,8 @@ async function judgeFull(
     method === undefined
       ? chosen
       : await withPredictions(path, reader, chosen, { ...rest, method });
-  const { material, digest } = lookAgain(path, reader, result, options);
+  options.onProgress?.(`Drawing ${path}`);
+  const { material, digest } = lookAgain(reader, result, options.digest);
   return { report: { facts: factsOf(path, reader, level, digest), result, material }, incomplete };
 }
 
@@ -194,16 +195,14 @@ export function lastEventsOnly(
 }
 
 /** The second pass: graphs and lanes around the findings, and the digest where it is wanted. */
-function lookAgain(
-  path: string,
+export function lookAgain(
   reader: TraceReader,
   { findings }: AnalysisResult,
-  options: JudgeOptions,
+  wantsDigest: boolean,
 ): { material: TraceReport["material"]; digest: string } {
   const { strings, header } = reader;
   const input = (batches: Iterable<EventBatch>) => ({ batches, sites: header.sites, strings });
-  options.onProgress?.(`Drawing ${path}`);
-  if (!options.digest) {
+  if (!wantsDigest) {
     const material =
       findings.length === 0 ? [] : collectMaterial(input(reader.batches()), findings);
     return { material, digest: "" };

@@ -92,6 +92,8 @@ function refuseNonsense(paths: readonly string[], options: RacesOptions): void {
     throw new QuiesceError("usage", "--predict needs a run that is over: leave --online out.");
   if (options.also !== undefined)
     throw new QuiesceError("usage", "--also is for foreign traces: say --from std, too.");
+  if (options.online === true && options.stacks === true)
+    throw new QuiesceError("usage", "--stacks needs a run that is over: leave --online out.");
   if (options.online === true && options.order === "shb")
     throw new QuiesceError("usage", "--online judges by --order hb: leave --order out.");
   const judgedBy = baseline === undefined ? suppress : [baseline, ...suppress];
@@ -166,7 +168,13 @@ async function judgeOnline(
   };
   for (const signal of STOPPING) process.once(signal, stop);
   try {
+    const { policy, reading, drains = false, html, sarif, json } = options;
     const judged = await followTrace(path, {
+      ...(policy === undefined ? {} : { policy }),
+      reading,
+      drains,
+      pictures: html !== undefined || sarif !== undefined || json === true,
+      digest: html !== undefined || sarif !== undefined,
       stopped: () => stopped,
       onProgress: (events) => progress.show(`Following ${path}: ${counted(events, "event")}`),
       onFindings: ({ report }, isOver) => {

@@ -1,7 +1,7 @@
 // quiesce races --online: a trace that grows while it is judged; piece by piece in this process, and with two real ones.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -95,6 +95,115 @@ describe("a trace that grows", () => {
     const { code, stderr } = await quiesce(["races", "--online", file, "--idle", "1"]);
     expect(code).toBe(3);
     expect(stderr).toContain("holds only inputs");
+  });
+});
+
+describe("what was asked for", () => {
+  type Result = {
+    findings: {
+      fingerprint: string;
+      count: number;
+      first: number;
+      accesses: { path: unknown[] }[];
+    }[];
+    traces: unknown[];
+  };
+  const judged = async (options: readonly string[]): Promise<Result> => {
+    const { stdout } = await quiesce(["races", ...options, "--json"]);
+    return JSON.parse(stdout) as Result;
+  };
+
+  // Less is judged again online: what that adds to a reason is all that may differ.
+  const bare = ({ findings, traces }: Result): unknown => ({
+    findings: findings.map((finding) => ({ ...finding, raceWithout: 0, why: 0, stack: 0 })),
+    traces,
+  });
+
+  it.each([
+    ["plain", []],
+    ["the task reading", ["--reading", "task"]],
+    ["both readings", ["--reading", "both"]],
+    ["a policy", ["--policy", "P3"]],
+    ["all policies, and what drains cost", ["--policy", "all", "--drains"]],
+  ])("is what is judged: %s", async (_, options) => {
+    const online = await judged(["--online", whole, ...options]);
+    const offline = await judged([whole, ...options, "--no-stacks"]);
+    expect(online.findings.length).toBeGreaterThan(0);
+    const sums = (text: unknown) => JSON.parse(JSON.stringify(text, withoutReasons));
+    expect(sums(bare(online))).toEqual(sums(bare(offline)));
+  });
+
+  it("the page has the pictures that it has of a run that is over", async () => {
+    const page = path("online.html");
+    await quiesce(["races", "--online", whole, "--html", page]);
+    const html = readFileSync(page, "utf8");
+    expect(html).toContain('<svg class="graph"');
+    expect(html).toContain('<svg class="lanes"');
+  });
+
+  it("is refused where only a run that is over has it", async () => {
+    const { code, stderr } = await quiesce(["races", "--online", whole, "--stacks"]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(ONE_SENTENCE);
+  });
+});
+
+/** Policies have findings of their own, with reasons. */
+function withoutReasons(key: string, value: unknown): unknown {
+  return key === "why" || key === "raceWithout" ? undefined : value;
+}
+
+describe("another run in the place of the one that is followed", () => {
+  const following = async (change: (file: string) => Promise<void>) => {
+    const file = path("replaced.trace");
+    writeFileSync(file, bytes.subarray(0, Math.floor(bytes.length / 2)));
+    const stdout = new Collected();
+    const stderr = new Collected();
+    const ended = main(["races", "--online", file], { stdout, stderr });
+    await until(() => stdout.text.includes("race  "));
+    await change(file);
+    return { code: await ended, stdout: stdout.text, stderr: stderr.text };
+  };
+  let other: Buffer;
+  beforeAll(async () => {
+    const run = ["record", "luck-timer", "-o", path("other.trace")];
+    expect((await quiesce(run)).code).toBe(0);
+    other = readFileSync(path("other.trace"));
+  });
+
+  it.each([
+    ["shorter", async (file: string) => writeFileSync(file, other)],
+    [
+      "longer at once",
+      async (file: string) => writeFileSync(file, Buffer.concat([other, bytes, bytes])),
+    ],
+  ])("in the same file, %s, is not taken for it", async (_, change) => {
+    const { code, stdout, stderr } = await following(change);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(ONE_SENTENCE);
+    expect(stderr).toContain("Another run was begun in this file");
+    expect(stdout).toContain("the recording is incomplete");
+  });
+
+  it("in another file of that name ends the following, once nothing more comes", async () => {
+    const { code, stderr } = await following(async (file) => {
+      rmSync(file);
+      writeFileSync(file, other);
+    });
+    expect(code).toBe(3);
+    expect(stderr).toMatch(ONE_SENTENCE);
+    expect(stderr).toContain("Another file has taken the place of this one");
+  });
+
+  it("a file that gets another name is followed to its end", async () => {
+    const { code, stderr } = await following(async (file) => {
+      renameSync(file, path("renamed.trace"));
+      writeFileSync(file, other);
+      await sleep(100);
+      appendFileSync(path("renamed.trace"), bytes.subarray(Math.floor(bytes.length / 2)));
+    });
+    expect(code).toBe(1);
+    expect(stderr).toBe("");
   });
 });
 
