@@ -190,7 +190,7 @@ export function lastEventsOnly(
   { firstEvent }: TraceReader,
 ): AnalysisResult {
   if (firstEvent === 0) return result;
-  const note = `The trace has only the last events of its run, and counts them from event ${firstEvent} of it: a drain or a lock that was taken before may cover what is found.`;
+  const note = `The trace has only the last events of its run. Events are counted from the first of them, which dump, counting those of the run, calls ${firstEvent}. A drain or a lock that was taken before may cover what is found.`;
   return { ...result, complete: false, runStatus: null, notes: [note, ...result.notes] };
 }
 
@@ -229,10 +229,11 @@ function* digesting(
 /** What the header of the trace at `path` says of its run. */
 export function factsOf(
   path: string,
-  { header }: TraceReader,
+  { header, firstEvent }: TraceReader,
   level: string,
   digest: string,
 ): RunFacts {
+  const verb = firstEvent === 0 ? "replay" : "dump";
   const { scenario, seed, host, lock } = header;
   return {
     trace: path,
@@ -244,7 +245,8 @@ export function factsOf(
     patchesOff: patchesOff(header),
     level,
     digest,
-    replayCommand: `quiesce replay ${shellWord(path)}`,
+    replayCommand: `quiesce ${verb} ${shellWord(path)}`,
+    ...(firstEvent === 0 ? {} : { firstEvent }),
   };
 }
 

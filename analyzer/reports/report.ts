@@ -25,8 +25,10 @@ export interface RunFacts {
   readonly level: string;
   /** Digest of the events, as `quiesce replay` prints it; "" when it was not computed. */
   readonly digest: string;
-  /** The command that replays the trace. */
+  /** The command that replays the trace; of the last events of a run, which cannot be replayed, the one that prints them. */
   readonly replayCommand: string;
+  /** Of the last events of a run alone: the number of the first of them in the run, while findings count from 0. Else absent. */
+  readonly firstEvent?: number;
 }
 
 /** One analysed trace. */

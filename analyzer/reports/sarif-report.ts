@@ -299,7 +299,9 @@ function messageText(finding: Finding, others: readonly Access[], facts: RunFact
   });
   if (finding.why !== "") sentences.push(`Why: ${stop(finding.why)}`);
   if (finding.advice !== null) sentences.push(`Advice: ${stop(finding.advice.text)}`);
-  sentences.push(`Replay with: ${againText(facts, finding)}`);
+  sentences.push(
+    `${facts.firstEvent === undefined ? "Replay" : "See it"} with: ${againText(facts, finding)}`,
+  );
   return sentences.join(" ");
 }
 

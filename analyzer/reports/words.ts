@@ -76,10 +76,12 @@ export function adviceText({ text, around }: Advice): string {
   return place === "" ? text : `${text} (${functionOf(around)}: ${place})`;
 }
 
-/** The command that replays to a finding: to where it shows, or to its later access. */
-export function againText({ replayCommand }: RunFacts, finding: Finding): string {
+/** The command that replays to a finding: to where it shows, or to its later access. Where nothing can be replayed, it prints that event. */
+export function againText({ replayCommand, firstEvent = 0 }: RunFacts, finding: Finding): string {
   const event = momentOf(finding) ?? Math.max(...finding.accesses.map(({ event }) => event));
-  return `${replayCommand} --to ${event}`;
+  return firstEvent === 0
+    ? `${replayCommand} --to ${event}`
+    : `${replayCommand} | grep '# ${firstEvent + event}$'`;
 }
 
 /** 12345 as 12,345; the same in every locale. */

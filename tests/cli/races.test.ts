@@ -1,5 +1,7 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { FileSink } from "#tracer";
+import { bytesSource, TraceReader } from "#traces";
 import { quiesce, temporaryFolder } from "./test-support.ts";
 
 const { path, remove } = temporaryFolder();
@@ -182,4 +184,38 @@ it("both readings at once say what they did, once", async () => {
   const notes = stdout.replace(/\s+/g, " ").match(/note: Judged twice: [^;]*; [^.]*\./g);
   expect(notes).toHaveLength(1);
   expect(notes?.[0]).toMatch(/what the second alone found \(\d+\) says so\.$|found no more\.$/);
+});
+
+describe("the last events of a run", () => {
+  const ring = path("ring.trace");
+
+  beforeAll(() => {
+    const reader = TraceReader.open(bytesSource(readFileSync(unsafe)));
+    const fd = openSync(ring, "w");
+    let sink: FileSink | null = null;
+    let events = 0;
+    for (const batch of reader.batches()) {
+      events += batch.count;
+      if (events < 20_000) continue;
+      sink ??= new FileSink(fd, reader.header, { firstEvent: events - batch.count });
+      sink.write(batch, reader.strings, []);
+    }
+    sink?.close();
+    closeSync(fd);
+  });
+
+  it("are not to be replayed: each finding says how to print its event, by the number that dump gives it", async () => {
+    const { code, stdout } = await quiesce(["races", ring, "--details"]);
+    expect(code).toBe(3);
+    const commands = [...stdout.matchAll(/^ {4}again \S+ dump (\S+) \| grep '(# \d+\$)'$/gm)];
+    expect(commands.length).toBeGreaterThan(0);
+    expect(stdout).not.toContain("quiesce replay");
+    const lines = (await quiesce(["dump", ring])).stdout.split("\n");
+    for (const [, file, pattern = ""] of commands) {
+      expect(file).toBe(ring);
+      const found = lines.filter((line) => new RegExp(pattern).test(line));
+      expect(found).toHaveLength(1);
+      expect(found[0]).toMatch(/ (list_|bs_|blk_|drain_)/);
+    }
+  });
 });
