@@ -39,7 +39,7 @@ export class Recorder extends ProbeBase {
   #closed = false;
 
   constructor(sink: Sink, options: RecorderOptions = {}) {
-    super();
+    super(options.level !== "inputs");
     this.#sink = sink;
     this.#clock = options.clock ?? null;
     this.#inputsOnly = options.level === "inputs";

@@ -67,6 +67,7 @@ export {
   qmpBlockdevOpenTray,
   qmpEject,
 } from "./medium.ts";
+export { blkNowIsData } from "./now.ts";
 export {
   blkErrorAction,
   blkGetErrorAction,

@@ -41,6 +41,7 @@ import { blkCheckByteRequest, blkIsAvailable } from "./available.ts";
 import type { BlockBackend } from "./block-backend.ts";
 import { blkWaitWhileDrained } from "./gate.ts";
 import { blkDecInFlight, blkIncInFlight } from "./in-flight.ts";
+import { blkNowPreadv, blkNowPwritev } from "./now.ts";
 import { blkBs, blkRoot } from "./root.ts";
 
 const SITE_READ = site("blk_co_do_preadv_part");
@@ -71,6 +72,10 @@ export function blkCoPreadv(
   flags = 0,
 ): Co<number> {
   ioOrGsCode(blk.ctx, SITE_CO_PREADV);
+  if (machine.isUnwatched && flags === 0) {
+    const now = blkNowPreadv(blk, offset, bytes, qiov);
+    if (now !== null) return settled(now);
+  }
   blkReqBegin(blk, Request.read, offset, bytes);
   return coThen(blkCoDoPreadv(blk, offset, bytes, qiov, flags), (ret) => {
     blkReqEnd(blk, Request.read, ret);
@@ -100,6 +105,10 @@ export function blkCoPwritev(
   flags = 0,
 ): Co<number> {
   ioOrGsCode(blk.ctx, SITE_CO_PWRITEV);
+  if (machine.isUnwatched && flags === 0) {
+    const now = blkNowPwritev(blk, offset, bytes, qiov);
+    if (now !== null) return settled(now);
+  }
   blkReqBegin(blk, Request.write, offset, bytes);
   return coThen(blkCoDoPwritev(blk, offset, bytes, qiov, flags), (ret) => {
     blkReqEnd(blk, Request.write, ret);

@@ -37,6 +37,7 @@ import {
   type Qiov,
 } from "../graph/state.ts";
 import type { Truncation } from "../graph/truncation.ts";
+import { bdrvBscDataBytes } from "../io/block-status-cache.ts";
 import { bdrvCoCopyRangeTo } from "../io/copy-range.ts";
 import { site } from "../probe/index.ts";
 import {
@@ -49,6 +50,7 @@ import {
   type HostResult,
   hostCall,
   hostCopy,
+  hostNow,
   hostSubmit,
   ioCode,
   type Polls,
@@ -118,6 +120,9 @@ export const fileDriver: BlockDriver = {
   drvClose: fileClose,
   coPreadv: (bs, offset, bytes, qiov) => submit(bs, "read", offset, bytes, qiov),
   coPwritev: (bs, offset, bytes, qiov) => submit(bs, "write", offset, bytes, qiov),
+  nowPreadv: (bs, offset, bytes, qiov) => submitNow(bs, "read", offset, bytes, qiov),
+  nowPwritev: (bs, offset, bytes, qiov) => submitNow(bs, "write", offset, bytes, qiov),
+  nowIsData: (bs, offset, bytes) => bdrvBscDataBytes(bs, offset) >= bytes,
   coPwriteZeroes: fileCoPwriteZeroes,
   coPdiscard: fileCoPdiscard,
   coCopyRangeFrom: (_bs, range) => bdrvCoCopyRangeTo(range),
@@ -395,6 +400,22 @@ function submit(
     assert(ret <= 0 || ret === bytes, "a host moves all bytes, or fails");
     return Math.min(ret, 0);
   });
+}
+
+function submitNow(
+  bs: BlockDriverState,
+  type: "read" | "write",
+  offset: number,
+  bytes: number,
+  { buffer, start }: Qiov,
+): number | null {
+  const { handle } = stateOf(bs);
+  const at = offset as ByteOffset;
+  const size = bytes as ByteCount;
+  const ret = hostNow({ type, handle, offset: at, bytes: size, iov: buffer, iovOffset: start });
+  if (ret === null) return null;
+  assert(ret <= 0 || ret === bytes, "a host moves all bytes, or fails");
+  return Math.min(ret, 0);
 }
 
 function fileCoTruncate(bs: BlockDriverState, offset: number, how: Truncation): Co<number> {

@@ -32,6 +32,7 @@ import { bdrvGetInfo } from "../io/info.ts";
 import { nodeBehind } from "../io/inserted.ts";
 import { bdrvGetlength } from "../io/length.ts";
 import { BDRV_LENGTH_MAX, BDRV_SECTOR_SIZE } from "../io/limits.ts";
+import { bdrvNowIsData, bdrvNowPreadv, bdrvNowPwritev } from "../io/now.ts";
 import { bdrvCoPreadv } from "../io/read.ts";
 import { bdrvCoTruncate } from "../io/truncate.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
@@ -84,6 +85,19 @@ export const rawDriver: BlockDriver = {
     if (at < 0) return settled(at);
     const read = (): Co<number> => bdrvCoPreadv(child, at, bytes, qiov, flags);
     return edgeListens(child) ? announced(child, "read_aio", read) : read();
+  },
+  nowPreadv: (bs, offset, bytes, qiov) => {
+    const at = adjusted(bs, offset, bytes, false);
+    const below = bs.rawFile?.rawBs ?? null;
+    return at < 0 || below === null ? null : bdrvNowPreadv(below, at, bytes, qiov);
+  },
+  nowPwritev: (bs, offset, bytes, qiov) => {
+    const at = adjusted(bs, offset, bytes, true);
+    return at < 0 || bs.rawFile === null ? null : bdrvNowPwritev(bs.rawFile, at, bytes, qiov);
+  },
+  nowIsData: (bs, offset, bytes) => {
+    const below = bs.rawFile?.rawBs ?? null;
+    return below !== null && bdrvNowIsData(below, offset + (windowOf(bs)?.offset ?? 0), bytes);
   },
   coPwritev: (bs, offset, bytes, qiov, flags) => {
     const child = file(bs, SITE_WRITE);

@@ -35,6 +35,9 @@ export type ChildPerm = (
   parent: Permissions,
 ) => Permissions;
 
+/** 0 or a negated errno; null, and nothing has happened. */
+type NowAccess = (bs: BlockDriverState, offset: number, bytes: number, qiov: Qiov) => number | null;
+
 /** A driver (C: BlockDriver): a table of functions, as in QEMU. `opaque` of the node is the driver's own state. */
 export interface BlockDriver {
   readonly formatName: string;
@@ -60,6 +63,11 @@ export interface BlockDriver {
     qiov: Qiov,
     flags: number,
   ) => Co<number>;
+  /** The same without waiting, and without a flag, of a range that is the node's (core/io/now.ts): null where that cannot be. */
+  readonly nowPreadv?: NowAccess;
+  readonly nowPwritev?: NowAccess;
+  /** Whether all of a range, which is the node's, is known to be data, without waiting. */
+  readonly nowIsData?: (bs: BlockDriverState, offset: number, bytes: number) => boolean;
   readonly coPwritevCompressed?: (
     bs: BlockDriverState,
     offset: number,

@@ -13,6 +13,8 @@ export interface Probe {
   emit<K extends NarrowKind>(kind: K, ...args: EventArgs<K>): void;
   /** As `emit`, for kinds with a wide field, which comes first. */
   emitWide<K extends WideKind>(kind: K, wide: number, ...args: EventArgs<K>): void;
+  /** Whether anybody wants more than inputs: then every step of a request leaves its events. */
+  readonly observes: boolean;
   /** The string-table index of `text`; equal texts give equal indices. Not for hot paths. */
   intern(text: string): StringId;
 }
@@ -21,8 +23,13 @@ export interface Probe {
 export abstract class ProbeBase {
   ctx = WORLD_CTX;
   task = 0;
+  readonly observes: boolean;
   readonly strings: string[] = [""];
   readonly #ids = new Map<string, StringId>([["", 0 as StringId]]);
+
+  constructor(observes = true) {
+    this.observes = observes;
+  }
 
   abstract emit(kind: number, a?: number, b?: number, c?: number, d?: number): void;
   abstract emitWide(
@@ -52,6 +59,10 @@ export function typedProbe(base: ProbeBase): Probe {
 
 /** Records nothing: the cost of a probe that is off. */
 export class NullProbe extends ProbeBase {
+  constructor() {
+    super(false);
+  }
+
   override emit(): void {}
   override emitWide(): void {}
 }

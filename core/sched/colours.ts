@@ -80,6 +80,38 @@ function* chainLater<T, U>(co: Co<T>, then: (value: T) => Co<U>): Co<U> {
   return yield* then(yield* co);
 }
 
+/** What `coLater` returns. */
+class Later implements Iterator<CoStop, void, void> {
+  readonly #begin: () => Co<unknown>;
+  readonly #end: () => void;
+  #co: Co<unknown> | null = null;
+
+  constructor(begin: () => Co<unknown>, end: () => void) {
+    this.#begin = begin;
+    this.#end = end;
+  }
+
+  next(): IteratorResult<CoStop, void> {
+    this.#co ??= this.#begin();
+    const stop = this.#co.next();
+    if (stop.done !== true) return stop;
+    this.#end();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.iterator](): this {
+    return this;
+  }
+}
+
+/**
+ * The body of a coroutine that runs `begin` and then `end`, and is no generator itself: where `begin` need not wait, there is none at
+ * all. Common.
+ */
+export function coLater(begin: () => Co<unknown>, end: () => void): Co<void> {
+  return new Later(begin, end) as unknown as Co<void>;
+}
+
 export const CO_STOP = 0 as CoStop;
 /** The step ends; the context can go on at once. */
 export const STEP_END = 1 as PollsStop;

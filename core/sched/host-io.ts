@@ -16,6 +16,7 @@ import { CO_STOP, type Co, settled } from "./colours.ts";
 import { type Coroutine, qemuCoroutineSelf, qemuCoroutineYield } from "./coroutine.ts";
 import { machine, nextId, perMachine } from "./current.ts";
 import type {
+  FileAccess,
   GuestBuffer,
   HostCallRequest,
   HostCopy,
@@ -92,6 +93,22 @@ export function hostSubmit(
   const operation = new IoOperation(id, ctx, qemuCoroutineSelf());
   outstanding().push(operation);
   return untilDone(operation);
+}
+
+/**
+ * As hostSubmit, of a request of which this is all that the world hears, in a run that nobody watches (`machine.isUnwatched`): what the
+ * host returned, and the request's task is counted; or null, and nothing has happened. Common.
+ */
+export function hostNow(access: FileAccess): number | null {
+  const { probe, host, last } = machine;
+  assert(machine.isUnwatched, "who watches sees every step");
+  assert(probe.task === 0, "a request is no part of another");
+  const now = host.now?.(access) ?? null;
+  if (now === null) return null;
+  probe.task = ++last.task;
+  probe.emit(Ev.io_now, ++last.op as OpId, now, machine.takeSteps());
+  probe.task = 0;
+  return now;
 }
 
 /** Yields by itself: qemuCoroutineYield would be one generator more to resume, and here a request that comes in alone waits. */

@@ -115,6 +115,16 @@ export interface HostOp {
   readonly iovOffset: number;
 }
 
+/** A read or write of a file, without a number. */
+export interface FileAccess {
+  readonly type: "read" | "write";
+  readonly handle: HostHandle;
+  readonly offset: ByteOffset;
+  readonly bytes: ByteCount;
+  readonly iov: GuestBuffer | null;
+  readonly iovOffset: number;
+}
+
 /** How guest data is compressed: raw deflate with a window of 4 KiB, as qcow2 has it, or a Zstandard frame. */
 export type HostCodec = "zlib" | "zstd";
 
@@ -167,6 +177,8 @@ export interface Host {
   call(request: HostCallRequest): HostResult;
   /** Begin `op`. Its result when that is there at once: then the inbox never hears of it. Else null. */
   submit(op: HostOp): number | null;
+  /** As `submit`, of a read or write of a file, if it is done before this returns; null, and nothing has happened, if not. */
+  now?(access: FileAccess): number | null;
   transform(op: HostTransform): void;
   /** Begin a copy; the inbox hears of its end. */
   copy(op: HostCopy): void;

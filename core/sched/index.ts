@@ -16,6 +16,7 @@ export { qemuCoTimeout } from "./co-timeout.ts";
 export {
   type Co,
   coChain,
+  coLater,
   coThen,
   type Handler,
   type Polls,
@@ -58,6 +59,7 @@ export {
   hostCall,
   hostCopy,
   hostDecide,
+  hostNow,
   hostReveal,
   hostSubmit,
   hostTransform,
@@ -96,5 +98,6 @@ export {
   aioWaitKick,
   aioWaitWhile,
   aioWaitWhileUnlocked,
+  hasWaiters,
   inAioContextHomeThread,
 } from "./wait.ts";

@@ -84,6 +84,11 @@ export class Machine {
   readonly aroundGraphOp: AroundGraphOp | null;
   readonly atEntry: AtEntry | null;
   readonly #afterStep: (() => void) | null;
+  /**
+   * Nobody looks at what the core does but at its inputs: then a request that need not wait may leave out what only its observers would
+   * see, as long as a replay, where somebody looks, has the same inputs (core/io/now.ts).
+   */
+  readonly isUnwatched: boolean;
   readonly #inbox: CountingInbox = inboxOf(this);
   outcome: RunOutcome | null = null;
   /** The modelled assertion that ended the run. */
@@ -117,6 +122,12 @@ export class Machine {
     this.aroundGraphOp = options.aroundGraphOp ?? null;
     this.atEntry = options.atEntry ?? null;
     this.#afterStep = options.afterStep ?? null;
+    const { probe, host } = options;
+    this.isUnwatched =
+      !probe.observes &&
+      host.now !== undefined &&
+      this.atEntry === null &&
+      this.#afterStep === null;
     this.probe.ctx = 0;
     this.mainContext = this.#addContext("main");
     const bql = nextId(this, "lock");

@@ -86,6 +86,11 @@ export function aioWaitKick(): void {
   if (numWaiters > 0) aioBhScheduleOneshot(machine.mainContext, () => undefined);
 }
 
+/** Whether a thread waits, so that lowering a counter would wake it. Common. */
+export function hasWaiters(): boolean {
+  return globalAioWait().numWaiters > 0;
+}
+
 /** aio_wait_bh_oneshot: run `handler` in `ctx` and wait until it has run. Main only. Polls. */
 export function* aioWaitBhOneshot(ctx: AioContext, handler: Handler, site: SiteId): Polls<void> {
   globalStateCode(site);

@@ -41,13 +41,17 @@ export class AioPolicy {
     this.mode = mode;
   }
 
-  /** Whether an operation on `bytes` bytes is done by the calling thread. */
+  /** Whether an operation on `bytes` bytes is done by the calling thread; if not, it goes to the pool. */
   isInline(bytes: number): boolean {
-    if (this.mode === "inline") return true;
-    if (this.mode !== "auto" || bytes > INLINE_BYTES_MAX) return false;
-    if (this.#pooled === 0) return true;
-    this.#pooled--;
+    if (this.wouldBeInline(bytes)) return true;
+    if (this.mode === "auto" && bytes <= INLINE_BYTES_MAX) this.#pooled--;
     return false;
+  }
+
+  /** The same of an operation that may be given up. */
+  wouldBeInline(bytes: number): boolean {
+    if (this.mode === "inline") return true;
+    return this.mode === "auto" && bytes <= INLINE_BYTES_MAX && this.#pooled === 0;
   }
 
   /** An inline operation on `bytes` bytes took `ms` milliseconds. */

@@ -8,6 +8,7 @@ import fs from "node:fs";
 import { performance } from "node:perf_hooks";
 import { EINVAL, EISDIR, ENOTSUP, errnoFromCode, type HostHandle, must } from "#core/base";
 import type {
+  FileAccess,
   FileAio,
   FileOpType,
   HostCallRequest,
@@ -18,7 +19,7 @@ import type {
 import { AioPolicy, hasIoUring } from "./aio.ts";
 import { DirectIo } from "./direct-io.ts";
 import { FileHoles } from "./file-holes.ts";
-import { readAll, readNow, writeAll, writeNow } from "./file-io.ts";
+import { type FileRange, readAll, readNow, writeAll, writeNow } from "./file-io.ts";
 import { lockBytes } from "./file-locks.ts";
 import type { Complete } from "./live-connection.ts";
 import { contentsOf, dataOf } from "./op-memory.ts";
@@ -114,12 +115,26 @@ export class LiveFiles {
     const { type, bytes } = op;
     if ((type === "read" || type === "write") && mayBeNow && aio.isInline(bytes)) {
       const from = performance.now();
-      const ret = file.direct ? this.#directIo.now(fd, op) : cachedNow(fd, op);
+      const ret = file.direct
+        ? this.#directIo.now(fd, op)
+        : cachedNow(fd, type, dataOf(op), op.iovOffset, op);
       aio.took(performance.now() - from, bytes);
       return ret;
     }
     this.#later(op, file);
     return null;
+  }
+
+  /** The result of a read or write of what is cached, if the calling thread may do it; else null, and nothing is begun. */
+  now(access: FileAccess): number | null {
+    const { type, handle, bytes, iov, iovOffset } = access;
+    const { fd, aio, direct } = this.#at(handle);
+    if (direct || !aio.wouldBeInline(bytes)) return null;
+    const data = must(iov?.data, "live memory has contents");
+    const from = performance.now();
+    const ret = cachedNow(fd, type, data, iovOffset, access);
+    aio.took(performance.now() - from, bytes);
+    return ret;
   }
 
   #later(op: HostOp, { fd, direct, holes }: LiveFile): void {
@@ -168,7 +183,12 @@ export class LiveFiles {
   }
 }
 
-function cachedNow(fd: number, op: HostOp): number {
-  const move = op.type === "read" ? readNow : writeNow;
-  return move(fd, dataOf(op), op.iovOffset, op);
+function cachedNow(
+  fd: number,
+  type: "read" | "write",
+  data: Uint8Array,
+  start: number,
+  range: FileRange,
+): number {
+  return type === "read" ? readNow(fd, data, start, range) : writeNow(fd, data, start, range);
 }

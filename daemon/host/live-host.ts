@@ -17,6 +17,7 @@ import {
 import {
   copyContents,
   type Delivery,
+  type FileAccess,
   type FileAio,
   GuestBuffer,
   type Host,
@@ -187,6 +188,13 @@ export class LiveHost implements Host {
     if (now === null) this.#operations++;
     else this.#nowLeft -= 1 + Math.floor(op.bytes / NOW_BYTES);
     return now;
+  }
+
+  now(access: FileAccess): number | null {
+    if (this.#nowLeft <= 0) return null;
+    const ret = this.#files.now(access);
+    if (ret !== null) this.#nowLeft -= 1 + Math.floor(access.bytes / NOW_BYTES);
+    return ret;
   }
 
   #completed(op: HostOp, ret: number): void {

@@ -1,6 +1,6 @@
 // READ: as one answer, or, for clients that understand chunks, with holes that are only named.
 
-import { blkCoBlockStatusAbove, blkCoFlush, blkCoPreadv } from "#core/backend";
+import { blkCoBlockStatusAbove, blkCoFlush, blkCoPreadv, blkNowIsData } from "#core/backend";
 import { assert, strerror } from "#core/base";
 import { BDRV_BLOCK_ZERO } from "#core/graph";
 import type { StatusAbove } from "#core/io";
@@ -60,6 +60,8 @@ function dataChunk(cookie: Word64, flags: number, at: number, length: number): U
 /** nbd_co_send_sparse_read (nbd/server.c:1974): what is known to read as zeroes is said to be a hole, the rest is read and sent. */
 function sparseRead(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest): Co<boolean> {
   const { from, length } = request;
+  const whole = { done: 0, bytes: length, flags: nbd.NBD_REPLY_FLAG_DONE };
+  if (blkNowIsData(blk, from, length)) return readPiece(client, blk, request, whole);
   return coChain(blkCoBlockStatusAbove(blk, from, length), (first) =>
     first.ret >= 0 && first.pnum === length
       ? sendPiece(client, blk, request, first, 0)

@@ -18,6 +18,7 @@ import {
   aioCoEnter,
   type Co,
   coChain,
+  coLater,
   coThen,
   type GuestBuffer,
   hostAllocate,
@@ -185,13 +186,17 @@ function begin(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): vo
   nbdExport.bytes += bytes;
   aioCoEnter(
     nbdExport.blk.ctx,
-    qemuCoroutineCreate(() => serveRequest(client, nbdExport, request)),
+    qemuCoroutineCreate(() =>
+      coLater(
+        () => handle(client, nbdExport, request),
+        () => answered(client, nbdExport, request),
+      ),
+    ),
   );
 }
 
 /** What one request costs the client and the export is given back when it is answered. */
-function* serveRequest(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): Co<void> {
-  yield* handle(client, nbdExport, request);
+function answered(client: NbdClient, nbdExport: NbdExport, request: NbdRequest): void {
   const bytes = request.buffer?.length ?? 0;
   client.requests--;
   client.bytes -= bytes;

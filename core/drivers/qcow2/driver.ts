@@ -27,6 +27,7 @@ import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
 import { setIncompatible, updateHeader } from "./header-update.ts";
 import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
 import { qcow2CoInvalidateCache } from "./invalidate.ts";
+import { qcow2NowIsData, qcow2NowPreadv, qcow2NowPwritev } from "./now.ts";
 import { prepareToWrite } from "./prepare.ts";
 import { qcow2CoPreadv } from "./read.ts";
 import { qcow2CoCheck } from "./repair.ts";
@@ -50,6 +51,9 @@ export const qcow2Driver: BlockDriver = {
   drvClose: qcow2Close,
   coPreadv: qcow2CoPreadv,
   coPwritev: writePlain,
+  nowPreadv: qcow2NowPreadv,
+  nowPwritev: qcow2NowPwritev,
+  nowIsData: qcow2NowIsData,
   coPwritevCompressed: qcow2CoPwritevCompressed,
   coPwriteZeroes: qcow2CoPwriteZeroes,
   coPdiscard: qcow2CoPdiscard,

@@ -77,8 +77,8 @@ export function getEntry(
   return known === null ? lookUp(bs, cluster, writeAt) : settled(known);
 }
 
-/** The same, where the tables that it is in are in memory, and right; else null. */
-function knownEntry(state: Qcow2State, cluster: number): ClusterEntry | null {
+/** The same, where the tables that it is in are in memory, and right; else null. Common. */
+export function knownEntry(state: Qcow2State, cluster: number): ClusterEntry | null {
   const table = knownTable(state, cluster);
   if (table === null) return null;
   if (table.offset === 0) return UNALLOCATED;
@@ -182,8 +182,8 @@ interface L2Table {
   readonly copied: boolean;
 }
 
-/** The L2 table of a guest cluster, if what says so is in memory, and right; else null. */
-function knownTable(state: Qcow2State, cluster: number): L2Table | null {
+/** The L2 table of a guest cluster, if what says so is in memory, and right; else null. Common. */
+export function knownTable(state: Qcow2State, cluster: number): L2Table | null {
   const index = Math.floor(cluster / state.l2Entries);
   const entry = index < state.l1.entries ? knownTableEntry(state.l1, index) : null;
   return entry === null ? null : tableIn(state, entry);

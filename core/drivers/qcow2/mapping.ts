@@ -85,8 +85,13 @@ function longer({ kind, bytes, host, compressedBytes }: Extent, more: number): E
   return { kind, bytes: bytes + more, host, compressedBytes };
 }
 
-/** The run from byte `start` of a cluster on, within it. */
-function runIn(state: Qcow2State, entry: ClusterEntry, start: number, bytes: number): Extent {
+/** The run from byte `start` of a cluster on, within it. Common. */
+export function runIn(
+  state: Qcow2State,
+  entry: ClusterEntry,
+  start: number,
+  bytes: number,
+): Extent {
   const { subclusterBytes, clusterBytes } = state;
   const first = Math.floor(start / subclusterBytes);
   const kind = kindOf(entry, first);

@@ -46,12 +46,23 @@ export function preWriteOverlapCheck(
   assert(bytes > 0, "a write is of something");
   const state = stateOf(bs);
   const checks = state.overlapCheck & ~(own === null ? 0 : OVERLAP_BITS[own]);
-  const isKnown =
-    ((checks & OVERLAP_BITS["inactive-l2"]) === 0 || state.inactiveL2Clusters !== null) &&
-    ((checks & OVERLAP_BITS["refcount-block"]) === 0 || state.refcountBlocksKnown);
-  if (isKnown) return judge(bs, checks, offset, bytes);
+  if (isKnown(state, checks)) return judge(bs, checks, offset, bytes);
   return coChain(learn(bs, checks), (ret) =>
     ret < 0 ? settled(ret) : judge(bs, checks, offset, bytes),
+  );
+}
+
+/** Whether a write of guest data is known to hit no metadata, without a look at the file. Common. */
+export function isKnownToHitNothing(state: Qcow2State, offset: number, bytes: number): boolean {
+  const { overlapCheck } = state;
+  return isKnown(state, overlapCheck) && firstHit(state, overlapCheck, offset, bytes) === null;
+}
+
+/** What `checks` look at is in memory. */
+function isKnown(state: Qcow2State, checks: number): boolean {
+  return (
+    ((checks & OVERLAP_BITS["inactive-l2"]) === 0 || state.inactiveL2Clusters !== null) &&
+    ((checks & OVERLAP_BITS["refcount-block"]) === 0 || state.refcountBlocksKnown)
   );
 }
 
@@ -70,13 +81,21 @@ function* learn(bs: BlockDriverState, checks: number): Co<number> {
 }
 
 function judge(bs: BlockDriverState, checks: number, offset: number, bytes: number): Co<number> {
-  const state = stateOf(bs);
-  for (const kind of OVERLAP_KINDS) {
-    if ((checks & OVERLAP_BITS[kind]) === 0 || !hits(state, kind, offset, bytes)) continue;
-    const what = `Preventing invalid write on metadata (overlaps with ${NAMES[kind]})`;
-    return signalCorruption(bs, what, { offset, bytes });
-  }
-  return settled(0);
+  const kind = firstHit(stateOf(bs), checks, offset, bytes);
+  if (kind === null) return settled(0);
+  const what = `Preventing invalid write on metadata (overlaps with ${NAMES[kind]})`;
+  return signalCorruption(bs, what, { offset, bytes });
+}
+
+function firstHit(
+  state: Qcow2State,
+  checks: number,
+  offset: number,
+  bytes: number,
+): OverlapKind | null {
+  for (const kind of OVERLAP_KINDS)
+    if ((checks & OVERLAP_BITS[kind]) !== 0 && hits(state, kind, offset, bytes)) return kind;
+  return null;
 }
 
 /** Write metadata of the kind `own` where nothing else is; 0 or a negated errno. */
