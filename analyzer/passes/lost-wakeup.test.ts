@@ -26,6 +26,17 @@ describe("a wake-up is lost", () => {
     ]);
   });
 
+  it("and the reason names whose counter it is", () => {
+    const { findings } = analyze(
+      traceFromText(`
+      main                               | io1
+      blk b1 drive; wait w1 @drain; busy b1 s1; look w1 busy |
+                                         | enter c1; dec b1; yield c1
+      look w1; wait-over w1              |`),
+    );
+    expect(findings[0]?.why).toContain("made the in-flight counter of BlockBackend 'drive' zero");
+  });
+
   it.each([
     ["the kick comes first", "kick; dec n1", 1],
     ["the kick comes after", "dec n1; kick", 0],

@@ -192,7 +192,7 @@ export class LostWakeup implements Pass {
         : kind === "blk"
           ? graph.blk(Number(id))
           : graph.node(Number(id));
-    const story = new Story(wait.site, 0, { counter, ctx });
+    const story = new Story(wait.site, 0, { owner: node, ctx });
     this.#note(`${wait.site} ${kind}`, index, story, node);
   }
 
@@ -214,12 +214,12 @@ class Story {
   readonly site: number;
   readonly #ctx: number;
   /** What was lowered without a kick, and where; null for a wait that sleeps for ever. */
-  readonly #store: { readonly counter: string; readonly ctx: number } | null;
+  readonly #store: { readonly owner: Holdable; readonly ctx: number } | null;
 
   constructor(
     site: number,
     ctx: number,
-    store: { readonly counter: string; readonly ctx: number } | null,
+    store: { readonly owner: Holdable; readonly ctx: number } | null,
   ) {
     this.site = site;
     this.#ctx = ctx;
@@ -237,17 +237,16 @@ class Story {
     const store = this.#store;
     if (store === null)
       return "Whoever made the condition true did not kick afterwards, or kicked where that wakes nobody: aio_wait_kick wakes main alone.";
-    return `${names.ctx(store.ctx)} made the ${wordOf(store.counter)} zero that the wait had read as non-zero, and stopped without a kick after that; a kick before the store wakes main too early, and it sleeps again.`;
+    return `${names.ctx(store.ctx)} made the ${wordOf(store.owner, names)} zero that the wait had read as non-zero, and stopped without a kick after that; a kick before the store wakes main too early, and it sleeps again.`;
   }
 
   identity(names: Names): readonly string[] {
-    const what = this.#store === null ? "lost" : (this.#store.counter.split(" ")[0] ?? "");
+    const what = this.#store === null ? "lost" : this.#store.owner.kind;
     return [names.site(this.site).name, what];
   }
 }
 
-function wordOf(counter: string): string {
-  const [kind, id] = counter.split(" ");
-  if (kind === "job") return `busy flag of job ${id}`;
-  return `in-flight counter of ${kind === "blk" ? "BlockBackend" : "node"} ${id}`;
+function wordOf(owner: Holdable, names: Names): string {
+  const word = owner.kind === "job" ? "busy flag" : "in-flight counter";
+  return `${word} of ${names.objectText(owner)}`;
 }

@@ -21,10 +21,20 @@ function found(inner: string, after: string): string[] {
 describe("a pointer goes stale", () => {
   it("when what it was fetched from is edited in a poll, and it is used afterwards", () => {
     expect(found("set edge_bs e1 n3 @move", "read parents n2 @use")).toEqual([
-      "use uses what fetch had fetched before move took it away. " +
+      "use uses node 2, which fetch had fetched before move took it away. " +
         "It was fetched at event 4; then the call stack that holds it polled or yielded, and move sets it at event 7; " +
         "it was used at event 10 without having been fetched again.",
     ]);
+  });
+
+  it("which says whose it was, also when that is freed before the use", () => {
+    const text = `
+      main
+      edge e1 n1 backing; set edge_bs e1 n2 @open; insert parents n2 e1 @open
+      op @a; read edge_bs e1 @fetch; poll; bh h1; set edge_bs e1 n3 @move; free e1 @drop; bh-done h1; polled; read parents n2 @use; op-end`;
+    const { findings } = analyze(traceFromText(text));
+    const stale = findings.find(({ rule }) => rule === "stale-pointer");
+    expect(stale?.node).toEqual({ kind: "edge", id: 1, name: "backing" });
   });
 
   it.each([

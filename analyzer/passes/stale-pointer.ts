@@ -12,16 +12,21 @@
 import { Ev, List } from "#core/probe";
 import type { AccessDraft } from "../drafts.ts";
 import { ownerKind } from "../model/gone.ts";
+import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Names } from "../names.ts";
 import { accessNow } from "./access-note.ts";
 import type { DrainPhases } from "./drain-phases.ts";
 import type { Pass, PassContext } from "./pass.ts";
+import { goneText } from "./gone-text.ts";
 import { subjectOf } from "./subject.ts";
 
 /** A pointer that some call stack may still hold. */
 interface Stale {
   readonly list: number;
   readonly owner: number;
+  /** The list and the pointer as they were known at the edit: by the time of the use they may have been freed. */
+  readonly subject: ReturnType<typeof subjectOf>;
+  readonly pointer: Holdable | EdgeInfo;
   readonly read: AccessDraft;
   readonly edit: AccessDraft;
 }
@@ -146,11 +151,15 @@ export class StalePointer implements Pass {
   }
 
   /** `object` is not where it was since event `since`; whoever else has read it there holds a stale pointer. */
-  #goesStale(object: string, from: Omit<Stale, "read">, since: number, editor: number): void {
+  #goesStale(object: string, from: Pick<Stale, "list" | "owner" | "edit">, since: number, editor: number): void {
+    const { graph } = this.#context;
+    const id = Number(object.split(" ")[1]);
+    const pointer = object.startsWith("edge") ? graph.edge(id) : graph.node(id);
+    const subject = subjectOf(graph, from.list, from.owner);
     for (const [activity, doing] of this.#doings) {
       const read = doing.reads.get(`${from.list} ${from.owner}`);
       if (activity === editor || read === undefined || read.index < since) continue;
-      doing.stale.set(object, { ...from, read });
+      doing.stale.set(object, { ...from, subject, pointer, read });
     }
   }
 
@@ -158,12 +167,12 @@ export class StalePointer implements Pass {
     const stale = doing.stale.get(object);
     if (stale === undefined) return;
     doing.stale.delete(object);
-    const { drafts, graph, now } = this.#context;
-    const { list, owner, read, edit } = stale;
+    const { drafts, now } = this.#context;
+    const { list, subject, read, edit } = stale;
     const key = `stale-pointer ${list} ${read.site} ${edit.site} ${use.site}`;
     drafts.note(key, now.index, 1, () => ({
       rule: "stale-pointer",
-      ...subjectOf(graph, list, owner),
+      ...subject,
       accesses: [read, edit],
       why: { code: "told", told: new Story(stale, use) },
       advice: null,
@@ -182,8 +191,9 @@ class Story {
   }
 
   title(names: Names): string {
-    const { read, edit } = this.#stale;
-    return `${names.site(this.#use.site).name} uses what ${names.site(read.site).name} had fetched before ${names.site(edit.site).name} took it away.`;
+    const { pointer, read, edit } = this.#stale;
+    const what = goneText({ kind: "node", id: pointer.id, object: pointer }, names);
+    return `${names.site(this.#use.site).name} uses ${what}, which ${names.site(read.site).name} had fetched before ${names.site(edit.site).name} took it away.`;
   }
 
   why(names: Names): string {
