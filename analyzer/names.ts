@@ -1,5 +1,6 @@
 // Numbers of a trace to what people call them: sites, objects, sections, requests.
 
+import { printable } from "#core/base";
 import {
   DRAIN_KINDS,
   EDGE_KLASSES,
@@ -28,6 +29,12 @@ import type { Section } from "./model/sections.ts";
 import { type Label, labelId, labelKind } from "./order/full.ts";
 import { type RequestText, WRAPPER_TASK } from "./order/task.ts";
 
+/** A site whose names may be printed. */
+export function printableSite(site: Site): Site {
+  return { ...site, name: printable(site.name), file: printable(site.file) };
+}
+
+/** Whatever it calls things by may be printed, whoever wrote the trace. */
 export class Names {
   readonly #sites: readonly Site[];
   readonly #strings: readonly string[];
@@ -41,11 +48,11 @@ export class Names {
     graph: Graph,
     operations: Operations,
   ) {
-    this.#sites = sites;
+    this.#sites = sites.map(printableSite);
     this.#strings = strings;
     this.#graph = graph;
     this.#operations = operations;
-    this.#siteByName = new Map(sites.map((site) => [site.name, site]));
+    this.#siteByName = new Map(this.#sites.map((site) => [site.name, site]));
   }
 
   site(id: number): Site {
@@ -53,7 +60,7 @@ export class Names {
   }
 
   string(id: number): string {
-    return this.#strings[id] ?? "";
+    return printable(this.#strings[id] ?? "");
   }
 
   list(list: number): ListName | null {

@@ -9,7 +9,8 @@ export function titleOf(draft: FindingDraft, names: Names): string {
   if (draft.why.code === "told") return draft.why.told.title(names);
   const list = names.listText(draft.list, draft.node, draft.edge);
   const [first, second] = draft.accesses;
-  const siteName = (index: 0 | 1): string => names.site(draft.accesses[index]?.site ?? 0).name;
+  const siteName = (index: 0 | 1): string =>
+    names.site(draft.accesses[index]?.site ?? 0).name || "(unknown)";
   switch (draft.rule) {
     case "race":
     case "covered-by-luck": {
@@ -172,7 +173,8 @@ export function adviceOf(draft: AdviceDraft, names: Names): Advice {
   const around = names.outermost(draft.chain, draft.site);
   const begin = draft.kind === "subtree" ? "bdrv_subtree_drained_begin" : "bdrv_drained_begin";
   const end = begin.replace("begin", "end");
-  const text = `Call ${begin} on ${names.objectText(draft.node)} before ${around.name}, and ${end} after it.`;
+  const operation = around.name || "the edit";
+  const text = `Call ${begin} on ${names.objectText(draft.node)} before ${operation}, and ${end} after it.`;
   return { kind: draft.kind, node, around, text };
 }
 

@@ -4,7 +4,7 @@
 // Sentences go to stderr and carry no stack; a stack is for our own bugs (code 70), where somebody must find the line.
 
 import { CommanderError } from "commander";
-import { AssertionError, QuiesceError } from "#core/base";
+import { AssertionError, printable, QuiesceError } from "#core/base";
 import { RunFailure } from "./run-failure.ts";
 
 export const ExitCode = {
@@ -40,7 +40,7 @@ export function endingOf(error: unknown): Ending {
 }
 
 function sentence(message: string): string {
-  return `quiesce: ${message}\n`;
+  return `quiesce: ${printable(message)}\n`;
 }
 
 function bugReport(error: unknown): string {

@@ -1,6 +1,7 @@
 // quiesce info FILE: what a trace is, how large, and whether it is all there.
 
 import { counted, grouped } from "#analyzer/reports";
+import { printable } from "#core/base";
 import { Ev, type EventBatch, LAYOUTS, RUN_STATUSES } from "#core/probe";
 import { TraceDigest, type TraceReader } from "#traces";
 import { ExitCode } from "./exit-codes.ts";
@@ -100,7 +101,10 @@ function asText(path: string, reader: TraceReader, survey: Survey, { stdout }: T
   const rows: readonly (readonly [string, string])[] = [
     [
       "scenario",
-      [scenario.name, ...params, scenario.file ?? ""].filter((part) => part !== "").join("  "),
+      [scenario.name, ...params, scenario.file ?? ""]
+        .filter((part) => part !== "")
+        .map(printable)
+        .join("  "),
     ],
     ["seed", String(header.seed)],
     ["host", header.host],
@@ -116,7 +120,9 @@ function asText(path: string, reader: TraceReader, survey: Survey, { stdout }: T
     ["most", kinds.join(", ")],
     [
       "recorded",
-      `${provenance.createdAt} by quiesce ${provenance.quiesce}, Node ${provenance.node}, on ${provenance.host}`,
+      printable(
+        `${provenance.createdAt} by quiesce ${provenance.quiesce}, Node ${provenance.node}, on ${provenance.host}`,
+      ),
     ],
     [
       "format",

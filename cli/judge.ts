@@ -20,6 +20,7 @@ import {
   stackEvents,
   type TraceReport,
 } from "#analyzer/reports";
+import { printable } from "#core/base";
 import type { EventBatch } from "#core/probe";
 import type { Divergence } from "#replay";
 import { TraceDigest, type TraceReader } from "#traces";
@@ -236,16 +237,16 @@ export function factsOf(
   const verb = firstEvent === 0 ? "replay" : "dump";
   const { scenario, seed, host, lock } = header;
   return {
-    trace: path,
+    trace: printable(path),
     label: labelOf(header),
-    scenario: scenario.name,
+    scenario: printable(scenario.name),
     seed,
     host,
     lock,
     patchesOff: patchesOff(header),
     level,
     digest,
-    replayCommand: `quiesce ${verb} ${shellWord(path)}`,
+    replayCommand: printable(`quiesce ${verb} ${shellWord(path)}`),
     ...(firstEvent === 0 ? {} : { firstEvent }),
   };
 }

@@ -1,7 +1,7 @@
 // Opening traces. Every complaint about a file begins with its name as the user wrote it.
 
 import { closeSync, fstatSync, openSync } from "node:fs";
-import { QuiesceError } from "#core/base";
+import { printable, QuiesceError } from "#core/base";
 import { fdSource, type TraceHeader, TraceReader } from "#traces";
 
 /** Opens the trace at `path`, gives its reader to `use`, and closes it. */
@@ -55,7 +55,12 @@ function lastEventsText({ firstEvent }: TraceReader): string {
 
 /** A header in a few words: `demo, seed 7, live, patches 10,11 off, lock aio`. */
 export function headerText(header: TraceHeader): string {
-  return [header.scenario.name, `seed ${header.seed}`, header.host, labelOf(header)].join(", ");
+  return [
+    printable(header.scenario.name),
+    `seed ${header.seed}`,
+    header.host,
+    labelOf(header),
+  ].join(", ");
 }
 
 /** What tells a run from others of its scenario: `patches 10 and 11 off, no lock`. */

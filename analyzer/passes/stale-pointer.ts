@@ -16,8 +16,8 @@ import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Names } from "../names.ts";
 import { accessNow } from "./access-note.ts";
 import type { DrainPhases } from "./drain-phases.ts";
-import type { Pass, PassContext } from "./pass.ts";
 import { goneText } from "./gone-text.ts";
+import type { Pass, PassContext } from "./pass.ts";
 import { subjectOf } from "./subject.ts";
 
 /** A pointer that some call stack may still hold. */
@@ -151,7 +151,12 @@ export class StalePointer implements Pass {
   }
 
   /** `object` is not where it was since event `since`; whoever else has read it there holds a stale pointer. */
-  #goesStale(object: string, from: Pick<Stale, "list" | "owner" | "edit">, since: number, editor: number): void {
+  #goesStale(
+    object: string,
+    from: Pick<Stale, "list" | "owner" | "edit">,
+    since: number,
+    editor: number,
+  ): void {
     const { graph } = this.#context;
     const id = Number(object.split(" ")[1]);
     const pointer = object.startsWith("edge") ? graph.edge(id) : graph.node(id);

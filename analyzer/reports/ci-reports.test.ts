@@ -197,7 +197,7 @@ describe("GitLab's code quality JSON", () => {
     ]);
     expect(new Set(issues.map(({ fingerprint }) => fingerprint)).size).toBe(3);
     expect(issues[0]?.description).toContain(
-      "edit in bdrv_replace_child_noperm at core/graph/replace-child.ts:77",
+      "edit in bdrv_replace_child_noperm (core/graph/replace-child.ts:77)",
     );
   });
 

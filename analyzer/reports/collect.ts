@@ -4,10 +4,11 @@
 // one. A few thousand events at most are looked at for each finding, however long the trace; the trace itself never enters a
 // report. Where a trace has very many findings, the first of them get material and the others none.
 
-import { must } from "#core/base";
+import { must, printable } from "#core/base";
 import { Ev, type EventBatch, KIND_MAX, List } from "#core/probe";
 import type { Finding, OwnerRef, Site } from "../findings.ts";
 import type { TraceInput } from "../input.ts";
+import { printableSite } from "../names.ts";
 import { type EdgeChange, GraphTracker, type Unnamed } from "./graph-tracker.ts";
 import { LaneTracker, type OpenBar } from "./lane-tracker.ts";
 import type { FindingMaterial, LaneBar, LaneMark, LaneRange } from "./material.ts";
@@ -224,9 +225,12 @@ class Collector {
 
   /** Put names to what was collected for `window`. */
   material(window: Window, input: TraceInput): FindingMaterial {
-    const stringOf = (id: number) => input.strings[id] ?? "";
+    const stringOf = (id: number) => printable(input.strings[id] ?? "");
     const ctxName = (ctx: number) => stringOf(this.#ctxNames.get(ctx) ?? 0) || `context ${ctx}`;
-    const siteOf = (id: number): Site | null => (id === 0 ? null : (input.sites[id - 1] ?? null));
+    const siteOf = (id: number): Site | null => {
+      const site = id === 0 ? undefined : input.sites[id - 1];
+      return site === undefined ? null : printableSite(site);
+    };
     const bars = window.bars.map(({ bar, to }): LaneBar => {
       const site = siteOf(bar.site);
       const { kind, id, ctx, task, from } = bar;

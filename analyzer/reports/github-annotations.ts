@@ -4,7 +4,7 @@
 import { newOccurrences, type Occurrence } from "./occurrences.ts";
 import { placeOfFinding } from "./primary.ts";
 import type { Report } from "./report.ts";
-import { againText, counted, functionOf, placeOf, ruleTitle } from "./words.ts";
+import { againText, counted, ruleTitle, siteText } from "./words.ts";
 
 /** Annotations of one kind that GitHub keeps of a step. */
 const ANNOTATIONS_MAX = 10;
@@ -29,9 +29,7 @@ export function githubAnnotations(report: Report): string {
 function annotation(command: "error" | "warning", { finding, trace }: Occurrence): string {
   const { path, line } = placeOfFinding(finding, trace.facts.trace);
   const title = `quiesce: ${ruleTitle(finding.rule)}`;
-  const sides = finding.accesses.map(
-    ({ what, site }) => `${what}: ${functionOf(site)} (${placeOf(site)})`,
-  );
+  const sides = finding.accesses.map(({ what, site }) => `${what}: ${siteText(site)}`);
   const advice = finding.advice === null ? [] : [`fix: ${finding.advice.text}`];
   const text = [
     finding.title,

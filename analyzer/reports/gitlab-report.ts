@@ -5,7 +5,7 @@ import type { Severity } from "../rules.ts";
 import { type Occurrence, occurrences } from "./occurrences.ts";
 import { placeOfFinding } from "./primary.ts";
 import type { Report } from "./report.ts";
-import { functionOf, listText, placeOf } from "./words.ts";
+import { listText, siteText } from "./words.ts";
 
 /** An issue as GitLab reads it. */
 export interface CodeQualityIssue {
@@ -41,9 +41,7 @@ function issueOf({ finding, trace }: Occurrence): CodeQualityIssue {
 }
 
 function descriptionOf(finding: Occurrence["finding"]): string {
-  const sides = finding.accesses.map(
-    ({ what, site }) => `${what} in ${functionOf(site)} at ${placeOf(site)}`,
-  );
+  const sides = finding.accesses.map(({ what, site }) => `${what} in ${siteText(site)}`);
   const about = listText(finding);
   const parts = [about === "" ? "" : `On ${about}`, ...sides].filter((part) => part !== "");
   const advice = finding.advice === null ? "" : ` ${finding.advice.text}`;

@@ -232,6 +232,29 @@ describe("the SARIF report", () => {
     expect(GITHUB_LIMITS).toEqual({ results: 5_000, gzipBytes: 10_000_000 });
   });
 
+  it("takes no name for a link, and no path for anything but a path", () => {
+    const linked = drawnReport((trace) => [
+      drawnFinding(trace, { title: "node '[x](http://e.example) [0]' is read" }),
+      drawnFinding(trace, {
+        rule: "deadlock",
+        list: null,
+        node: null,
+        accesses: [],
+        fingerprint: "00000000000000dd",
+      }),
+    ]);
+    const traces = linked.traces.map((trace) => {
+      return { ...trace, facts: { ...trace.facts, trace: "runs/a:b?c#d %.trace" } };
+    });
+    const hostile = sarifReport({ ...linked, traces }, { exitCode: 1 });
+    const [first, second] = hostile.runs[0]?.results ?? [];
+    expect(first?.message.text).toContain("node '\\[x](http://e.example) [0]' is read.");
+    expect(first?.message.text).toContain("[The other access](1)");
+    const place = second?.locations?.[0]?.physicalLocation?.artifactLocation;
+    expect(place?.uri).toBe("runs/a%3Ab%3Fc%23d%20%25.trace");
+    expect(validate(hostile).filter(({ level }) => level === "error")).toEqual([]);
+  });
+
   it("names no folder of this machine", () => {
     expect(JSON.stringify(log)).not.toMatch(/file:|"\/|[A-Z]:\\/);
   });

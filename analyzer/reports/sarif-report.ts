@@ -289,20 +289,28 @@ function stackOf(event: number, text: string, stacks: Stacks): Stack[] {
 }
 
 function messageText(finding: Finding, others: readonly Access[], facts: RunFacts): string {
-  const sentences = [stop(finding.title)];
+  const sentences = [stop(literal(finding.title))];
   others.forEach((access, index) => {
     const within = access.operations.map(operationText).join(" < ");
     const detail = access.detail === "" ? `${access.what}s the list` : access.detail;
-    sentences.push(
-      `[The other access](${index + 1}), in ${functionOf(access.site)}${within === "" ? "" : ` within ${within}`}, ${detail}.`,
-    );
+    const where = `${functionOf(access.site)}${within === "" ? "" : ` within ${within}`}`;
+    sentences.push(`[The other access](${index + 1}), ${literal(`in ${where}, ${detail}`)}.`);
   });
-  if (finding.why !== "") sentences.push(`Why: ${stop(finding.why)}`);
-  if (finding.advice !== null) sentences.push(`Advice: ${stop(finding.advice.text)}`);
-  sentences.push(
-    `${facts.firstEvent === undefined ? "Replay" : "See it"} with: ${againText(facts, finding)}`,
-  );
+  if (finding.why !== "") sentences.push(`Why: ${stop(literal(finding.why))}`);
+  if (finding.advice !== null) sentences.push(`Advice: ${stop(literal(finding.advice.text))}`);
+  const again = facts.firstEvent === undefined ? "Replay with" : "See it with";
+  sentences.push(`${again}: ${literal(againText(facts, finding))}`);
   return sentences.join(" ");
+}
+
+/** Text in which no name is taken for a link (section 3.11.6 of the standard). */
+function literal(text: string): string {
+  return text.replace(/\[(?=[^[\]]*\]\()/g, "\\[");
+}
+
+/** A path as a relative reference: whatever a file is called, it is no scheme, query or fragment. */
+function uriOf(path: string): string {
+  return path.split("/").map(encodeURIComponent).join("/");
 }
 
 function stop(text: string): string {
@@ -317,7 +325,7 @@ function accessLocation(access: Access): Location {
 function siteLocation(site: Site): Location {
   const logical = { logicalLocations: [{ name: functionOf(site), kind: "function" }] };
   if (site.file === "") return logical;
-  const artifactLocation = { uri: encodeURI(site.file), uriBaseId: "%SRCROOT%" };
+  const artifactLocation = { uri: uriOf(site.file), uriBaseId: "%SRCROOT%" };
   const region = { startLine: Math.max(1, site.line) };
   return { physicalLocation: { artifactLocation, region }, ...logical };
 }
@@ -332,7 +340,7 @@ function locationOf(finding: Finding, primary: Access | null, facts: RunFacts): 
 /** Where a finding about no function is shown. */
 function traceLocation(finding: Finding, facts: RunFacts): Location {
   const name = listText(finding) || facts.scenario;
-  const artifactLocation = { uri: encodeURI(facts.trace) };
+  const artifactLocation = { uri: uriOf(facts.trace) };
   return {
     physicalLocation: { artifactLocation, region: { byteOffset: 0, byteLength: 0 } },
     logicalLocations: [{ name, kind: "member" }],

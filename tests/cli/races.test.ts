@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { FileSink } from "#tracer";
-import { bytesSource, TraceReader } from "#traces";
+import { bytesSource, parseText, TraceReader } from "#traces";
 import { quiesce, temporaryFolder } from "./test-support.ts";
 
 const { path, remove } = temporaryFolder();
@@ -217,5 +217,66 @@ describe("the last events of a run", () => {
       expect(found).toHaveLength(1);
       expect(found[0]).toMatch(/ (list_|bs_|blk_|drain_)/);
     }
+  });
+});
+
+describe("a trace whose names are hostile", () => {
+  const nasty =
+    "n\n::error::x\r\n::stop-commands::t\n\u001b[2J ##[error]y \u202e `</script>| ::add-mask::z";
+  const hostile = path("hostile.trace");
+
+  beforeAll(() => {
+    const { header } = TraceReader.open(bytesSource(readFileSync(unsafe)));
+    const name = JSON.stringify(nasty);
+    const { batch, strings, sites } = parseText(`
+      ctx0 ctx_new id=0 name=main
+      ctx0 ctx_new id=1 name=${name}
+      ctx0 bs_new node=1 name=${name} driver=${name}
+      ctx0 bs_new node=2 name=${name} driver=raw
+      ctx0 blk_new blk=1 name=${name}
+      ctx0 edge_new edge=1 klass=child_of_bds parent=2 name=${name}
+      ctx0 list_insert list=children owner=2 edge=1
+      ctx1 t1 task_begin id=1
+      ctx1 t1 req_begin blk=1 type=read bytes=4096
+      ctx1 t1 list_read list=children owner=2 site=bdrv_is_inserted
+      ctx0 list_remove list=children owner=2 edge=1 site=bdrv_child_cb_detach
+      ctx0 run_end status=ok
+    `);
+    const named = sites.map((site) => ({ ...site, file: nasty, line: 1 }));
+    const fd = openSync(hostile, "w");
+    const scenario = { ...header.scenario, name: nasty };
+    const sink = new FileSink(fd, { ...header, scenario, sites: named });
+    sink.write(batch, strings, []);
+    sink.close();
+    closeSync(fd);
+  });
+
+  it.each([
+    ["the text", []],
+    ["annotations", ["--annotations", "github"]],
+    ["JUnit XML", ["--junit", "-"]],
+    ["Markdown", ["--markdown", "-"]],
+    ["SARIF", ["--sarif", "-"]],
+    ["GitLab's JSON", ["--gitlab", "-"]],
+    ["JSON", ["--json"]],
+  ])(
+    "begins no line and no word of %s as a command, and sends no terminal anything",
+    async (_, options) => {
+      const { code, stdout } = await quiesce(["races", hostile, "--no-stacks", ...options]);
+      expect(code).toBe(1);
+      const lines = stdout.split("\n");
+      const commands = lines.filter((line) => /^\s*::|##\[/.test(line));
+      // Our own are of one form, and hold no line end.
+      for (const line of commands) expect(line).toMatch(/^::(error|warning) file=/);
+      expect(commands.length > 0).toBe(options.includes("--annotations"));
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there.
+      expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u202e]/);
+    },
+  );
+
+  it("nor of what info says of it", async () => {
+    const { stdout } = await quiesce(["info", hostile]);
+    expect(stdout).not.toMatch(/^\s*::/m);
+    expect(stdout).not.toContain("\u001b[2J");
   });
 });
