@@ -11,7 +11,7 @@
 // whoever is in doubt answers null, and the request goes the long way, as if nothing had been.
 //
 // Invariant: the long way has the same inputs, the same number of tasks and operations, and leaves the same state. A replay goes it,
-// and compares: tests/record-replay/now.test.ts.
+// and compares: daemon/host/now.test.ts.
 
 import { assert } from "../base/index.ts";
 import { edgeHome } from "../graph/access.ts";

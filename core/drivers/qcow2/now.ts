@@ -29,7 +29,7 @@ export function qcow2NowPreadv(
   ioCode(bs.aioContext, SITE_READ);
   assert(bytes > 0, "a request moves something");
   const state = stateOf(bs);
-  const host = isFree(state) ? placeInFile(state, offset, bytes, false) : null;
+  const host = isFree(state) ? placeToRead(state, offset, bytes) : null;
   const below = host === null ? null : dataChild(bs).rawBs;
   if (host === null || below === null) return null;
   const ret = bdrvNowPreadv(below, host, bytes, qiov);
@@ -68,11 +68,19 @@ export function qcow2NowIsData(bs: BlockDriverState, offset: number, bytes: numb
   const state = stateOf(bs);
   // Where data may be a hole, the file is asked, too; and whether it may be is found out by the first who asks.
   if (!isFree(state) || state.metadataPreallocation !== false) return false;
-  return placeInFile(state, offset, bytes, false) !== null;
+  return placeToRead(state, offset, bytes) !== null;
 }
 
 function isFree({ corrupt, lock }: Qcow2State): boolean {
   return !corrupt && lock.holder === null;
+}
+
+/** As placeInFile, of a range that is looked up in one slice of a table: mapRange ends a run where the slice does. */
+function placeToRead(state: Qcow2State, offset: number, bytes: number): number | null {
+  const sliceBytes = (state.l2Cache.sliceBytes / state.l2EntryBytes) * state.clusterBytes;
+  if (Math.floor(offset / sliceBytes) !== Math.floor((offset + bytes - 1) / sliceBytes))
+    return null;
+  return placeInFile(state, offset, bytes, false);
 }
 
 /** Where a range is in the file, if it is one run of data there, as the tables in memory say; else null. */
