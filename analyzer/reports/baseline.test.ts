@@ -49,6 +49,16 @@ describe("a baseline", () => {
     );
   });
 
+  it.each([["5"], ["null"], ["{}"], ['{"fingerprint":"zz"}']])(
+    "one of whose entries is %s is refused, not read in part",
+    (entry) => {
+      const text = baselineText(findings).replace('"findings": [', `"findings": [${entry},`);
+      expect(() => parseBaseline(text, "b.json")).toThrow(
+        /^b\.json: An entry of this baseline has no/,
+      );
+    },
+  );
+
   it("of a clean run needs no fingerprints", () => {
     const none = drawnReport(() => []);
     const clean = JSON.stringify(sarifReport(none, { exitCode: 0 }));

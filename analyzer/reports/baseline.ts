@@ -44,6 +44,12 @@ export function parseBaseline(text: string, name: string): Baseline {
       `${name}: This baseline is of a quiesce that made fingerprints otherwise, so every finding would be new: make it again with races --write-baseline, or with a report of today.`,
     );
   }
+  if (read.isBroken) {
+    throw new QuiesceError(
+      "input",
+      `${name}: An entry of this baseline has no fingerprint of 16 hexadecimal digits: races --write-baseline makes it anew.`,
+    );
+  }
   const entries = new Map<string, BaselineEntry>();
   for (const entry of read.entries) {
     if (entry.fingerprint !== "") entries.set(entry.fingerprint, entry);
@@ -63,6 +69,8 @@ interface Contents {
   readonly entries: readonly BaselineEntry[];
   /** Whether its fingerprints are of another version. */
   readonly isOtherwise: boolean;
+  /** Whether one of its own entries is none. */
+  readonly isBroken: boolean;
 }
 
 function contentsOf(json: unknown): Contents | null {
@@ -70,10 +78,12 @@ function contentsOf(json: unknown): Contents | null {
   const { findings, runs } = json;
   if (Array.isArray(findings) && (json.kind === KIND || "coverage" in json)) {
     const version = json.kind === KIND ? json.schemaVersion : json.fingerprintVersion;
-    const entries = findings.filter(isObject).map(({ fingerprint, rule, title }) => {
+    const entries = findings.map((finding) => {
+      const { fingerprint, rule, title } = isObject(finding) ? finding : {};
       return { fingerprint: textOf(fingerprint), rule: textOf(rule), title: textOf(title) };
     });
-    return { entries, isOtherwise: version !== FINGERPRINT_VERSION };
+    const isBroken = entries.some(({ fingerprint }) => !/^[0-9a-f]{16}$/.test(fingerprint));
+    return { entries, isOtherwise: version !== FINGERPRINT_VERSION, isBroken };
   }
   if (json.version !== "2.1.0" || !Array.isArray(runs)) return null;
   const results = runs.filter(isObject).flatMap(({ results: own }) => {
@@ -86,7 +96,7 @@ function contentsOf(json: unknown): Contents | null {
   });
   // A log of findings none of which has our fingerprint is of an earlier version, or of another program.
   const isOurs = results.length === 0 || entries.some(({ fingerprint }) => fingerprint !== "");
-  return { entries, isOtherwise: !isOurs };
+  return { entries, isOtherwise: !isOurs, isBroken: false };
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

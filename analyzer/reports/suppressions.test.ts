@@ -122,6 +122,14 @@ describe("triage by suppressions", () => {
     ]);
   });
 
+  it("does not say that a finding counts again that another entry accepts", () => {
+    const ended = "rule=race function=bdrv_co_flush until=2026-11-28 reason=x";
+    const { triage } = remarks(`${ended}\nrule=race function=bdrv_co_flush reason=y`);
+    expect(triage.remarks).toEqual([
+      "s.txt:1: This suppression ended on 2026-11-28: other entries accept all that it matches.",
+    ]);
+  });
+
   it("says which are too wide", () => {
     const { triage } = remarks("rule=race function=bdrv_co_flush reason=x", MANY);
     expect(triage.remarks).toEqual([

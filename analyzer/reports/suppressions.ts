@@ -152,13 +152,20 @@ export interface SuppressionUse {
 const WIDE_MAX = 8;
 
 /** What to say of the entries: those that are expired, unused, or too wide; one sentence each. */
-export function suppressionRemarks(uses: readonly SuppressionUse[]): string[] {
-  return uses.flatMap(({ entry, findings, expired }) => {
+export function suppressionRemarks(
+  uses: readonly (SuppressionUse & {
+    /** Findings that it matched and no other entry accepts. */
+    readonly again: number;
+  })[],
+): string[] {
+  return uses.flatMap(({ entry, findings, expired, again }) => {
     if (expired) {
       const still =
         findings === 0
           ? "it matches nothing any more"
-          : `${counted(findings, "finding")} it matches ${findings === 1 ? "counts" : "count"} again`;
+          : again === 0
+            ? "other entries accept all that it matches"
+            : `${counted(again, "finding")} it matches ${again === 1 ? "counts" : "count"} again`;
       return [`${entry.place}: This suppression ended on ${entry.until}: ${still}.`];
     }
     if (findings === 0) return [`${entry.place}: This suppression matches no finding: remove it.`];

@@ -34,7 +34,8 @@ export interface Triage {
 /** `report` with the standing of every finding. */
 export function triaged(report: Report, { baseline, suppressions, today }: TriageInput): Report {
   const tallies = suppressions.map((entry) => {
-    return { entry, prints: new Set<string>(), occurrences: 0, expired: isExpired(entry, today) };
+    const [prints, again] = [new Set<string>(), new Set<string>()];
+    return { entry, prints, again, occurrences: 0, expired: isExpired(entry, today) };
   });
   const standing = (finding: Finding): Standing => {
     let suppression: Suppression | null = null;
@@ -45,6 +46,9 @@ export function triaged(report: Report, { baseline, suppressions, today }: Triag
       if (!tally.expired) suppression ??= tally.entry;
     }
     const known = baseline?.entries.has(finding.fingerprint) === true;
+    if (suppression === null)
+      for (const tally of tallies)
+        if (matches(tally.entry, finding)) tally.again.add(finding.fingerprint);
     return { baseline: baseline === null ? null : known ? "unchanged" : "new", suppression };
   };
   const traces = report.traces.map((trace): TraceReport => {
@@ -57,7 +61,11 @@ export function triaged(report: Report, { baseline, suppressions, today }: Triag
     baseline: baseline?.name ?? null,
     absent: absentOf(report, baseline),
     uses,
-    remarks: suppressionRemarks(uses),
+    remarks: suppressionRemarks(
+      tallies.map(({ entry, prints, occurrences, expired, again }) => {
+        return { entry, findings: prints.size, occurrences, expired, again: again.size };
+      }),
+    ),
   };
   return { ...report, traces, triage };
 }
