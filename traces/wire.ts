@@ -144,9 +144,9 @@ export class MessageFields {
 
 const utf8 = new TextDecoder();
 
-/** protobufjs reads 64-bit numbers as Long objects, whose decimal text is exact. */
-function toNumber(value: unknown): number {
-  const number = Number(String(value));
+/** protobufjs reads 64-bit numbers as Long objects: two halves. */
+function toNumber({ high, low }: protobuf.Long): number {
+  const number = (high >>> 0) * 2 ** 32 + (low >>> 0);
   if (!Number.isSafeInteger(number)) throw new RangeError("a number exceeds 2^53");
   return number;
 }

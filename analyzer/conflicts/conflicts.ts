@@ -228,7 +228,7 @@ export class Conflicts {
     if (this.#only !== null && this.#passesOver(this.#only, list, owner)) return;
     const variable = this.#edited(list, owner);
     const previous = variable.edit;
-    if (previous !== null) this.#flush(variable, previous);
+    this.#flush(variable, previous);
     const edit = this.#record(variable, kind, value, site);
     if (edit.ctx !== 0) this.#graph.publishOwner(list, owner);
     if (previous !== null) this.#editAfterEdit(variable, previous, edit);
@@ -408,7 +408,7 @@ export class Conflicts {
   drop(list: number, owner: number): void {
     const variable = this.#variables.get(list, owner);
     if (variable === undefined) return;
-    if (variable.edit !== null) this.#flush(variable, variable.edit);
+    this.#flush(variable, variable.edit);
     this.#beforeFree(variable);
     for (const section of variable.edit?.cover ?? []) this.#covering.get(section)?.delete(variable);
     if (variable.seen !== null) this.points--;
@@ -443,18 +443,19 @@ export class Conflicts {
   /** The trace is over. */
   finish(): void {
     this.#variables.forEach((variable) => {
-      if (variable.edit !== null) this.#flush(variable, variable.edit);
+      this.#flush(variable, variable.edit);
     });
   }
 
-  /** Put what was counted since `edit` into the table. */
-  #flush(variable: Variable, edit: EditRecord): void {
+  /** Put what was counted since `edit` into the table; what was read before the first edit is no pair with one. */
+  #flush(variable: Variable, edit: EditRecord | null): void {
     const { words } = this.#cells;
     for (const cell of variable.cells) {
       const { after } = cell;
       const at = cell.number * CELL_WORDS + AFTER;
       const ordered = words[at] as number;
       words[at] = 0;
+      if (edit === null) continue;
       if (ordered + after.sanctioned > 0 || after.race !== null || after.luck !== null) {
         const row = this.#pairs.row(variable, cell.site, false, edit);
         if (variable.coveredBy === null) row.sanctioned += ordered;

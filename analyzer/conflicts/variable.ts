@@ -7,7 +7,7 @@ import { UNIT_MAX } from "../limits.ts";
 import type { EdgeInfo, Holdable } from "../model/graph.ts";
 import type { Section } from "../model/sections.ts";
 import type { Label } from "../order/full.ts";
-import { type Mark, NEVER, type Sig } from "../order/knowledge.ts";
+import type { Mark, Sig } from "../order/knowledge.ts";
 import type { SyncPoint } from "../order/sync-point.ts";
 import { type RequestText, requestText, type TaskState } from "../order/task.ts";
 import { Buckets } from "./buckets.ts";
@@ -296,9 +296,10 @@ export class Variable {
   seen: SyncPoint | null = null;
   /**
    * Whoever knows main up to here comes after the last edit: was let in after the section around it had ended, which is
-   * `coveredBy`, or simply comes after it where there was none. Each record of a cell that is not main's has it, too.
+   * `coveredBy`, or simply comes after it where there was none; everybody where there was no edit. Each record of a cell that
+   * is not main's has it, too.
    */
-  from = NEVER;
+  from = -1;
   coveredBy: Section | null = null;
 
   constructor(list: number, owner: number, guard: Holdable | null) {
