@@ -204,6 +204,7 @@ async function run(format: Format, seed: number, watched: boolean, change: Chang
         return undefined;
       });
       const prng = new Prng(seed);
+      if (format === "small cache") yield* inCoroutine(() => fill(blk));
       for (let i = 0; i < 40; i++) {
         if (i === 20) results.push(`${yield* change(bs, blk)}`);
         yield* together(bs, blk, prng, results);
@@ -221,6 +222,25 @@ async function run(format: Format, seed: number, watched: boolean, change: Chang
     ...{ inputs: probe.seen, results, numbers: [co, task, op], nows: host.nows, image },
   };
   return outcome;
+}
+
+/** All of the disk is one run of data, from one slice of the tables to the next. */
+function* fill(blk: BlockBackend): Co<void> {
+  const bytes = 64 * KIB;
+  const qiov = { buffer: new GuestBuffer(bytes, new Uint8Array(bytes).fill(1)), start: 0 };
+  for (let at = 0; at < DISK_BYTES; at += bytes) yield* blkCoPwritev(blk, at, bytes, qiov);
+}
+
+function* inCoroutine(body: () => Co<void>): Polls<void> {
+  let isOver = false;
+  aioCoEnter(
+    machine.mainContext,
+    qemuCoroutineCreate(function* (): Co<void> {
+      yield* body();
+      isOver = true;
+    }),
+  );
+  while (!isOver) yield* aioPoll(machine.mainContext, true);
 }
 
 /** Some requests at the same time, at times while the node is drained at first. Polls. */
