@@ -64,6 +64,8 @@ export interface FlatLimits {
   /** Pairs of sites that are told apart, and locations with a racy event: an entry of a table each. */
   readonly flatPairsMax: number;
   readonly flatLocationsMax: number;
+  /** Occurrences of pairs that are not told apart: n accesses that all race make some n * n / 2 of them, some 0.5 µs each. */
+  readonly flatPairsBeyondMax: number;
   /** Members of all sets of locks that the lockset rule tells apart. */
   readonly flatLockSetMembersMax: number;
   /** Blocks and single events that the atomicity rule cannot forget yet, and how many its searches may visit together. */
@@ -76,6 +78,7 @@ export const FLAT_LIMITS: FlatLimits = {
   flatAccessEntriesMax: 1 << 25,
   flatPairsMax: 1 << 18,
   flatLocationsMax: 1 << 23,
+  flatPairsBeyondMax: 1 << 25,
   flatLockSetMembersMax: 1 << 21,
   flatTransactionsMax: 1 << 16,
   flatSearchStepsMax: 1 << 28,

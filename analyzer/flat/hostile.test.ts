@@ -93,6 +93,24 @@ describe.each<FlatOrder>(["hb", "shb"])("%s", (order) => {
     );
   });
 
+  it("accesses that all race with one another are refused before they take for ever", () => {
+    const make = (i: number) => [i, Op.write, 0] as const;
+    const limits = { flatPairsMax: 10, flatPairsBeyondMax: 1000 };
+    const source = generated(3000, make, 3000);
+    const sited: AbstractSource = {
+      ...source,
+      *blocks() {
+        for (const block of source.blocks()) {
+          for (let i = 0; i < block.count; i++) block.locations[i] = i;
+          yield block;
+        }
+      },
+    };
+    expect(() => analyzeFlat(sited, { order, limits })).toThrow(
+      "more than 10 racing pairs of sites, and more than 1000 occurrences of others; analyse a part of it.",
+    );
+  });
+
   it("every limit says what to do, as a limit", () => {
     const forks = generated(MILLION, (i) => [i, Op.fork, (i + 1) % MILLION]);
     try {

@@ -84,7 +84,7 @@ export class RaceTally {
     const number = this.#numbers.numberOf(first, second, ops);
     const known = this.pairs[number];
     if (known !== undefined) known.count++;
-    else if (number < 0) this.pairsBeyondLimit++;
+    else if (number < 0) this.#beyond();
     else
       this.pairs.push({
         sites: [
@@ -96,6 +96,13 @@ export class RaceTally {
         variable: this.#variable,
         threads: [thread, this.#thread],
       });
+  }
+
+  #beyond(): void {
+    if (++this.pairsBeyondLimit <= this.#limits.flatPairsBeyondMax) return;
+    const { flatPairsMax, flatPairsBeyondMax } = this.#limits;
+    const text = `The trace has more than ${flatPairsMax} racing pairs of sites, and more than ${flatPairsBeyondMax} occurrences of others; analyse a part of it.`;
+    throw new QuiesceError("limit", text);
   }
 
   #refuse(): never {
