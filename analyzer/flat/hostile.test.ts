@@ -99,7 +99,7 @@ describe.each<FlatOrder>(["hb", "shb"])("%s", (order) => {
     const source = generated(3000, make, 3000);
     const sited: AbstractSource = {
       ...source,
-      *blocks() {
+      *blocks(): Generator<AbstractBlock, void, undefined> {
         for (const block of source.blocks()) {
           for (let i = 0; i < block.count; i++) block.locations[i] = i;
           yield block;
