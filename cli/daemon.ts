@@ -7,6 +7,7 @@ import {
   isJsonObject,
   jsonText,
   LiveHost,
+  type Polling,
   parseKeyval,
   runLive,
   veiledOption,
@@ -104,6 +105,7 @@ class DaemonRun {
       print: (line) => void this.#terminal.stdout.write(`${line}\n`),
       warn: (line) => this.#log.warn(line),
       fatal: (line) => this.#isOver(line),
+      onPolling: (polling) => this.#poll(polling),
       onEvent: (event, data) => this.#log.event(event, JSON.parse(jsonText(data)) as LogFields),
     });
     const run = { seed: 0, params: daemonParams(parsed, epochNs) };
@@ -149,6 +151,13 @@ class DaemonRun {
     this.#hasSaidWhy = true;
     this.#terminal.stderr.write(`${line}\n`);
     if (this.#options.ring !== undefined) this.#writeRecording();
+  }
+
+  /** The command line says how long at least. */
+  #poll({ maxNs, grow, shrink }: Polling): void {
+    const { pollMaxNs = 0 } = this.#options;
+    if (maxNs > pollMaxNs) this.#host.setPolling(maxNs, grow, shrink);
+    else this.#host.setPolling(pollMaxNs, 0, 0);
   }
 
   #isReady(quitHandler: number): void {

@@ -40,13 +40,13 @@ export type BlockdevRef = string | BlockdevOptions;
 /** The options of one driver, by name. */
 export type BlockdevOptions = Common &
   (
-    | {
+    | ({
         readonly driver: "file";
         readonly filename: string;
         /** Native: what there is of that kind (FILE_AIO), past the cache. */
         readonly aio?: FileAio | "native";
         readonly locking?: FileLocking;
-      }
+      } & FileHints)
     | {
         readonly driver: "raw";
         readonly file: BlockdevRef;
@@ -88,6 +88,17 @@ interface Common {
   readonly "force-share"?: boolean;
 }
 
+/** Options of a file that are taken, and have nothing to change here. */
+interface FileHints {
+  /** A helper for persistent reservations: there is none. */
+  readonly "pr-manager"?: string;
+  /** Of what another program is asked for at once: there is no such interface. */
+  readonly "aio-max-batch"?: number;
+  /** Of what is done when a guest comes from another machine: none does. */
+  readonly "drop-cache"?: boolean;
+  readonly "x-check-cache-dropped"?: boolean;
+}
+
 interface NullOptions<D extends string> {
   readonly driver: D;
   readonly size?: number;
@@ -116,15 +127,19 @@ const NULL_MEMBERS = {
 const DRIVERS = {
   file: {
     filename: str,
-    aio: optional(enumOf(...FILE_AIO, "native")),
+    "pr-manager": optional(str),
     locking: optional(enumOf("on", "off", "auto")),
+    aio: optional(enumOf(...FILE_AIO, "native")),
+    "aio-max-batch": optional(int()),
+    "drop-cache": optional(bool),
+    "x-check-cache-dropped": optional(bool),
   },
   raw: { file: blockdevRef, offset: optional(int()), size: optional(int()) },
   qcow2: {
     file: blockdevRef,
     backing: optional(alternate("BlockdevRefOrNull", jsonNull, str, newNode)),
-    "data-file": optional(blockdevRef),
     ...QCOW2_MEMBERS,
+    "data-file": optional(blockdevRef),
   },
   "null-co": NULL_MEMBERS,
   "null-aio": NULL_MEMBERS,

@@ -1,12 +1,36 @@
 // QAPI: BlockdevOptionsQcow2, but for the nodes below.
 
-import { OVERLAP_KINDS, OVERLAP_MODES, type OverlapCheck, type Qcow2Options } from "#core/drivers";
-import { alternate, bool, enumOf, int, optional, type QapiType, struct } from "./qmp/schema.ts";
+import {
+  ENCRYPTION_FORMATS,
+  type EncryptionFormat,
+  OVERLAP_KINDS,
+  OVERLAP_MODES,
+  type OverlapCheck,
+  type Qcow2Options,
+} from "#core/drivers";
+import {
+  alternate,
+  bool,
+  enumOf,
+  int,
+  optional,
+  type QapiType,
+  str,
+  struct,
+  union,
+} from "./qmp/schema.ts";
 
 const mode = enumOf(...OVERLAP_MODES);
 const flags = struct({
   template: optional(mode),
   ...Object.fromEntries(OVERLAP_KINDS.map((kind) => [kind, optional(bool)])),
+});
+
+/** QAPI: BlockdevQcow2Encryption. No image that is encrypted can be opened; what is said of one is judged first, as in QEMU. */
+const keySecret = { "key-secret": optional(str) } as const;
+const encryption = union({ format: enumOf(...ENCRYPTION_FORMATS) }, "format", {
+  aes: keySecret,
+  luks: keySecret,
 });
 
 export const QCOW2_MEMBERS = {
@@ -20,6 +44,7 @@ export const QCOW2_MEMBERS = {
   "l2-cache-entry-size": optional(int()),
   "refcount-cache-size": optional(int()),
   "cache-clean-interval": optional(int()),
+  encrypt: optional(encryption),
 } as const;
 
 /** What a user may say of an image. */
@@ -34,6 +59,7 @@ export interface Qcow2BlockdevOptions {
   readonly "l2-cache-entry-size"?: number;
   readonly "refcount-cache-size"?: number;
   readonly "cache-clean-interval"?: number;
+  readonly encrypt?: { readonly format: EncryptionFormat; readonly "key-secret"?: string };
 }
 
 /** The driver's options. */
@@ -43,12 +69,14 @@ export function qcow2OptionsOf(options: Qcow2BlockdevOptions): Qcow2Options {
     l2CacheBytes: options["l2-cache-size"],
     l2CacheEntryBytes: options["l2-cache-entry-size"],
     refcountCacheBytes: options["refcount-cache-size"],
-    cacheCleanSeconds: options["cache-clean-interval"] ?? CACHE_CLEAN_SECONDS,
+    cacheCleanSeconds: options["cache-clean-interval"],
+    cacheCleanDefault: CACHE_CLEAN_SECONDS,
     lazyRefcounts: options["lazy-refcounts"],
     passDiscardRequest: options["pass-discard-request"],
     passDiscardSnapshot: options["pass-discard-snapshot"],
     passDiscardOther: options["pass-discard-other"],
     overlapCheck: options["overlap-check"],
+    encryptFormat: options.encrypt?.format,
   };
   const said = Object.entries(named).filter(([, value]) => value !== undefined);
   return Object.fromEntries(said) as Qcow2Options;

@@ -35,6 +35,7 @@ import {
 import { site } from "#core/probe";
 import type { Polls } from "#core/sched";
 import { openFilter } from "./blockdev-filters.ts";
+import { chosenOptions } from "./blockdev-flat.ts";
 import { blockdevOfJson } from "./blockdev-json.ts";
 import type { BlockdevOptions, BlockdevRef } from "./blockdev-options.ts";
 import { qcow2OptionsOf } from "./blockdev-qcow2-options.ts";
@@ -85,7 +86,11 @@ export function* blockdevOpen(
     depth: inherited.depth,
   });
   bs.forceShare = forceShare;
-  bs.options = { ...bs.options, ...switchedOn({ autoReadOnly, forceShare }) };
+  bs.options = {
+    ...chosenOptions(options),
+    ...bs.options,
+    ...switchedOn({ autoReadOnly, forceShare }),
+  };
   bdrvSetCommonOptions(bs, common, cache, explicitOptions(options));
   // A child that its options made follows when it is reopened.
   for (const child of childrenOf(bs, SITE_OPEN).snapshot()) {
@@ -169,29 +174,27 @@ function* openRaw(
   below: Inherited,
 ): Polls<BlockDriverState> {
   const window = {
-    ...(offset === undefined ? {} : { offset: sizeOption("offset", offset) }),
-    ...(size === undefined ? {} : { size: sizeOption("size", size) }),
+    ...(offset === undefined ? {} : { offset }),
+    ...(size === undefined ? {} : { size }),
   };
   return yield* rawOpen(nodeName, yield* openRef(file, below), below.readOnly, window);
-}
-
-/** parse_option_size (util/qemu-option.c:197), which QEMU comes to later: what QMP calls an int is a size. */
-function sizeOption(name: string, value: number): number {
-  if (value >= 0) return value;
-  throw new BlockError(EINVAL, `Parameter '${name}' expects a non-negative number below 2^64`);
 }
 
 /** raw_open of file-posix.c. Polls. */
 function openFile(
   nodeName: string,
-  { filename: path, aio, locking }: Extract<BlockdevOptions, { readonly driver: "file" }>,
+  options: Extract<BlockdevOptions, { readonly driver: "file" }>,
   { readOnly, autoReadOnly, cache }: Inherited,
 ): Polls<BlockDriverState> {
+  const { filename: path, aio, locking, "pr-manager": helper } = options;
   if (aio === "native" && !cache.direct)
     throw new BlockError(
       EINVAL,
       "aio=native was specified, but it requires cache.direct=on, which was not specified.",
     );
+  // No object is one.
+  if (helper !== undefined)
+    throw new BlockError(EINVAL, `No persistent reservation manager with id '${helper}'`);
   return fileOpen({
     ...{ nodeName, path, readOnly, autoReadOnly, cache },
     ...(aio === undefined ? {} : { aio: aio === "native" ? "threads" : aio }),

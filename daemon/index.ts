@@ -6,4 +6,4 @@ export { parseKeyval } from "./keyval.ts";
 export { type DaemonParts, daemonMain } from "./main.ts";
 export { JsonStream, parseJson } from "./qmp/json-stream.ts";
 export { isJsonObject, type JsonValue, jsonText } from "./qmp/json-value.ts";
-export { type DaemonHooks, type DaemonOption, veiledOption } from "./state.ts";
+export { type DaemonHooks, type DaemonOption, type Polling, veiledOption } from "./state.ts";

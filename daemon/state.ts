@@ -6,6 +6,7 @@ import type { BlockBackend } from "#core/backend";
 import type { HostHandle } from "#core/base";
 import type { BlockDriverState } from "#core/graph";
 import { type AioContext, perMachine, type SocketAddress } from "#core/sched";
+import type { IothreadParams } from "./commands/iothread-params.ts";
 import { EventQueue } from "./events.ts";
 import type { NbdExport, NbdServer } from "./nbd/index.ts";
 import type { JsonObject, Sendable } from "./qmp/json-value.ts";
@@ -59,7 +60,12 @@ export interface DaemonAuthz {
 
 /** An object of object-add. */
 export type DaemonObject =
-  | { readonly type: "iothread"; readonly id: string; readonly ctx: AioContext }
+  | {
+      readonly type: "iothread";
+      readonly id: string;
+      readonly ctx: AioContext;
+      readonly params: IothreadParams;
+    }
   | { readonly type: "throttle-group"; readonly id: string }
   | DaemonSecret
   | DaemonCreds
@@ -67,6 +73,13 @@ export type DaemonObject =
 
 /** object_get_objects_root: the objects of this run, by id. */
 export const objectsRoot = perMachine(() => new Map<string, DaemonObject>());
+
+/** How a process looks for work before it sleeps: for how long at most (ns), by what the time grows and shrinks; 0 as in IdlePoll. */
+export interface Polling {
+  readonly maxNs: number;
+  readonly grow: number;
+  readonly shrink: number;
+}
 
 /** Who is told how the daemon gets on; each of them runs straight through. */
 export interface DaemonHooks {
@@ -80,6 +93,8 @@ export interface DaemonHooks {
   readonly print?: (line: string) => void;
   /** A warning. */
   readonly warn?: (line: string) => void;
+  /** How the process is to look for work before it sleeps. */
+  readonly onPolling?: (polling: Polling) => void;
   /** Why the process is to end with exit code 1, which it does at once: the run is over. */
   readonly fatal?: (line: string) => void;
 }
@@ -114,6 +129,7 @@ export class Daemon {
   readonly fatal: (line: string) => void;
   /** Told of every event of QMP's. */
   readonly onEvent: (event: string, data: Sendable) => void;
+  readonly #onPolling: (polling: Polling) => void;
 
   constructor(epochNs: number, hooks: DaemonHooks = {}) {
     this.epochNs = epochNs;
@@ -121,6 +137,18 @@ export class Daemon {
     this.warn = hooks.warn ?? (() => {});
     this.fatal = hooks.fatal ?? (() => {});
     this.onEvent = hooks.onEvent ?? (() => {});
+    this.#onPolling = hooks.onPolling ?? (() => {});
+  }
+
+  /** The iothreads, or what is said of one, have changed. */
+  pollAsAsked(): void {
+    let most: Polling = { maxNs: 0, grow: 0, shrink: 0 };
+    for (const object of this.objects.values()) {
+      if (object.type !== "iothread" || object.params["poll-max-ns"] <= most.maxNs) continue;
+      const { "poll-max-ns": maxNs, "poll-grow": grow, "poll-shrink": shrink } = object.params;
+      most = { maxNs, grow, shrink };
+    }
+    this.#onPolling(most);
   }
 }
 

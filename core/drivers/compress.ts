@@ -17,7 +17,7 @@ import { bdrvGetClusterSize } from "../io/copy-on-read.ts";
 import { bdrvCoPwritev } from "../io/write.ts";
 import { site } from "../probe/index.ts";
 import { globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
-import { passThrough } from "./filter.ts";
+import { passThrough, withoutReopen } from "./filter.ts";
 
 const SITE_OPEN = site("compress_open");
 const SITE_WRITE = site("compress_co_pwritev_part");
@@ -26,7 +26,7 @@ const SITE_CAN = site("block_driver_can_compress");
 /** C: bdrv_compress. */
 export const compressDriver: BlockDriver = {
   formatName: "compress",
-  ...passThrough(fileOf),
+  ...withoutReopen(passThrough(fileOf)),
   coPwritev: (bs, offset, bytes, qiov, flags) =>
     bdrvCoPwritev(file(bs, SITE_WRITE), offset, bytes, qiov, flags | BDRV_REQ_WRITE_COMPRESSED),
 };

@@ -37,7 +37,7 @@ import { bdrvCoPwritev } from "../io/write.ts";
 import { site } from "../probe/index.ts";
 import { type Co, globalStateCode, modelAssert, type Polls } from "../sched/index.ts";
 import { driverRef, driverUnref } from "./driver-references.ts";
-import { passThrough } from "./filter.ts";
+import { passThrough, withoutReopen } from "./filter.ts";
 
 const SITE_OPEN = site("cor_open");
 const SITE_READ = site("cor_co_preadv_part");
@@ -54,7 +54,7 @@ class CorState {
 /** C: bdrv_copy_on_read. */
 export const copyOnReadDriver: BlockDriver = {
   formatName: "copy-on-read",
-  ...passThrough(fileOf),
+  ...withoutReopen(passThrough(fileOf)),
   childPerm: corChildPerm,
   drvClose: corClose,
   coPreadv: corCoPreadv,

@@ -19,7 +19,13 @@ import {
 import { edgeBs } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
 import { NO_LIMITS } from "../graph/block-limits.ts";
-import { CACHED, type CacheOptions, cacheOf, type ReopenState } from "../graph/block-options.ts";
+import {
+  CACHED,
+  type CacheOptions,
+  cacheOf,
+  type ReopenState,
+  withoutOption,
+} from "../graph/block-options.ts";
 import type { BlockStatus } from "../graph/driver-results.ts";
 import { checkNodeName } from "../graph/node-life.ts";
 import { bdrvOpenDriver, bdrvSetCache } from "../graph/open-node.ts";
@@ -137,6 +143,7 @@ export const fileDriver: BlockDriver = {
   setPerm: fileSetPerm,
   abortPermUpdate: fileAbortPermUpdate,
   reopenPrepare: fileReopenPrepare,
+  mutableOptions: ["x-check-cache-dropped"],
   reopenCommit: (state) => closeStaged(state, exchangeHandle(state)),
   reopenAbort: (state) => closeStaged(state, stateOf(state.bs).staged?.handle ?? null),
 };
@@ -332,6 +339,8 @@ function fileReopenPrepare(state: ReopenState): undefined {
   const file = stateOf(bs);
   const { direct } = cacheOf(state.options);
   const auto = [true, "on"].some((on) => state.options["auto-read-only"] === on);
+  for (const name of ["drop-cache", "x-check-cache-dropped"])
+    state.remaining = withoutOption(state.remaining, name);
   const isAsAsked = readOnly === bs.readOnly && (auto || file.refused === 0);
   if (isAsAsked && direct === file.direct) return;
   const { path, aio } = file;

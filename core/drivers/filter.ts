@@ -58,6 +58,14 @@ export function passThrough(
   };
 }
 
+/** The same for a filter that cannot be reopened. Common. */
+export function withoutReopen<P extends Pick<BlockDriver, "reopenPrepare">>(
+  passed: P,
+): Omit<P, "reopenPrepare"> {
+  const { reopenPrepare: _none, ...rest } = passed;
+  return rest;
+}
+
 /** A filter of its `file`. */
 export const filterDriver: BlockDriver = { formatName: "filter", ...passThrough(fileOf) };
 

@@ -7,7 +7,7 @@ import {
   blkGetlength,
   blkTruncate,
 } from "../backend/index.ts";
-import { graphToText } from "../graph/index.ts";
+import { graphToText, settle } from "../graph/index.ts";
 import type { Polls } from "../sched/index.ts";
 import { fileOpen } from "./file.ts";
 import { rawOpen } from "./raw.ts";
@@ -47,6 +47,19 @@ describe("raw", () => {
         expect(yield* readText(0, 10)).toBe("abcXYZgh..");
       },
       new SimulatedHost({ seed: 1, disk: { alignment: 512 } }),
+    );
+  });
+
+  it.each(["offset", "size"] as const)("has no window with a negative %s", (name) => {
+    runDisk(
+      function* (): Polls<void> {
+        const file = yield* fileOpen({ nodeName: "file", path: "/a.img", create: true });
+        const opened = yield* settle(() => rawOpen("raw", file, false, { [name]: -1 }));
+        expect(opened).toMatchObject({
+          error: { message: `Parameter '${name}' expects a non-negative number below 2^64` },
+        });
+      },
+      new SimulatedHost({ seed: 1 }),
     );
   });
 });

@@ -182,7 +182,9 @@ export function* rawOpen(
 
 function windowFor(options: RawOptions): RawWindow | null {
   const { offset = 0, size } = options;
-  assert(offset >= 0, "a window begins in the file");
+  for (const [name, value] of Object.entries({ offset, size: size ?? 0 }))
+    if (value < 0)
+      throw new BlockError(EINVAL, `Parameter '${name}' expects a non-negative number below 2^64`);
   return offset === 0 && size === undefined ? null : new RawWindow(options);
 }
 

@@ -8,7 +8,6 @@ import {
   type BlockDriverState,
   BlockError,
   type BlockOptions,
-  type BlockOptionValue,
   bdrvChainContains,
   bdrvChangeBackingFile,
   bdrvFilterOrCowBs,
@@ -21,6 +20,7 @@ import {
 import { bdrvDrainedBegin, bdrvDrainedEnd, bdrvWriteThresholdSet } from "#core/io";
 import { site } from "#core/probe";
 import { type Co, type Polls, runInCoroutine } from "#core/sched";
+import { flattenOptions } from "../blockdev-flat.ts";
 import { type BlockdevOptions, blockdevOptions } from "../blockdev-options.ts";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { Sendable } from "../qmp/json-value.ts";
@@ -41,23 +41,7 @@ const blockdevReopen = command(
 
 /** What is not said anew has its default again. */
 function reopened(options: BlockdevOptions): BlockOptions {
-  return { discard: "ignore", ...cacheAsOptions(CACHED), ...flattened(options) };
-}
-
-/** qdict_flatten: dotted names and simple values. */
-function flattened(options: BlockdevOptions): BlockOptions {
-  const flat: Record<string, BlockOptionValue> = {};
-  const put = (value: unknown, name: string): void => {
-    if (value === undefined) return;
-    if (value === null || typeof value !== "object") {
-      flat[name] = value as BlockOptionValue;
-      return;
-    }
-    for (const [key, below] of Object.entries(value))
-      put(below, name === "" ? key : `${name}.${key}`);
-  };
-  put(options, "");
-  return flat;
+  return { discard: "ignore", ...cacheAsOptions(CACHED), ...flattenOptions(options) };
 }
 
 const changeBackingFile = command(

@@ -26,6 +26,7 @@ import {
 import type { SecretVault } from "../qmp/secret-seal.ts";
 import type { Daemon } from "../state.ts";
 import { credsUnref } from "./credentials.ts";
+import { iothreadMembers, newIothreadParams } from "./iothread-params.ts";
 import { SECURITY_TYPES, securityObject, securityObjects } from "./security-objects.ts";
 
 const RATES = [
@@ -67,7 +68,7 @@ export const objectOptions = union(
   { "qom-type": enumOf("iothread", "throttle-group", ...SECURITY_TYPES), id: str },
   "qom-type",
   {
-    iothread: {},
+    iothread: iothreadMembers,
     "throttle-group": throttleGroupProperties,
     ...securityObjects,
   },
@@ -92,7 +93,9 @@ export function* addObject(
     throw new BlockError(EEXIST, why);
   }
   if (options["qom-type"] === "iothread") {
-    daemon.objects.set(id, { type: "iothread", id, ctx: iothreadCreate(id) });
+    const params = newIothreadParams(options);
+    daemon.objects.set(id, { type: "iothread", id, ctx: iothreadCreate(id), params });
+    daemon.pollAsAsked();
     return;
   }
   if (options["qom-type"] === "throttle-group") {
@@ -140,6 +143,7 @@ const objectDel = command(
       if (isUsed(object.ctx))
         throw new BlockError(EBUSY, `object '${id}' is in use, can not be deleted`);
       daemon.objects.delete(id);
+      daemon.pollAsAsked();
       yield* iothreadStopJoin(object.ctx);
       return undefined;
     }

@@ -1,9 +1,10 @@
-// The tree of objects, as far as clients need it to change the limits of a throttle group: qom-list, qom-get, qom-set.
+// The tree of objects, as far as clients need it to change the limits of a throttle group or how an iothread polls: qom-list, qom-get,
+// qom-set.
 //
 //     /  --  objects    what object-add made, by id
 //        --  chardevs   what --chardev made
 //
-// A throttle group has its limits, all together and one by one. Differs from QEMU: of other objects nothing but the type is told. What
+// A throttle group has its limits, all together and one by one. Differs from QEMU: of other objects than these two nothing but the type is told. What
 // a secret is, the daemon itself does not know.
 
 import { EINVAL } from "#core/base";
@@ -18,8 +19,9 @@ import {
 } from "#core/throttle";
 import { command, type QmpCommand } from "../qmp/dispatch.ts";
 import type { JsonValue, Sendable } from "../qmp/json-value.ts";
-import { any, list, QmpError, str, struct } from "../qmp/schema.ts";
+import { any, int64, list, QmpError, str, struct } from "../qmp/schema.ts";
 import type { Daemon } from "../state.ts";
+import { IOTHREAD_PARAMS, type IothreadParams, setIothreadParam } from "./iothread-params.ts";
 import { LIMIT_NAMES, throttleLimits } from "./object-commands.ts";
 import { objectPropertyInfo } from "./result-types.ts";
 
@@ -62,11 +64,7 @@ function qomObject(
 /** object_get_root. */
 function rootOf(daemon: Daemon): QomObject {
   const objects = [...daemon.objects.values()].map(({ id, type }) => {
-    const group = type === "throttle-group" ? throttleGroupByName(id) : null;
-    return [
-      id,
-      qomObject(`/objects/${id}`, type, [], group === null ? [] : limitsOf(group)),
-    ] as const;
+    return [id, qomObject(`/objects/${id}`, type, [], propertiesOf(daemon, id))] as const;
   });
   const chardevs = [...daemon.chardevs.values()].map(({ id, address }) => {
     const type = address.type === "stdio" ? "chardev-stdio" : "chardev-socket";
@@ -75,6 +73,28 @@ function rootOf(daemon: Daemon): QomObject {
   return qomObject("/", "container", [
     ["objects", qomObject("/objects", "container", objects)],
     ["chardevs", qomObject("/chardevs", "container", chardevs)],
+  ]);
+}
+
+function propertiesOf(daemon: Daemon, id: string): (readonly [string, QomProperty])[] {
+  const object = daemon.objects.get(id);
+  if (object?.type === "iothread") return paramsOf(daemon, object.params);
+  const group = object?.type === "throttle-group" ? throttleGroupByName(id) : null;
+  return group === null ? [] : limitsOf(group);
+}
+
+/** event_loop_base_class_init (event-loop-base.c:90) and iothread_class_init (iothread.c:270). */
+function paramsOf(daemon: Daemon, params: IothreadParams): (readonly [string, QomProperty])[] {
+  return IOTHREAD_PARAMS.map((name) => [
+    name,
+    {
+      type: "int",
+      get: () => params[name],
+      set: (value) => {
+        setIothreadParam(params, name, int64.read(value, name, "json"));
+        daemon.pollAsAsked();
+      },
+    },
   ]);
 }
 

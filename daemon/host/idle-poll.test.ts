@@ -2,7 +2,11 @@ import { describe, expect, it } from "vitest";
 import { IdlePoll } from "./idle-poll.ts";
 
 /** How often it is looked in waits of so many ns, one after the other, when a turn takes 1000. */
-function looks(maxNs: number, waits: readonly number[]): number[] {
+function looks(
+  maxNs: number,
+  waits: readonly number[],
+  set: (poll: IdlePoll) => void = () => undefined,
+): number[] {
   let now = 0;
   let next: (() => void) | null = null;
   const poll = new IdlePoll(maxNs, {
@@ -11,6 +15,7 @@ function looks(maxNs: number, waits: readonly number[]): number[] {
       next = goOn;
     },
   });
+  set(poll);
   const turn = (): boolean => {
     const goOn = next;
     next = null;
@@ -48,5 +53,15 @@ describe("an idle host looks for work", () => {
     ],
   ] as const)("%s", (_what, maxNs, waits, expected) => {
     expect(looks(maxNs, waits)).toEqual(expected);
+  });
+
+  it("by other factors, when it is told", () => {
+    const waits = [...Array(5).fill(60_000), 90_000, ...Array(3).fill(60_000)];
+    const set = (poll: IdlePoll): void => poll.set(64_000, 4, 2);
+    expect(looks(0, waits, set)).toEqual([0, 4, 16, 60, 60, 64, 32, 60, 60]);
+  });
+
+  it("not any more, when it is told", () => {
+    expect(looks(32_000, [9_000, 9_000], (poll) => poll.set(0))).toEqual([0, 0]);
   });
 });

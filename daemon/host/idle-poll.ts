@@ -22,7 +22,10 @@ const LIVE_CLOCK: PollClock = {
 };
 
 export class IdlePoll {
-  readonly #maxNs: number;
+  #maxNs: number;
+  /** By what the time is multiplied after a wait that was longer, and divided after one that was too long; 0: 2, and to nothing. */
+  #grow = 0;
+  #shrink = 0;
   readonly #clock: PollClock;
   /** How long is looked in the next wait; 0: not at all. */
   #pollNs = 0;
@@ -34,6 +37,14 @@ export class IdlePoll {
   constructor(maxNs: number, clock = LIVE_CLOCK) {
     this.#maxNs = maxNs;
     this.#clock = clock;
+  }
+
+  /** From now on; what has been learned stays, as far as it is allowed. */
+  set(maxNs: number, grow = 0, shrink = 0): void {
+    this.#maxNs = maxNs;
+    this.#grow = grow;
+    this.#shrink = shrink;
+    this.#pollNs = Math.min(this.#pollNs, maxNs);
   }
 
   /** Nothing can run, and nothing has arrived. */
@@ -50,9 +61,12 @@ export class IdlePoll {
     if (!this.#isIdle) return;
     this.#isIdle = false;
     const waitedNs = this.#clock.nowNs() - this.#idleSinceNs;
-    if (waitedNs > this.#maxNs) this.#pollNs = 0;
-    else if (waitedNs > this.#pollNs)
-      this.#pollNs = Math.min(this.#maxNs, Math.max(POLL_MIN_NS, 2 * this.#pollNs));
+    if (waitedNs > this.#maxNs)
+      this.#pollNs = this.#shrink === 0 ? 0 : Math.floor(this.#pollNs / this.#shrink);
+    else if (waitedNs > this.#pollNs) {
+      const longer = (this.#grow === 0 ? 2 : this.#grow) * this.#pollNs;
+      this.#pollNs = Math.min(this.#maxNs, Math.max(POLL_MIN_NS, longer));
+    }
   }
 
   #lookAgain(): void {

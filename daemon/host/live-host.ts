@@ -92,6 +92,11 @@ export class LiveHost implements Host {
     });
   }
 
+  /** How long the host looks for work before it sleeps, from now on: as IdlePoll.set. */
+  setPolling(maxNs: number, grow: number, shrink: number): void {
+    this.#idlePoll.set(maxNs, grow, shrink);
+  }
+
   deliver(inbox: Inbox, idle: boolean): Delivery {
     if (this.#arrivals.length > 0) {
       const arrivals = this.#arrivals;

@@ -145,7 +145,10 @@ async function resizeOurs(folder: string, to: number): Promise<void> {
   await expectSound(daemon.trace());
 }
 
-describe.skipIf(!haveTools("qemu-img", "qemu-io"))("a qcow2 image grows", () => {
+/** Some fifty processes for each image; with small clusters that takes ten seconds, and a minute on a machine that is busy. */
+const LONG = { timeout: 300_000 };
+
+describe.skipIf(!haveTools("qemu-img", "qemu-io"))("a qcow2 image grows", LONG, () => {
   it.each(IMAGES)("%s, in each mode, as qemu-img resize makes it", async (_name, growth) => {
     const [ours, theirs] = [daemonFolder(), daemonFolder()];
     folders.push(ours, theirs);

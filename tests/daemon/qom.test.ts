@@ -45,6 +45,13 @@ const reopened = (more: object) =>
     "blockdev-reopen",
     { options: [{ driver: "throttle", "node-name": "t0", file: "n0", ...more }] },
   ] as const;
+const iothread = (id: string, more: object) =>
+  ["object-add", { "qom-type": "iothread", id, ...more }] as const;
+const param = (property: string, value?: unknown) =>
+  [
+    value === undefined ? "qom-get" : "qom-set",
+    { path: "i1", property, ...(value === undefined ? {} : { value }) },
+  ] as const;
 const nodes = ["query-named-block-nodes", {}] as const;
 
 const STEPS: readonly (readonly [string, object])[] = [
@@ -118,6 +125,35 @@ const STEPS: readonly (readonly [string, object])[] = [
   ["object-del", { id: "tg0" }],
   group("tg0", {}),
   reopened({ "throttle-group": "tg0" }),
+  // iothread
+  iothread("i0", { "poll-max-ns": -1 }),
+  iothread("i0", { "poll-grow": -1 }),
+  iothread("i0", { "poll-shrink": -1 }),
+  iothread("i0", { "aio-max-batch": -1 }),
+  iothread("i0", { "thread-pool-min": -1 }),
+  iothread("i0", { "thread-pool-max": -1, "poll-max-ns": -1 }),
+  iothread("i0", { "thread-pool-max": 0 }),
+  iothread("i0", { "thread-pool-max": 0, "poll-max-ns": -1 }),
+  iothread("i0", { "thread-pool-max": 2 ** 31 }),
+  iothread("i0", { "thread-pool-min": 65 }),
+  iothread("i0", { "thread-pool-min": 5, "thread-pool-max": 4 }),
+  iothread("i0", { "poll-max-ns": "5" }),
+  iothread("i0", { none: 5 }),
+  iothread("i1", { "poll-max-ns": 900, "thread-pool-min": 1, "thread-pool-max": 7 }),
+  ...["poll-max-ns", "poll-grow", "poll-shrink", "aio-max-batch", "thread-pool-min"].map((name) =>
+    param(name),
+  ),
+  param("poll-max-ns", 800),
+  param("poll-max-ns", -7),
+  param("poll-max-ns"),
+  param("poll-grow", 3),
+  param("poll-shrink", 1.5),
+  param("thread-pool-min", 9),
+  param("thread-pool-min"),
+  param("thread-pool-max", 8),
+  param("thread-pool-max", 10),
+  param("thread-pool-max"),
+  ["object-del", { id: "i1" }],
   // null-co
   node({ "latency-ns": -1 }),
   node({ "latency-ns": "a" }),
@@ -162,15 +198,13 @@ describe.skipIf(!PEER)("objects, null and throttle nodes are those of qemu-stora
   );
 
   it("and the objects have the same properties", async () => {
-    for (const path of ["/", "/objects", "tg0", "/objects/tg1", "/chardevs", "/chardevs/qmp"].slice(
-      0,
-      5,
-    ))
+    for (const path of ["/", "/objects", "tg0", "/objects/tg1", "/objects/io0", "/chardevs"])
       expect([path, await properties(both.ours, path)]).toEqual([
         path,
         await properties(both.theirs, path),
       ]);
-    expect(await properties(both.ours, "/objects/io0")).toEqual(["type string"]);
+    const nothing = { path: "io0", property: "poll-max-ns" };
+    expect(await both.ours.qmp.execute("qom-get", nothing)).toBe(0);
   });
 
   it("a latency is waited for", async () => {

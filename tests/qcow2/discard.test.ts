@@ -18,6 +18,8 @@ import {
 } from "./test-support.ts";
 
 const MIB = 1 << 20;
+/** A file system may need a block more to say where a file is now that it has a hole (ext4, once the data is on the disk). */
+const MAP_BYTES = 64 * 1024;
 
 describe.skipIf(NO_QEMU !== "")(`a discard${NO_QEMU}`, () => {
   const folder = scratchFolder();
@@ -47,7 +49,8 @@ describe.skipIf(NO_QEMU !== "")(`a discard${NO_QEMU}`, () => {
         options,
       );
     });
-    expect(before - blocks()).toBe(isFreed ? 6 * MIB : 0);
+    const kept = (isFreed ? 6 * MIB : 0) - (before - blocks());
+    expect(Math.abs(kept)).toBeLessThanOrEqual(MAP_BYTES);
     expect(qemuCheck(path)).toBe("");
     const reads = ["read -P 7 0 1M", "read -P 0 1M 6M", "read -P 7 7M 1M"];
     const out = qemu("qemu-io", "-r", ...reads.flatMap((one) => ["-c", one]), path);

@@ -126,7 +126,7 @@ export function* nbdOpen(options: NbdOptions): Polls<BlockDriverState> {
   return yield* bdrvOpenDriver(nbdDriver, nodeName, {
     opaque: state,
     readOnly,
-    options: { export: exportName },
+    ...(options.exportName === undefined ? {} : { options: { export: exportName } }),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
     drvOpen: (bs) => connectFirst(bs, dirtyBitmap ?? null),
   });

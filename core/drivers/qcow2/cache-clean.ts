@@ -12,6 +12,7 @@ import {
   timerMod,
   timerNew,
 } from "../../sched/index.ts";
+import { cacheCleanSecondsOf } from "./options.ts";
 import { stateOf } from "./state.ts";
 
 const SITE_INIT = site("cache_clean_timer_init");
@@ -23,16 +24,16 @@ const SECOND_NS = 1e9;
 export function cacheCleanTimerInit(bs: BlockDriverState, ctx: AioContext): void {
   globalStateCode(SITE_INIT);
   const state = stateOf(bs);
-  const { cacheCleanSeconds = 0 } = state.options;
+  const seconds = cacheCleanSecondsOf(state.options);
   assert(state.cleanTimer === null, "there is one timer");
-  if (cacheCleanSeconds === 0) return;
+  if (seconds === 0) return;
   const timer = timerNew(ctx, () => {
     state.l2Cache.cleanUnused();
     state.refcountCache.cleanUnused();
-    rearm(timer, cacheCleanSeconds);
+    rearm(timer, seconds);
     return undefined;
   });
-  rearm(timer, cacheCleanSeconds);
+  rearm(timer, seconds);
   state.cleanTimer = timer;
 }
 

@@ -1,35 +1,38 @@
 // `qcow2`: the table of the driver. How it works: README.md.
 
-import { EACCES, EINVAL, EIO, strerror } from "../../base/index.ts";
-import { BlockError, settle } from "../../graph/block-error.ts";
-import type { ReopenState } from "../../graph/block-options.ts";
+import { EINVAL, EIO } from "../../base/index.ts";
+import { settle } from "../../graph/block-error.ts";
 import type { BlockDriver, BlockDriverState } from "../../graph/state.ts";
-import { Ev, site } from "../../probe/index.ts";
+import { site } from "../../probe/index.ts";
 import {
   type Co,
-  machine,
   type Polls,
   qemuCoMutexLock,
   qemuCoMutexUnlock,
   runInCoroutine,
 } from "../../sched/index.ts";
-import { reopenBitmapsRw } from "./bitmap-load.ts";
 import {
   canStoreNewDirtyBitmap,
   removePersistentDirtyBitmap,
-  reopenBitmapsRo,
   storePersistentDirtyBitmaps,
 } from "./bitmap-store.ts";
 import { qcow2CoBlockStatus } from "./block-status.ts";
 import { cacheCleanTimerDel, cacheCleanTimerInit } from "./cache-clean.ts";
 import { qcow2CoCopyRangeFrom, qcow2CoCopyRangeTo } from "./copy-range.ts";
-import { INCOMPAT_CORRUPT, INCOMPAT_DIRTY } from "./format.ts";
-import { setIncompatible, updateHeader } from "./header-update.ts";
+import { updateHeader } from "./header-update.ts";
 import { qcow2GetInfo, qcow2GetSpecificInfo } from "./info.ts";
 import { qcow2CoInvalidateCache } from "./invalidate.ts";
 import { qcow2NowIsData, qcow2NowPreadv, qcow2NowPwritev } from "./now.ts";
-import { prepareToWrite } from "./prepare.ts";
+import { QCOW2_OPTION_NAMES } from "./options.ts";
 import { qcow2CoPreadv } from "./read.ts";
+import {
+  note,
+  qcow2ReopenAbort,
+  qcow2ReopenCommit,
+  qcow2ReopenCommitPost,
+  qcow2ReopenPrepare,
+  writeImage,
+} from "./reopen.ts";
 import { qcow2CoCheck } from "./repair.ts";
 import { Qcow2State, stateOf } from "./state.ts";
 import { qcow2CoTruncate } from "./truncate.ts";
@@ -39,8 +42,6 @@ import { qcow2CoPwritevCompressed } from "./write-compressed.ts";
 import { qcow2CoPdiscard, qcow2CoPwriteZeroes } from "./zero.ts";
 
 const SITE_INACTIVATE = site("qcow2_inactivate");
-const SITE_REOPEN = site("qcow2_reopen_prepare");
-const SITE_REOPEN_POST = site("qcow2_reopen_commit_post");
 const SITE_CHANGE_BACKING = site("qcow2_change_backing_file");
 
 /** C: bdrv_qcow2. */
@@ -72,48 +73,14 @@ export const qcow2Driver: BlockDriver = {
   getSpecificInfo: qcow2GetSpecificInfo,
   changeBackingFile: qcow2ChangeBackingFile,
   reopenPrepare: qcow2ReopenPrepare,
+  reopenCommit: qcow2ReopenCommit,
   reopenCommitPost: qcow2ReopenCommitPost,
   reopenAbort: qcow2ReopenAbort,
+  mutableOptions: QCOW2_OPTION_NAMES,
   supportsPersistentDirtyBitmap: (bs) => stateOf(bs).header.version >= 3,
   canStoreNewDirtyBitmap,
   coRemovePersistentDirtyBitmap: removePersistentDirtyBitmap,
 };
-
-/** qcow2_reopen_prepare: before nobody may write, all is written; before somebody may, the image must be one to write to. Polls. */
-function* qcow2ReopenPrepare({ bs, readOnly }: ReopenState): Polls<void> {
-  const { header } = stateOf(bs);
-  if (readOnly === bs.readOnly) return;
-  if (!readOnly && (header.incompatible & INCOMPAT_CORRUPT) !== 0)
-    throw new BlockError(EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
-  if (!readOnly) return;
-  yield* reopenBitmapsRo(bs);
-  const ret = yield* runInCoroutine(bs.aioContext, () => writeAll(bs), SITE_REOPEN);
-  if (ret < 0) throw new BlockError(-ret, "Could not write the tables of the image");
-}
-
-/**
- * qcow2_reopen_commit_post: a node that was read-only may write now, so the image gets what one that is opened to write gets. Polls.
- * Differs from QEMU, which leaves out all but the bitmaps here, and so goes on with counts that are out of date. When the image cannot
- * be put in order, the node serves nothing any more, as it is too late to refuse; bitmaps that cannot be marked stay read-only, as
- * in QEMU, and nothing can be written.
- */
-function* qcow2ReopenCommitPost({ bs }: ReopenState): Polls<void> {
-  const state = stateOf(bs);
-  if (bs.readOnly || state.preparedToWrite) return;
-  const ret = yield* runInCoroutine(bs.aioContext, () => prepareToWrite(bs), SITE_REOPEN_POST);
-  if (ret < 0) state.corrupt = true;
-  const done = yield* settle(() => reopenBitmapsRw(bs));
-  const problem = ret < 0 ? strerror(-ret) : done.ok ? "" : done.error.message;
-  if (problem !== "") note(`${bs.nodeName}: Failed to make the image writable: ${problem}`);
-}
-
-/** qcow2_reopen_abort: who was to be read-only is not. Polls. */
-function* qcow2ReopenAbort({ bs, readOnly }: ReopenState): Polls<void> {
-  if (bs.readOnly || !readOnly) return;
-  stateOf(bs).preparedToWrite = true;
-  const done = yield* settle(() => reopenBitmapsRw(bs));
-  if (!done.ok) note(`${bs.nodeName}: Failed to make the image writable: ${done.error.message}`);
-}
 
 /** qcow2_co_flush_to_os: what the tables say is written; the block layer then flushes the file. */
 function* qcow2CoFlushToOs(bs: BlockDriverState): Co<number> {
@@ -143,25 +110,8 @@ function* qcow2Inactivate(bs: BlockDriverState): Polls<number> {
     const what = `Lost persistent bitmaps during inactivation of node '${bs.nodeName}'`;
     note(`${what}: ${stored.error.message}`);
   }
-  const ret = yield* runInCoroutine(bs.aioContext, () => writeAll(bs), SITE_INACTIVATE);
+  const ret = yield* runInCoroutine(bs.aioContext, () => writeImage(bs), SITE_INACTIVATE);
   return ret < 0 || stored.ok ? ret : -EINVAL;
-}
-
-/** What changed in memory is on the disk, and the image is not dirty any more. 0 or a negated errno. */
-function* writeAll(bs: BlockDriverState): Co<number> {
-  const state = stateOf(bs);
-  yield* qemuCoMutexLock(state.lock);
-  let ret = yield* writeCaches(bs);
-  if (ret >= 0 && (state.header.incompatible & INCOMPAT_DIRTY) !== 0)
-    ret = yield* setIncompatible(bs, INCOMPAT_DIRTY, false);
-  qemuCoMutexUnlock(state.lock);
-  if (ret >= 0) state.preparedToWrite = false;
-  return ret;
-}
-
-/** For a recording, and whoever reads it: what users of QEMU see on stderr. */
-function note(text: string): void {
-  machine.probe.emit(Ev.note, machine.probe.intern(text));
 }
 
 /** qcow2_change_backing_file: into the header. Polls. */

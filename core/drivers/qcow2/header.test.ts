@@ -100,6 +100,7 @@ describe("a qcow2 header", () => {
     ["Unsupported cluster size: 2^22", (view) => view.setUint32(20, 22)],
     ["AES encryption of qcow2 images is not supported", (view) => view.setUint32(32, 1)],
     ["LUKS encryption of qcow2 images is not supported", (view) => view.setUint32(32, 2)],
+    ["Unsupported encryption method 3", (view) => view.setUint32(32, 3)],
     ["qcow2 header too short", (view) => view.setUint32(100, 72)],
     ["qcow2 header exceeds cluster size", (view) => view.setUint32(100, 1 << 20)],
     ["qcow2: Compression type incompatible feature bit is wrong", (view) => view.setUint8(104, 1)],
@@ -109,5 +110,13 @@ describe("a qcow2 header", () => {
     ["Header extension too large", (view) => view.setUint32(116, 1 << 30)],
   ])("is refused: %s", (message, change) => {
     expect(() => parseHeader(changed(change))).toThrow(message);
+  });
+
+  it("is refused for how the user says that it is encrypted, first", () => {
+    const bytes = changed((view) => view.setUint32(32, 2));
+    expect(() => parseHeader(bytes, "aes")).toThrow(
+      "Header reported 'luks' encryption format but options specify 'aes'",
+    );
+    expect(() => parseHeader(bytes, "luks")).toThrow("LUKS encryption of qcow2 images is not");
   });
 });

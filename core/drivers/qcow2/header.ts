@@ -61,11 +61,15 @@ export interface Qcow2Header {
   readonly extensions: readonly HeaderExtension[];
 }
 
+/** How an image may be encrypted (QAPI: BlockdevQcow2EncryptionFormat); by the number that its header has for it. */
+export const ENCRYPTION_FORMATS = ["aes", "luks"] as const;
+export type EncryptionFormat = (typeof ENCRYPTION_FORMATS)[number];
+
 /**
- * Understand the header in `bytes`, the beginning of the image (its first cluster, or all of a shorter file). BlockError that says
- * what is wrong, or what is not supported. Common.
+ * Understand the header in `bytes`, the beginning of the image (its first cluster, or all of a shorter file). `encryption` is what the
+ * user says of it. BlockError that says what is wrong, or what is not supported. Common.
  */
-export function parseHeader(bytes: Uint8Array): Qcow2Header {
+export function parseHeader(bytes: Uint8Array, encryption?: EncryptionFormat): Qcow2Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < format.HEADER_V2_BYTES || view.getUint32(0) !== format.QCOW_MAGIC)
     throw new BlockError(EINVAL, "Image is not in qcow2 format");
@@ -85,8 +89,7 @@ export function parseHeader(bytes: Uint8Array): Qcow2Header {
   const features = isV3 ? featuresOf(view, extensions) : NO_FEATURES;
   const compression = headerBytes > 104 ? view.getUint8(104) : 0;
   checkCompression(features.incompatible, compression);
-  if (view.getUint32(32) !== 0)
-    throw new BlockError(ENOTSUP, ENCRYPTED[view.getUint32(32)] ?? "Unsupported encryption method");
+  if (view.getUint32(32) !== 0) refuseEncrypted(view.getUint32(32), encryption);
   const has = (bit: number) => (features.incompatible & bit) !== 0;
   return {
     version,
@@ -136,10 +139,17 @@ export function headerNeeds(bytes: Uint8Array): number {
   return Math.min(2 ** clusterBits, Math.max(at, name));
 }
 
-const ENCRYPTED: Readonly<Record<number, string>> = {
-  1: "AES encryption of qcow2 images is not supported",
-  2: "LUKS encryption of qcow2 images is not supported",
-};
+/** An image with a method of encryption cannot be read here; as in QEMU, first it is looked at whether the user means the same one. */
+function refuseEncrypted(method: number, asked: EncryptionFormat | undefined): never {
+  const format = ENCRYPTION_FORMATS[method - 1];
+  if (format === undefined) throw new BlockError(EINVAL, `Unsupported encryption method ${method}`);
+  if (asked !== undefined && asked !== format) {
+    const reported = `Header reported '${format}' encryption format`;
+    throw new BlockError(EINVAL, `${reported} but options specify '${asked}'`);
+  }
+  const name = format.toUpperCase();
+  throw new BlockError(ENOTSUP, `${name} encryption of qcow2 images is not supported`);
+}
 
 const NO_FEATURES = {
   incompatible: 0,

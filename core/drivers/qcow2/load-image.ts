@@ -11,7 +11,7 @@ import { loadDirtyBitmaps } from "./bitmap-load.ts";
 import { cacheCleanTimerInit } from "./cache-clean.ts";
 import { hasCodec } from "./compressed.ts";
 import * as format from "./format.ts";
-import { headerNeeds, parseHeader, type Qcow2Header } from "./header.ts";
+import { type EncryptionFormat, headerNeeds, parseHeader, type Qcow2Header } from "./header.ts";
 import { readMetadata } from "./metadata-io.ts";
 import type { Qcow2Options } from "./options.ts";
 import { prepareToWrite } from "./prepare.ts";
@@ -28,7 +28,7 @@ export function* loadImage(
 ): Polls<void> {
   globalStateCode(SITE_OPEN);
   assert(!bs.closed, "the node is open");
-  const header = yield* readHeader(bs);
+  const header = yield* readHeader(bs, options.encryptFormat);
   checkHeader(header);
   if (!bs.readOnly && (header.incompatible & format.INCOMPAT_CORRUPT) !== 0)
     throw new BlockError(EACCES, "qcow2: Image is corrupt; cannot be opened read/write");
@@ -55,7 +55,10 @@ function* refuseWithoutCodec(bs: BlockDriverState, state: Qcow2State): Polls<voi
 }
 
 /** The header of the image behind `bs`. Polls. */
-function* readHeader(bs: BlockDriverState): Polls<Qcow2Header> {
+function* readHeader(
+  bs: BlockDriverState,
+  encryption: EncryptionFormat | undefined,
+): Polls<Qcow2Header> {
   const read = function* (): Co<Uint8Array | number> {
     let bytes = yield* readMetadata(bs, 0, 512);
     while (typeof bytes !== "number") {
@@ -67,7 +70,7 @@ function* readHeader(bs: BlockDriverState): Polls<Qcow2Header> {
   };
   const bytes = yield* runInCoroutine(bs.aioContext, read, SITE_OPEN);
   if (typeof bytes === "number") throw new BlockError(-bytes, "Could not read qcow2 header");
-  return parseHeader(bytes);
+  return parseHeader(bytes, encryption);
 }
 
 /** What qcow2_do_open refuses. */

@@ -17,7 +17,7 @@ import { type AioContext, globalStateCode, type Polls } from "../../sched/index.
 import { qcow2Driver } from "./driver.ts";
 import type { Qcow2Header } from "./header.ts";
 import { loadImage } from "./load-image.ts";
-import type { Qcow2Options } from "./options.ts";
+import { flatOptionsOf, type Qcow2Options } from "./options.ts";
 
 const SITE_OPEN = site("qcow2_open");
 
@@ -48,6 +48,7 @@ export function* qcow2Open(options: Qcow2OpenOptions): Polls<BlockDriverState> {
   return yield* bdrvOpenDriver(qcow2Driver, nodeName, {
     children,
     readOnly,
+    options: flatOptionsOf(options),
     ...(options.ctx === undefined ? {} : { ctx: options.ctx }),
     *drvOpen(bs): Polls<void> {
       yield* openImage(bs, options);

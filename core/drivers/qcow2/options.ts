@@ -2,8 +2,9 @@
 
 import { EINVAL } from "../../base/index.ts";
 import { BlockError } from "../../graph/block-error.ts";
+import type { BlockOptions } from "../../graph/block-options.ts";
 import * as format from "./format.ts";
-import type { Qcow2Header } from "./header.ts";
+import type { EncryptionFormat, Qcow2Header } from "./header.ts";
 
 /** Kinds of metadata that a write may be kept from (QAPI: Qcow2OverlapCheckFlags), as bits: the first that fits is named. */
 export const OVERLAP_BITS = {
@@ -37,8 +38,10 @@ export interface Qcow2Options {
   readonly l2CacheBytes?: number;
   readonly l2CacheEntryBytes?: number;
   readonly refcountCacheBytes?: number;
-  /** How often what was not used meanwhile leaves the caches; 0 for never, which is the default. */
+  /** How often what was not used meanwhile leaves the caches; 0 for never. */
   readonly cacheCleanSeconds?: number;
+  /** The same where the user says nothing, now or when the node is reopened; 0 by default. */
+  readonly cacheCleanDefault?: number;
   readonly lazyRefcounts?: boolean;
   /** Whether the file hears of what was discarded; by default when the node lets discards through. */
   readonly passDiscardRequest?: boolean;
@@ -47,6 +50,74 @@ export interface Qcow2Options {
   /** The same for what is freed otherwise; by default it does not. */
   readonly passDiscardOther?: boolean;
   readonly overlapCheck?: OverlapCheck;
+  /** How the image is encrypted, in the eyes of the user: none that is can be opened. */
+  readonly encryptFormat?: EncryptionFormat;
+}
+
+/** How the members of Qcow2Options are called by users, but for those that `overlapCheck` has. */
+const OPTION_NAMES = {
+  cacheBytes: "cache-size",
+  l2CacheBytes: "l2-cache-size",
+  l2CacheEntryBytes: "l2-cache-entry-size",
+  refcountCacheBytes: "refcount-cache-size",
+  cacheCleanSeconds: "cache-clean-interval",
+  lazyRefcounts: "lazy-refcounts",
+  passDiscardRequest: "pass-discard-request",
+  passDiscardSnapshot: "pass-discard-snapshot",
+  passDiscardOther: "pass-discard-other",
+  encryptFormat: "encrypt.format",
+} as const;
+
+/** Options of an image that a reopen can change, or leave out and so reset (C: mutable_opts). */
+export const QCOW2_OPTION_NAMES: readonly string[] = [
+  ...Object.values(OPTION_NAMES),
+  ...["overlap-check", "overlap-check.template"],
+  ...OVERLAP_KINDS.map((kind) => `overlap-check.${kind}`),
+];
+
+/** What a flat list of options says of an image; `before` has the defaults of whoever opened it. Common. */
+export function qcow2OptionsFrom(flat: BlockOptions, before: Qcow2Options): Qcow2Options {
+  const named = Object.entries(OPTION_NAMES).flatMap(([member, name]) => {
+    const value = flat[name];
+    return value === undefined ? [] : [[member, value] as const];
+  });
+  const { cacheCleanDefault } = before;
+  const overlapCheck = overlapCheckFrom(flat);
+  return {
+    ...(Object.fromEntries(named) as Qcow2Options),
+    ...(cacheCleanDefault === undefined ? {} : { cacheCleanDefault }),
+    ...(overlapCheck === undefined ? {} : { overlapCheck }),
+  };
+}
+
+function overlapCheckFrom(flat: BlockOptions): OverlapCheck | undefined {
+  const whole = flat["overlap-check"];
+  if (whole !== undefined) return whole as OverlapMode;
+  const given = ["template", ...OVERLAP_KINDS].flatMap((part) => {
+    const value = flat[`overlap-check.${part}`];
+    return value === undefined ? [] : [[part, value] as const];
+  });
+  return given.length === 0 ? undefined : (Object.fromEntries(given) as OverlapCheck);
+}
+
+/** The same the other way round: what a reopen finds of a node that was opened with `options`. Common. */
+export function flatOptionsOf(options: Qcow2Options): BlockOptions {
+  const flat: Record<string, BlockOptions[string]> = {};
+  for (const [member, name] of Object.entries(OPTION_NAMES)) {
+    const value = options[member as keyof typeof OPTION_NAMES];
+    if (value !== undefined) flat[name] = value;
+  }
+  const { overlapCheck } = options;
+  if (typeof overlapCheck === "string") flat["overlap-check"] = overlapCheck;
+  else
+    for (const [part, value] of Object.entries(overlapCheck ?? {}))
+      flat[`overlap-check.${part}`] = value;
+  return flat;
+}
+
+/** How often the caches are cleaned, in seconds; 0 for never. Common. */
+export function cacheCleanSecondsOf(options: Qcow2Options): number {
+  return options.cacheCleanSeconds ?? options.cacheCleanDefault ?? 0;
 }
 
 /** Sizes of the caches, in bytes. */
@@ -119,6 +190,11 @@ export function checkOptions(header: Qcow2Header, options: Qcow2Options): void {
   if ((options.cacheCleanSeconds ?? 0) > UINT_MAX) refuse("Cache clean interval too big");
   if (options.lazyRefcounts === true && header.version < 3)
     refuse("Lazy refcounts require a qcow2 image with at least qemu 1.1 compatibility level");
+  // The header of one that is encrypted has been refused.
+  if (options.encryptFormat !== undefined)
+    refuse(
+      `No encryption in image header, but options specified format '${options.encryptFormat}'`,
+    );
 }
 
 const CONSTANT: readonly OverlapKind[] = [

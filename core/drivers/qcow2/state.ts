@@ -51,8 +51,9 @@ export class Qcow2State {
   readonly refcountMax: number;
   readonly refcountBlockEntries: number;
   readonly lock = new CoMutex();
-  readonly l2Cache: SliceCache;
-  readonly refcountCache: SliceCache;
+  /** A reopen makes new ones, when they are to be of another size. */
+  l2Cache: SliceCache;
+  refcountCache: SliceCache;
   l1: PagedTable;
   refcountTable: PagedTable;
   snapshots: readonly Qcow2Snapshot[] = [];
@@ -71,10 +72,11 @@ export class Qcow2State {
   dataRequestsBegun = 0;
   /** Where the next compressed cluster goes when it fits behind the last one; 0 for nowhere. */
   compressedEnd = 0;
-  readonly lazyRefcounts: boolean;
-  readonly options: Qcow2Options;
+  /** These three are changed by a reopen (reopen.ts). */
+  lazyRefcounts: boolean;
+  options: Qcow2Options;
   /** OVERLAP_BITS of what no write may hit. */
-  readonly overlapCheck: number;
+  overlapCheck: number;
   /** Clusters that active L2 tables and refcount blocks are in, as far as the tables that name them are in memory. */
   readonly l2Clusters = new Set<number>();
   readonly refcountClusters = new Set<number>();
@@ -95,8 +97,6 @@ export class Qcow2State {
   /** BlockError when the options do not fit the image. */
   constructor(header: Qcow2Header, options: Qcow2Options) {
     const { clusterBits } = header;
-    const caches = cacheSizes(header, options);
-    checkOptions(header, options);
     this.header = header;
     this.clusterBits = clusterBits;
     this.clusterBytes = 2 ** clusterBits;
@@ -107,18 +107,37 @@ export class Qcow2State {
     this.refcountBits = 2 ** header.refcountOrder;
     this.refcountMax = Math.min(2 ** this.refcountBits - 1, Number.MAX_SAFE_INTEGER);
     this.refcountBlockEntries = (this.clusterBytes * 8) / this.refcountBits;
-    const sliceBytes = Math.min(this.clusterBytes, SLICE_BYTES_MAX);
-    this.l2Cache = new SliceCache(caches.l2EntryBytes, caches.l2Bytes);
-    this.refcountCache = new SliceCache(sliceBytes, caches.refcountBytes);
+    const { l2Cache, refcountCache } = cachesFor(header, options);
+    this.l2Cache = l2Cache;
+    this.refcountCache = refcountCache;
     this.options = options;
     this.overlapCheck = overlapBits(options.overlapCheck);
     this.l1 = new PagedTable(header.l1Offset, header.l1Size);
     const tableEntries = (header.refcountTableClusters * this.clusterBytes) / 8;
     this.refcountTable = new PagedTable(header.refcountTableOffset, tableEntries);
     this.size = header.size;
-    this.lazyRefcounts = header.version >= 3 && (options.lazyRefcounts ?? header.lazyRefcounts);
+    this.lazyRefcounts = lazyRefcountsOf(header, options);
     assert(OFFSET_LOW_MASK > 0, "masks of words are positive");
   }
+}
+
+/** Empty caches for an image, as large as its options say; BlockError when those do not fit it. Common. */
+export function cachesFor(
+  header: Qcow2Header,
+  options: Qcow2Options,
+): { readonly l2Cache: SliceCache; readonly refcountCache: SliceCache } {
+  const caches = cacheSizes(header, options);
+  checkOptions(header, options);
+  const sliceBytes = Math.min(2 ** header.clusterBits, SLICE_BYTES_MAX);
+  return {
+    l2Cache: new SliceCache(caches.l2EntryBytes, caches.l2Bytes),
+    refcountCache: new SliceCache(sliceBytes, caches.refcountBytes),
+  };
+}
+
+/** C: s->use_lazy_refcounts. Common. */
+export function lazyRefcountsOf(header: Qcow2Header, options: Qcow2Options): boolean {
+  return header.version >= 3 && (options.lazyRefcounts ?? header.lazyRefcounts);
 }
 
 /** C: bs->opaque of a qcow2 node. Common. */
