@@ -12,6 +12,7 @@ import {
   optional,
   type QapiType,
   type StructOf,
+  sizeIn,
   str,
   struct,
   uint32,
@@ -38,12 +39,12 @@ const setState = struct({
 
 const BLKDEBUG = {
   config: optional(str),
-  align: optional(int()),
-  "max-transfer": optional(int32),
-  "opt-write-zero": optional(int32),
-  "max-write-zero": optional(int32),
-  "opt-discard": optional(int32),
-  "max-discard": optional(int32),
+  align: optional(sizeIn()),
+  "max-transfer": optional(sizeIn(int32)),
+  "opt-write-zero": optional(sizeIn(int32)),
+  "max-write-zero": optional(sizeIn(int32)),
+  "opt-discard": optional(sizeIn(int32)),
+  "max-discard": optional(sizeIn(int32)),
   "inject-error": optional(list(injectError)),
   "set-state": optional(list(setState)),
   "take-child-perms": optional(list(blockPermission)),
@@ -61,8 +62,8 @@ const NBD = {
 } as const;
 
 const PREALLOCATE = {
-  "prealloc-align": optional(int()),
-  "prealloc-size": optional(int()),
+  "prealloc-align": optional(sizeIn()),
+  "prealloc-size": optional(sizeIn()),
 } as const;
 
 const CBW = {

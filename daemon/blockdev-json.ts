@@ -101,7 +101,7 @@ function read(options: JsonObject): BlockdevOptions {
   // What is null has no text: no image below, or no file, which is missed then.
   const texts = new Map([...options].filter(([, value]) => value !== null));
   try {
-    const asked = blockdevOptions.read(texts, "", "keyval");
+    const asked = blockdevOptions.read(texts, "", "opts");
     const isBare = asked.driver === "qcow2" && options.get("backing") === null;
     return isBare ? { ...asked, backing: null } : asked;
   } catch (error) {

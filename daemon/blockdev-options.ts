@@ -16,6 +16,7 @@ import {
   optional,
   type QapiType,
   QmpError,
+  sizeIn,
   str,
   struct,
   type TypeOf,
@@ -119,7 +120,7 @@ const latency: QapiType<number> = {
 };
 
 const NULL_MEMBERS = {
-  size: optional(int(0)),
+  size: optional(sizeIn(int(0))),
   "latency-ns": optional(latency),
   "read-zeroes": optional(bool),
 } as const;
@@ -134,7 +135,7 @@ const DRIVERS = {
     "drop-cache": optional(bool),
     "x-check-cache-dropped": optional(bool),
   },
-  raw: { file: blockdevRef, offset: optional(int()), size: optional(int()) },
+  raw: { file: blockdevRef, offset: optional(sizeIn()), size: optional(sizeIn()) },
   qcow2: {
     file: blockdevRef,
     backing: optional(alternate("BlockdevRefOrNull", jsonNull, str, newNode)),

@@ -146,7 +146,7 @@ function* openNode(
     const { driver, ...rest } = Object.fromEntries(options);
     const named = new Map(Object.entries({ driver: format ?? driver ?? null, ...rest }));
     named.delete("format");
-    const asked = blockdevOptions.read(named, "", kind);
+    const asked = blockdevOptions.read(named, "", kind === "keyval" ? "opts" : kind);
     const { direct, noFlush } = cache;
     return yield* blockdevOpen({ ...asked, cache: { direct, "no-flush": noFlush } });
   }

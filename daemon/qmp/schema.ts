@@ -1,7 +1,9 @@
 // QAPI types as values: what a command's arguments must be, with the type that comes out for TypeScript.
 //
-// The words of the errors are QEMU's (qapi/qobject-input-visitor.c), which clients and tests compare. There are two ways to read
-// the same type: `json`, where values have types, and `keyval`, where all leaves are text, as on a command line ("on", "4k").
+// The words of the errors are QEMU's (qapi/qobject-input-visitor.c), which clients and tests compare. There are three ways to read
+// the same type: `json`, where values have types; `keyval`, where all leaves are text, as on a command line ("on", "4k"); and `opts`, where
+// they are text as well, but read as drivers read theirs (util/qemu-option.c), in names that have options: what the schema calls an int may
+// be a size there ("1M"), and other words are said of wrong ones.
 //
 // Members are looked at in the order of the schema, and members that it does not have afterwards, as in QEMU: so the error that a
 // client gets first is the same.
@@ -33,7 +35,7 @@ export type QmpErrorClass =
   | "KVMMissingCap";
 
 /** How leaves are written. */
-export type InputKind = "json" | "keyval";
+export type InputKind = "json" | "keyval" | "opts";
 
 /** A QAPI type: reads a value named `name`, or throws a QmpError. `undefined` is a value that is not there. */
 export interface QapiType<T> {
@@ -78,6 +80,7 @@ function leaf<T>(
   expected: string,
   fromJson: (value: JsonValue, name: string) => T | undefined,
   fromText: (text: string, name: string) => T,
+  fromOpts = fromText,
 ): QapiType<T> {
   return {
     jsonTypes: [JSON_TYPES[builtin]],
@@ -85,6 +88,7 @@ function leaf<T>(
     read(value, name, kind) {
       if (value === undefined) throw new QmpError(`Parameter '${name}' is missing`);
       if (kind === "keyval") return fromText(textOf(value, name), name);
+      if (kind === "opts") return fromOpts(textOf(value, name), name);
       const read = fromJson(value, name);
       if (read === undefined)
         throw new QmpError(`Invalid parameter type for '${name}', expected: ${expected}`);
@@ -111,9 +115,11 @@ export const bool: QapiType<boolean> = leaf(
   "boolean",
   (value) => (typeof value === "boolean" ? value : undefined),
   (text, name) => {
-    if (text !== "on" && text !== "off")
+    // C: qapi_bool_parse.
+    const isOn = /^(on|yes|true|y)$/.test(text);
+    if (!isOn && !/^(off|no|false|n)$/.test(text))
       throw new QmpError(`Parameter '${name}' expects 'on' or 'off'`);
-    return text === "on";
+    return isOn;
   },
 );
 
@@ -159,11 +165,46 @@ function integer(
       return number === undefined ? undefined : inRange(number, name);
     },
     (text, name) => {
-      const value = /^[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text) ? Number(text) : Number.NaN;
+      const value = integerOf(text);
       if (!Number.isSafeInteger(value)) throw new QmpError(`Parameter '${name}' expects integer`);
       return inRange(value, name);
     },
+    parseOptionNumber,
   );
+}
+
+function integerOf(text: string): number {
+  return /^[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text) ? Number(text) : Number.NaN;
+}
+
+/** parse_option_number (util/qemu-option.c:113). */
+function parseOptionNumber(text: string, name: string): number {
+  const own = ownName(name);
+  const value = integerOf(text);
+  if (Number.isNaN(value) || value < 0) throw new QmpError(`Parameter '${own}' expects a number`);
+  if (Number.isSafeInteger(value)) return value;
+  throw new QmpError(`Value '${text}' is too large for parameter '${own}'`);
+}
+
+/** parse_option_size (util/qemu-option.c:134). */
+function parseOptionSize(text: string, name: string): number {
+  const own = ownName(name);
+  const bytes = bytesOf(text);
+  if (Number.isNaN(bytes))
+    throw new QmpError(`Parameter '${own}' expects a non-negative number below 2^64`);
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new QmpError(`Value '${text}' is out of range for parameter '${own}'`);
+}
+
+/** What QAPI calls an int, and the driver reads as a size where it is text of its own (`type` is how it is read otherwise). */
+export function sizeIn(type: QapiType<number> = int()): QapiType<number> {
+  return {
+    ...type,
+    read: (value, name, kind) =>
+      kind === "opts" && typeof value === "string"
+        ? parseOptionSize(value, name)
+        : type.read(value, name, kind),
+  };
 }
 
 /** QEMU's int: 64 bits; beyond 2^53 only what a number holds exactly. */
@@ -184,13 +225,19 @@ export const size: QapiType<number> = leaf(
     return typeof value === "number" ? value : undefined;
   },
   (text, name) => {
-    const match = /^([0-9]+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+)([bBkKmMgGtTpPeE]?)$/.exec(text);
-    const power = SIZE_SUFFIXES.indexOf((match?.[2] ?? "").toUpperCase() || "B");
-    const bytes = match === null ? Number.NaN : Number(match[1]) * 1024 ** power;
+    const bytes = bytesOf(text);
     if (!Number.isSafeInteger(bytes)) throw new QmpError(`Parameter '${name}' expects size`);
     return bytes;
   },
 );
+
+/** qemu_strtosz (util/cutils.c:318): NaN for what is no size. */
+function bytesOf(text: string): number {
+  const match = /^([0-9]+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+)([bBkKmMgGtTpPeE]?)$/.exec(text);
+  const power = SIZE_SUFFIXES.indexOf((match?.[2] ?? "").toUpperCase() || "B");
+  const bytes = match === null ? Number.NaN : Number(match[1]) * 1024 ** power;
+  return Number.isInteger(bytes) ? bytes : Number.NaN;
+}
 
 /** A QAPI enumeration. */
 export function enumOf<const W extends readonly string[]>(...words: W): QapiType<W[number]> {

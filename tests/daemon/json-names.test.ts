@@ -52,6 +52,36 @@ const NAMES: readonly (readonly [string, string?])[] = [
   ["./json:x"],
 ];
 
+/** Of a node, what is looked at here. */
+interface Shown {
+  readonly drv: string;
+  readonly image: { readonly "virtual-size": number };
+}
+
+/** Sizes and numbers as text; what a node is told of shows them as they were written in QEMU, and as numbers here. */
+const NUMBERS: readonly string[] = [
+  'json:{"driver":"null-co","size":"1M","read-zeroes":"on"}',
+  'json:{"driver":"null-co","size":"0.5k","read-zeroes":"yes"}',
+  'json:{"driver":"null-co","size":"0x200","read-zeroes":"true","latency-ns":"5"}',
+  'json:{"driver":"null-co","size":"1K","read-zeroes":"n"}',
+  `json:{"driver":"raw","offset":"64k","size":"0x10000","file":${BASE}}`,
+  `json:{"driver":"raw","offset":"64k","size":"1x","file":${BASE}}`,
+  `json:{"driver":"raw","offset":"1.3","file":${BASE}}`,
+  `json:{"driver":"raw","offset":"99E","file":${BASE}}`,
+  `json:{"driver":"raw","offset":"","file":${BASE}}`,
+  `json:{"driver":"raw","offset":-5,"file":${BASE}}`,
+  `json:{"driver":"qcow2","l2-cache-size":"1M","cache-clean-interval":"5","file":${BASE}}`,
+  `json:{"driver":"qcow2","l2-cache-size":"many","file":${BASE}}`,
+  `json:{"driver":"qcow2","cache-clean-interval":"5k","file":${BASE}}`,
+  `json:{"driver":"qcow2","cache-clean-interval":"99999999999999999999","file":${BASE}}`,
+  `json:{"driver":"qcow2","lazy-refcounts":"maybe","file":${BASE}}`,
+  `json:{"driver":"blkdebug","align":"4k","max-transfer":"64k","image":${BASE}}`,
+  `json:{"driver":"blkdebug","align":"4y","image":${BASE}}`,
+  `json:{"driver":"preallocate","prealloc-align":"1M","prealloc-size":"16M","file":${BASE}}`,
+  'json:{"driver":"file","aio-max-batch":"x","filename":"base.qcow2"}',
+  'json:{"driver":"file","aio-max-batch":"3","filename":"base.qcow2"}',
+];
+
 /** An image of version 3 without extensions, which then names what is below it. */
 function naming(plain: Buffer, name: string, format = ""): Buffer {
   const image = Buffer.from(plain);
@@ -83,6 +113,8 @@ function makeImages(folder: string): void {
   const plain = readFileSync(at("plain.qcow2"));
   for (const [index, [name, format]] of NAMES.entries())
     writeFileSync(at(`top${index}`), naming(plain, name, format));
+  for (const [index, name] of NUMBERS.entries())
+    writeFileSync(at(`numbers${index}`), naming(plain, name));
   writeFileSync(at("circle"), naming(plain, CIRCLE));
 }
 
@@ -110,6 +142,37 @@ describe.skipIf(!PEER)("an image below whose name has a protocol", () => {
       }
     },
   );
+
+  it.each(NUMBERS.map((name, index) => [name, index] as const))(
+    "%s has the same sizes, or is refused in the same words",
+    async (_name, index) => {
+      const file = { driver: "file", filename: `numbers${index}` };
+      const node = { driver: "qcow2", "node-name": "top", "read-only": true, file };
+      await both.expectEqual("blockdev-add", node);
+      const sizes: unknown[] = [];
+      for (const { qmp } of [both.ours, both.theirs]) {
+        const nodes = (await qmp.execute("query-named-block-nodes")) as Shown[];
+        sizes.push(nodes.map((one) => `${one.drv} ${one.image["virtual-size"]}`).sort());
+        await qmp.execute("blockdev-del", { "node-name": "top" }).catch(() => undefined);
+      }
+      expect(sizes[0]).toEqual(sizes[1]);
+    },
+  );
+
+  it.each([
+    ["size", "1X", "Parameter 'size' expects a non-negative number below 2^64"],
+    ["latency-ns", "1M", "Parameter 'latency-ns' expects a number"],
+    ["latency-ns", "-1", "Parameter 'latency-ns' expects a number"],
+  ])("with a %s of %s is refused, where qemu-storage-daemon aborts", async (member, value, why) => {
+    const filename = `null-${member}${value}`;
+    const plain = readFileSync(join(both.ours.folder, "plain.qcow2"));
+    const name = `json:{"driver":"null-co","${member}":"${value}"}`;
+    writeFileSync(join(both.ours.folder, filename), naming(plain, name));
+    const file = { driver: "file", filename };
+    const node = { driver: "qcow2", "node-name": "top", "read-only": true, file };
+    const said = `GenericError: Could not open backing file: ${why}`;
+    expect(await both.ours.qmp.refusal("blockdev-add", node)).toBe(said);
+  });
 
   it("is refused when it leads in a circle", async () => {
     const file = { driver: "file", filename: "circle" };

@@ -48,7 +48,6 @@ import {
   qemuCoMutexUnlock,
   qemuCoTimeout,
 } from "../../sched/index.ts";
-import { driverEvent } from "../driver-events.ts";
 import {
   AioTaskPool,
   aioTaskPoolStartTask,
@@ -57,7 +56,8 @@ import {
   coGetFromShres,
   coPutToShres,
   SharedResource,
-} from "./aio-task.ts";
+} from "../aio-task.ts";
+import { driverEvent } from "../driver-events.ts";
 import {
   type BlockReq,
   BlockReqList,

@@ -19,6 +19,12 @@ import {
   qemuCoMutexLock,
   qemuCoMutexUnlock,
 } from "../../sched/index.ts";
+import {
+  AioTaskPool,
+  aioTaskPoolStartTask,
+  aioTaskPoolWaitAll,
+  aioTaskPoolWaitSlot,
+} from "../aio-task.ts";
 import { allocClusters, freeClusters } from "./allocate.ts";
 import { codecOf } from "./compressed.ts";
 import { signalCorruption } from "./corrupt.ts";
@@ -33,9 +39,12 @@ import { writePlain } from "./write.ts";
 
 const SITE_WRITE = site("qcow2_co_pwritev_compressed");
 
+/** Clusters of one request that are compressed and written at once. */
+const QCOW2_MAX_WORKERS = 8;
+
 /**
- * qcow2_co_pwritev_compressed_part: whole clusters, but for the end of the disk. 0 or a negated errno. A cluster that does not get
- * smaller is written as it is.
+ * qcow2_co_pwritev_compressed_part (block/qcow2.c:4646): whole clusters, but for the end of the disk; several of them at once. 0 or a
+ * negated errno, after which no further cluster begins. A cluster that does not get smaller is written as it is.
  */
 export function* qcow2CoPwritevCompressed(
   bs: BlockDriverState,
@@ -50,12 +59,16 @@ export function* qcow2CoPwritevCompressed(
   const end = offset + bytes;
   if (offset % clusterBytes !== 0 || (end % clusterBytes !== 0 && end !== state.size))
     return -EINVAL;
-  for (let done = 0; done < bytes; done += clusterBytes) {
+  if (bytes <= clusterBytes) return bytes === 0 ? 0 : yield* writeOne(bs, offset, bytes, qiov);
+  const pool = new AioTaskPool(QCOW2_MAX_WORKERS);
+  for (let done = 0; done < bytes && pool.status === 0; done += clusterBytes) {
     const length = Math.min(clusterBytes, bytes - done);
-    const ret = yield* writeOne(bs, offset + done, length, qiovAfter(qiov, done));
-    if (ret < 0) return ret;
+    const [at, from] = [offset + done, qiovAfter(qiov, done)];
+    aioTaskPoolStartTask(pool, () => writeOne(bs, at, length, from));
+    yield* aioTaskPoolWaitSlot(pool);
   }
-  return 0;
+  yield* aioTaskPoolWaitAll(pool);
+  return pool.status;
 }
 
 /** Compress one cluster, whose data may end with the disk. */

@@ -1,8 +1,8 @@
 // A few coroutines that do the parts of one request (C: block/aio_task.c), and a resource that all such parts share
 // (C: util/qemu-co-shared-resource.c).
 
-import { assert } from "../../base/index.ts";
-import { taskShare } from "../../io/in-flight.ts";
+import { assert } from "../base/index.ts";
+import { taskShare } from "../io/in-flight.ts";
 import {
   aioCoWake,
   type Co,
@@ -14,7 +14,7 @@ import {
   qemuCoroutineEnter,
   qemuCoroutineSelf,
   qemuCoroutineYield,
-} from "../../sched/index.ts";
+} from "../sched/index.ts";
 
 /** C: AioTaskPool. Belongs to the coroutine that made it. */
 export class AioTaskPool {
