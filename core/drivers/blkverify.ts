@@ -1,6 +1,6 @@
 // `blkverify`: every request goes to the node under test and to a raw one, and the run ends where their answers differ.
 
-import { assert } from "../base/index.ts";
+import { assert, ENOTSUP } from "../base/index.ts";
 import { childrenOf, fileOf } from "../graph/access.ts";
 import { bdrvDefaultPerms } from "../graph/default-perms.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
@@ -35,6 +35,7 @@ const SITE_LENGTH = site("blkverify_getlength");
 export const blkverifyDriver: BlockDriver = {
   formatName: "blkverify",
   isFilter: true,
+  getAllocatedFileSize: () => -ENOTSUP,
   childPerm: bdrvDefaultPerms,
   coPreadv: blkverifyCoPreadv,
   coPwritev: (bs, offset, bytes, qiov, flags) =>

@@ -79,6 +79,7 @@ describe("copy-on-read", () => {
       for (const [bottom, text] of [
         ["none", "Bottom node 'none' not found"],
         ["filter", "Bottom node 'filter' is a filter"],
+        ["top", "Bottom node 'top' is not below the node that is filtered"],
       ] as const) {
         const image = yield* drawn(`image-${bottom}`, "");
         const filter = yield* blkdebugOpen({ nodeName: "filter", image });

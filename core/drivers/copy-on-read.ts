@@ -4,7 +4,7 @@
 import { assert, EINVAL, type SiteId } from "../base/index.ts";
 import { fileOf } from "../graph/access.ts";
 import { BlockError } from "../graph/block-error.ts";
-import { bdrvBackingChainNext, bdrvSkipFilters } from "../graph/chain.ts";
+import { bdrvBackingChainNext, bdrvChainContains, bdrvSkipFilters } from "../graph/chain.ts";
 import { BDRV_BLOCK_ALLOCATED } from "../graph/driver-results.ts";
 import { bdrvFreezeBackingChain, bdrvUnfreezeBackingChain } from "../graph/freeze.ts";
 import { bdrvFindNode } from "../graph/node-life.ts";
@@ -85,6 +85,9 @@ function freezeDownTo(bs: BlockDriverState, name: string): BlockDriverState {
   const bottom = name === "" ? null : bdrvFindNode(name);
   if (bottom === null) throw new BlockError(EINVAL, `Bottom node '${name}' not found`);
   if (bottom.drv.isFilter) throw new BlockError(EINVAL, `Bottom node '${name}' is a filter`);
+  // Differs from QEMU, which never comes back from the search for it.
+  if (!bdrvChainContains(bs, bottom))
+    throw new BlockError(EINVAL, `Bottom node '${name}' is not below the node that is filtered`);
   bdrvFreezeBackingChain(bs, bottom);
   driverRef(bottom);
   return bottom;

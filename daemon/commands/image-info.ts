@@ -49,13 +49,18 @@ import { dirtyBitmapsMember } from "./bitmap-commands.ts";
 const SITE_FILENAME = site("bdrv_refresh_filename");
 const SITE_INFO = site("bdrv_block_device_info");
 
-/** Options that change what a node shows (C: strong_runtime_opts), of drivers that have any. */
+/** Options that change what a node shows (C: strong_runtime_opts), of drivers that have any; with a dot at its end, all that begin so. */
 const STRONG_OPTIONS: Readonly<Record<string, readonly string[]>> = {
   raw: ["offset", "size"],
   "null-co": ["size", "read-zeroes"],
   "null-aio": ["size", "read-zeroes"],
   throttle: ["throttle-group"],
   quorum: ["vote-threshold", "blkverify", "rewrite-corrupted", "read-pattern"],
+  nbd: ["server.", "export", "tls-creds", "tls-hostname"],
+  blkdebug: [
+    ...["config", "inject-error.", "set-state."],
+    ...["align", "max-transfer", "opt-write-zero", "max-write-zero", "opt-discard", "max-discard"],
+  ],
 };
 
 /** C: bs->filename. */
@@ -71,6 +76,8 @@ const NAMED_AS_FILE: ReadonlySet<unknown> = new Set([copyBeforeWriteDriver, snap
 function exactFilename(bs: BlockDriverState): string {
   const { filename } = bs.options;
   if (typeof filename === "string") return filename;
+  const named = REFRESH_FILENAME[bs.drv.formatName];
+  if (named !== undefined) return named(bs);
   const primary = bdrvPrimaryChild(bs);
   const below = primary === null ? null : edgeBs(primary, SITE_FILENAME);
   if (below === null) {
@@ -79,8 +86,43 @@ function exactFilename(bs: BlockDriverState): string {
   }
   if (bs.implicit) return exactFilename(below);
   if (NAMED_AS_FILE.has(bs.drv)) return filenameOf(below);
-  const alone = below.drv.isProtocol === true && !bs.drv.isFilter && !isChosen(bs);
+  // Those with a name of their own are protocols in QEMU, also where they pass requests on.
+  const isProtocol = below.drv.isProtocol === true || below.drv.formatName in REFRESH_FILENAME;
+  const alone = isProtocol && !bs.drv.isFilter && !isChosen(bs);
   return alone ? exactFilename(below) : "";
+}
+
+/** Drivers that have a name of their own for what they show (C: bdrv_refresh_filename of BlockDriver). */
+const REFRESH_FILENAME: Readonly<Record<string, (bs: BlockDriverState) => string>> = {
+  /** nbd_refresh_filename (block/nbd.c:2027). */
+  nbd({ options }) {
+    const { export: name, "server.type": type, "server.path": path } = options;
+    if (type === "unix") return `nbd+unix://${name === undefined ? "" : `/${name}`}?socket=${path}`;
+    if (type !== "inet") return "";
+    const { "server.host": host, "server.port": port } = options;
+    return `nbd://${host}:${port}${name === undefined ? "" : `/${name}`}`;
+  },
+  /** blkdebug_refresh_filename (block/blkdebug.c:961): nothing but a file of rules can be said in a name. */
+  blkdebug(bs) {
+    const { config = "", ...others } = strongOptions(bs);
+    const image = exactFilenameOf(bs, "image");
+    const isAll = image !== "" && Object.keys(others).length === 0;
+    return isAll ? `blkdebug:${config}:${image}` : "";
+  },
+  /** blkverify_refresh_filename (block/blkverify.c:291). */
+  blkverify(bs) {
+    const [raw, test] = [exactFilenameOf(bs, "raw"), exactFilenameOf(bs, "test")];
+    return raw === "" || test === "" ? "" : `blkverify:${raw}:${test}`;
+  },
+};
+
+/** The name of the child `name`; "" when none says it all. */
+function exactFilenameOf(bs: BlockDriverState, name: string): string {
+  const child = childrenOf(bs, SITE_FILENAME)
+    .snapshot()
+    .find((one) => one.name === name);
+  const below = child === undefined ? null : edgeBs(child, SITE_FILENAME);
+  return below === null ? "" : exactFilename(below);
 }
 
 /** Whether the user has asked for something that the name of its file does not say. */
@@ -90,10 +132,11 @@ function isChosen(bs: BlockDriverState): boolean {
 
 function strongOptions(bs: BlockDriverState): Record<string, BlockOptionValue> {
   const names = STRONG_OPTIONS[bs.drv.formatName] ?? [];
-  const given = names.flatMap((name) => {
-    const value = bs.options[name];
-    return value === undefined ? [] : [[name, value] as const];
-  });
+  const given = names.flatMap((name) =>
+    Object.entries(bs.options).filter(([key]) =>
+      name.endsWith(".") ? key.startsWith(name) : key === name,
+    ),
+  );
   return Object.fromEntries(given);
 }
 

@@ -68,7 +68,9 @@ describe("a QAPI type", () => {
 
   it.each([
     [bool, '"on"', true],
-    [bool, '"yes"', "Parameter '' expects 'on' or 'off'"],
+    [bool, '"yes"', true],
+    [bool, '"n"', false],
+    [bool, '"On"', "Parameter '' expects 'on' or 'off'"],
     [size, '"4k"', 4096],
     [size, '"1.5M"', 1_572_864],
     [size, '"x"', "Parameter '' expects size"],

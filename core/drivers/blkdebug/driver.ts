@@ -41,6 +41,7 @@ const SITE_STATUS = site("blkdebug_co_block_status");
 export const blkdebugDriver: BlockDriver = {
   formatName: "blkdebug",
   ...passThrough(fileOf),
+  getAllocatedFileSize: () => -ENOTSUP,
   childPerm: blkdebugChildPerm,
   coPreadv: blkdebugCoPreadv,
   coPwritev: blkdebugCoPwritev,
