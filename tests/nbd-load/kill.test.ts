@@ -24,6 +24,8 @@ describe.skipIf(!haveTools("qemu-img"))("kill -9 in the middle of load", () => {
       // What was recorded up to the kill replays, and says that it breaks off.
       const replay = await quiesce(["replay", result.trace, "--json"]);
       expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true, complete: false });
+      const races = await quiesce(["races", result.trace, "--json"]);
+      expect(JSON.parse(races.stdout).findings).toEqual([]);
     }
     expect(durableWrites).toBeGreaterThan(0);
   });

@@ -1,7 +1,6 @@
-// A run on the modelled disk, for tests that look at the disk itself.
+// A run on the modelled disk, for tests that look at the disk itself. It is recorded, and the analyzer finds nothing in it.
 
 import { assert } from "#core/base";
-import { NullProbe } from "#core/probe";
 import type { Polls } from "#core/sched";
 import {
   type DiskOptions,
@@ -11,6 +10,7 @@ import {
   schedulerNamed,
   type World,
 } from "#explorer";
+import { judgingRecorder } from "../record-replay/findings.ts";
 
 /** Run `body` to its end. */
 export function runSimulated(
@@ -21,8 +21,11 @@ export function runSimulated(
   const host = new SimulatedHost({ seed, disk });
   const scenario: Scenario = { name: "qcow2", title: "", main: (world) => body(world, host) };
   const scheduler = schedulerNamed("random", seed);
-  const parts = { host, clients: host, scheduler, probe: new NullProbe() };
+  const judged = judgingRecorder(scenario, { seed }, "simulated");
+  const parts = { host, clients: host, scheduler, probe: judged.recorder };
   const machine = prepareRun(scenario, { seed }, parts);
   const outcome = machine.run();
   assert(outcome === "ok", "the run came to its end");
+  const findings = judged.findings();
+  if (findings.length > 0) throw new Error(`findings of the analyzer: ${findings.join("; ")}`);
 }

@@ -8,47 +8,47 @@ import { type BlockBackend, blkNewWithBs, blkUnref } from "#core/backend";
 import { assert } from "#core/base";
 import { fileOpen, type Qcow2OpenOptions, qcow2Open } from "#core/drivers";
 import { type BlockDriverState, bdrvUnref } from "#core/graph";
-import { NullProbe } from "#core/probe";
 import {
   aioCoEnter,
   aioPoll,
   type Co,
   GuestBuffer,
-  Machine,
   machine,
   type Polls,
   qemuCoroutineCreate,
-  seriesWithout,
 } from "#core/sched";
 import { LiveHost, runLive } from "#daemon";
+import { prepareRun, type Scenario, schedulerNamed } from "#explorer";
+import { judgingRecorder } from "../record-replay/findings.ts";
 
 /** Why the tests with QEMU's programs cannot run; "" when they can. */
 export const NO_QEMU = ["qemu-img", "qemu-io"].every((tool) => existsSync(`/usr/bin/${tool}`))
   ? ""
   : " (skipped: no qemu-img and qemu-io; apt-get install qemu-utils adds them)";
 
-/** Run `body` as the main context's thread on the live host, to its end. */
+/** Run `body` as the main context's thread on the live host, to its end; it is recorded, and the analyzer finds nothing in it. */
 export async function runOnFiles(body: () => Polls<void>): Promise<void> {
-  const owner = new Machine({
-    host: new LiveHost(),
-    scheduler: { pick: (_runnable, byDefault) => byDefault },
-    probe: new NullProbe(),
-    series: seriesWithout(),
-    lock: "none",
-  });
   let failure: unknown = null;
-  owner.start(
-    (function* (): Polls<void> {
+  const scenario: Scenario = {
+    ...{ name: "files", title: "", stepsMax: Number.MAX_SAFE_INTEGER },
+    *main(): Polls<void> {
       try {
         yield* body();
       } catch (error) {
         failure = error;
       }
-    })(),
-  );
-  const outcome = await runLive(owner);
+    },
+  };
+  const run = { seed: 0 };
+  const judged = judgingRecorder(scenario, run, "live");
+  const host = new LiveHost();
+  const scheduler = schedulerNamed("default", 0);
+  const parts = { host, clients: host, scheduler, probe: judged.recorder };
+  const outcome = await runLive(prepareRun(scenario, run, parts));
   if (failure !== null) throw failure;
   assert(outcome === "ok", "the run came to its end");
+  const findings = judged.findings();
+  if (findings.length > 0) throw new Error(`findings of the analyzer: ${findings.join("; ")}`);
 }
 
 /** Run `co` in a coroutine of the main context; its result. Polls. */
