@@ -32,7 +32,7 @@ export function endingOf(error: unknown): Ending {
     return { code: error.exitCode === 0 ? ExitCode.ok : ExitCode.usage, text: "" };
   }
   if (error instanceof QuiesceError)
-    return { code: ExitCode[error.kind], text: sentence(error.message) };
+    return { code: ExitCode[error.kind], text: sentence(error.message) + below(error.hint) };
   if (error instanceof RunFailure) return { code: ExitCode.internal, text: error.report() };
   const file = fileSentence(error);
   if (file !== null) return { code: ExitCode.input, text: sentence(file) };
@@ -41,6 +41,10 @@ export function endingOf(error: unknown): Ending {
 
 function sentence(message: string): string {
   return `quiesce: ${printable(message)}\n`;
+}
+
+function below(hint: string): string {
+  return hint === "" ? "" : `${hint}\n`;
 }
 
 function bugReport(error: unknown): string {

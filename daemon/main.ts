@@ -80,8 +80,8 @@ function* carryOut(daemon: Daemon, option: DaemonOption): Polls<void> {
   } catch (error) {
     if (!(error instanceof BlockError || error instanceof QmpError)) throw error;
     const { name, value } = veiledOption(option);
-    const hint = error instanceof BlockError && error.hint !== "" ? `\n${error.hint}` : "";
-    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}${hint}`);
+    const hint = error instanceof BlockError ? error.hint : "";
+    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}`, hint);
   }
 }
 

@@ -30,8 +30,11 @@ export function unreachable(value: never): never {
 export class QuiesceError extends Error {
   override readonly name = "QuiesceError";
   readonly kind: "usage" | "input" | "limit";
-  constructor(kind: "usage" | "input" | "limit", message: string) {
+  /** Of our own making, below the sentence; "" for none. */
+  readonly hint: string;
+  constructor(kind: "usage" | "input" | "limit", message: string, hint = "") {
     super(message);
     this.kind = kind;
+    this.hint = hint;
   }
 }
