@@ -45,7 +45,7 @@ describe.each(RULE_IDS)("the page of %s", (rule) => {
       expect(page).toContain(`**${part}**`);
   });
 
-  it("shows an example in which the rule speaks", () => {
+  it("shows an example in which the rule speaks, and what it says", () => {
     const drawn = [...page.matchAll(/^```trace\n(.*?)^```$/gms)].map(([, text = ""]) => text);
     const recorded = [...page.matchAll(/^ {4}bin\/quiesce record (.*) -o run\.trace$/gm)];
     expect(drawn.length + recorded.length).toBeGreaterThan(0);
@@ -56,6 +56,10 @@ describe.each(RULE_IDS)("the page of %s", (rule) => {
     for (const findings of runs) {
       const own = findings.filter((finding) => finding.rule === rule);
       expect(own).not.toEqual([]);
+      expect(
+        own.some(({ title }) => page.includes(`Found: *${title}*`)),
+        own[0]?.title,
+      ).toBe(true);
       if (!PLACELESS.has(rule))
         expect(own.filter(({ site, accesses }) => accesses.length === 0 && site === null)).toEqual(
           [],
