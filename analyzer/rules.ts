@@ -176,7 +176,7 @@ export const RULES = {
   "edge-not-quiesced": {
     severity: "error",
     title: "Edge moved without having quiesced its parent (P3)",
-    help: "By policy P3 an edge is pointed at a node only while it has quiesced its parent; this one had not. Begin a drained section of the node that the edge comes from before the move; a new edge quiesces its parent itself.",
+    help: "By policy P3 an edge is pointed at a node only while it has quiesced its parent; this one had not. Begin a drained section of the node that the edge comes from before the move; for a new edge, of the node that it is pointed at.",
   },
   "child-not-quiesced": {
     severity: "error",
