@@ -14,6 +14,7 @@ import { runIn } from "./mapping.ts";
 import { isKnownToHitNothing } from "./overlap.ts";
 import { dataChild } from "./read.ts";
 import { type Qcow2State, stateOf } from "./state.ts";
+import { clustersAtOnce } from "./write-plan.ts";
 
 const SITE_READ = site("qcow2_now_preadv");
 const SITE_WRITE = site("qcow2_now_pwritev");
@@ -49,9 +50,9 @@ export function qcow2NowPwritev(
   const state = stateOf(bs);
   if (!isFree(state) || state.allocations.length > 0) return null;
   const first = Math.floor(offset / state.clusterBytes);
-  const last = Math.floor((offset + bytes - 1) / state.clusterBytes);
-  // A piece of a write is within one table.
-  if (Math.floor(first / state.l2Entries) !== Math.floor(last / state.l2Entries)) return null;
+  // All of it is one piece of a write.
+  if ((first + clustersAtOnce(state, offset, bytes)) * state.clusterBytes < offset + bytes)
+    return null;
   if (knownTable(state, first)?.copied !== true) return null;
   const host = placeInFile(state, offset, bytes, true);
   if (host === null) return null;

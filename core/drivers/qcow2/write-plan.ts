@@ -54,13 +54,9 @@ export function planWrite(
 ): Co<WritePlan | number> {
   ioCode(bs.aioContext, SITE_PLAN);
   assert(bytes > 0, "a write has bytes");
-  const state = stateOf(bs);
-  const { clusterBytes } = state;
+  const { clusterBytes } = stateOf(bs);
   const first = Math.floor(offset / clusterBytes);
-  const inTable = state.l2Entries - (first % state.l2Entries);
-  const touched = Math.ceil((offset + bytes) / clusterBytes) - first;
-  const limit = Math.max(1, Math.floor(ALLOCATION_BYTES_MAX / clusterBytes));
-  const wanted = Math.min(touched, inTable, limit);
+  const wanted = clustersAtOnce(stateOf(bs), offset, bytes);
   return coChain(waitForAllocations(bs, first, wanted), (free) => {
     const end = Math.min(offset + bytes, (first + free) * clusterBytes);
     return coChain(ensureTable(bs, first), (ret) =>
@@ -69,6 +65,16 @@ export function planWrite(
         : coChain(getEntry(bs, first, offset), (entry) => planFor(bs, entry, offset, end)),
     );
   });
+}
+
+/** How many of the clusters that a write touches may be in its first piece: those in one table, and no more than are allocated at once. Common. */
+export function clustersAtOnce(state: Qcow2State, offset: number, bytes: number): number {
+  const { clusterBytes, l2Entries } = state;
+  const first = Math.floor(offset / clusterBytes);
+  const inTable = l2Entries - (first % l2Entries);
+  const touched = Math.ceil((offset + bytes) / clusterBytes) - first;
+  const limit = Math.max(1, Math.floor(ALLOCATION_BYTES_MAX / clusterBytes));
+  return Math.min(touched, inTable, limit);
 }
 
 /** The plan for what begins in the cluster of `entry`, or the errno that it is. */
