@@ -69,17 +69,21 @@ export function bdrvNowIsData(bs: BlockDriverState, offset: number, bytes: numbe
   return nowIsData !== undefined && isClear(bs, offset, bytes) && nowIsData(bs, offset, bytes);
 }
 
-/** Nobody holds a request for the range up, and the driver takes it as it is. */
+/**
+ * Nobody holds a request for the range up, and the driver takes it as it is. Who has the lock of the requests gives it back before others
+ * run; and a driver that listens to debug events, as one that is closed, takes nothing now.
+ */
 function isClear(bs: BlockDriverState, offset: number, bytes: number): boolean {
-  if (bs.aioContext !== machine.currentContext || bs.drv.coDebugEvent !== undefined) return false;
-  if (bs.serialisingInFlight > 0 || bs.reqsLock.holder !== null) return false;
+  assert(offset >= 0, "a range lies in the node");
+  assert(bs.reqsLock.holder === null, "nobody keeps the lock of the requests while others run");
+  if (bs.aioContext !== machine.currentContext || bs.serialisingInFlight > 0) return false;
   const align = bs.requestAlignment;
   if (offset % align !== 0 || bytes % align !== 0 || bytes > maxTransferOf(bs)) return false;
-  return offset >= 0 && offset + bytes <= bdrvGetlength(bs);
+  return offset + bytes <= bdrvGetlength(bs);
 }
 
 /** A write is neither refused nor looked at, and nobody notes it. */
 function takesWrites(bs: BlockDriverState): boolean {
-  if (bs.readOnly || bs.inactive || bs.closed) return false;
+  if (bs.readOnly || bs.inactive) return false;
   return bs.detectZeroes === "off" && bs.dirtyBitmaps.length === 0 && bs.writeThresholdOffset === 0;
 }
