@@ -114,6 +114,8 @@ export interface Finding {
   readonly last: number;
   /** Of a race that another race brings with it: the fingerprint of that one. Order its two accesses, and this race is gone. */
   readonly consequenceOf?: string;
+  /** The command that shows it, where no replay of the run as it was recorded does: of a predicted race, that of its schedule. */
+  readonly again?: string;
   /** Stable across runs, line shifts, and the order of the two sides: 16 hexadecimal digits. */
   readonly fingerprint: string;
 }

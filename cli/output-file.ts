@@ -1,6 +1,7 @@
 // Files that a verb writes: never over one of those that it reads, since nothing that was saved may be lost.
 
 import { mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { QuiesceError } from "#core/base";
 import { endingOf } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
@@ -33,7 +34,14 @@ export function refuseOverwriting(
 export function makeFolder(option: string, path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
     throw new QuiesceError("usage", `${option} ${path}: this is a file, but a folder is wanted.`);
-  mkdirSync(path, { recursive: true });
+  makeFolders(path);
+}
+
+/** As mkdirSync with `recursive`, which Node never returns from where a folder that is there says ENOENT, as /proc does. */
+function makeFolders(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  if (dirname(path) !== path) makeFolders(dirname(path));
+  mkdirSync(path);
 }
 
 /**

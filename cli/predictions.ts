@@ -49,8 +49,8 @@ export async function withPredictions(
       return { ...finding, why: `${finding.why} --schedules DIR writes the schedule.` };
     const file = join(schedules, `${finding.fingerprint}.json`);
     writeFileSync(file, scheduleText(race, reader));
-    const command = `${programName()} replay ${shellWord(path)} --schedule ${shellWord(file)}`;
-    return { ...finding, why: `${finding.why} Again: ${command}` };
+    const again = `${programName()} replay ${shellWord(path)} --schedule ${shellWord(file)}`;
+    return { ...finding, again };
   });
   return {
     ...result,

@@ -36,7 +36,7 @@ export function jsonReport(report: Report): unknown {
 }
 
 function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
-  const { rule, severity, list, node, accesses, fingerprint, ...rest } = finding;
+  const { rule, severity, list, node, accesses, fingerprint, again, ...rest } = finding;
   const moment = momentOf(finding);
   return {
     rule,
@@ -51,7 +51,7 @@ function jsonFinding(trace: TraceReport, { finding, standing, index }: Stood) {
     baselineState: standing.baseline,
     suppression: standing.suppression,
     trace: trace.facts.trace,
-    replay: againText(trace.facts, finding),
+    replay: again ?? againText(trace.facts, finding),
   };
 }
 

@@ -101,7 +101,9 @@ export function findingsBody(trace: TraceReport, options: TextOptions): string {
 function knownText(trace: TraceReport, { columns, paint }: TextOptions): string {
   const known = stood(trace).filter(({ standing }) => !isNew(standing));
   const lines = known.slice(0, KNOWN_MAX).map(({ finding, standing }) => {
-    const text = `${ruleWord(finding.rule)}: ${listText(finding)} (${excuseOf(standing)})`;
+    const where = finding.accesses.map(({ site }) => site.name).join(" and ");
+    const what = `${ruleWord(finding.rule)}: ${listText(finding)}${where === "" ? "" : ` in ${where}`}`;
+    const text = `${what} (${excuseOf(standing)})`;
     return paint("dim", wrap(`${finding.fingerprint}  `, text, columns));
   });
   if (known.length > KNOWN_MAX)

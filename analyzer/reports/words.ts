@@ -78,6 +78,7 @@ export function adviceText({ text, around }: Advice): string {
 
 /** The command that replays to a finding: to where it shows, or to its later access. Where nothing can be replayed, it prints that event. */
 export function againText({ replayCommand, firstEvent = 0 }: RunFacts, finding: Finding): string {
+  if (finding.again !== undefined) return finding.again;
   const event = momentOf(finding) ?? Math.max(...finding.accesses.map(({ event }) => event));
   return firstEvent === 0
     ? `${replayCommand} --to ${event}`

@@ -84,6 +84,12 @@ it("a folder that is a file is said to be one", async () => {
   ]);
 });
 
+it("a folder that cannot be made is said to be one, where Node would try for ever", async () => {
+  const { code, stderr } = await quiesce(["daemon", "--record", "/proc/no/folder"]);
+  expect(code).toBe(3);
+  expect(stderr).toMatch(/^quiesce: .*\/proc\/no.*\n$/);
+});
+
 it("a report that cannot be written does not take the findings or the other report along", async () => {
   const sarif = path("kept.sarif");
   const { code, stdout, stderr } = await quiesce([

@@ -36,6 +36,9 @@ describe("quiesce races --predict", () => {
     expect(findings[0].why).toMatch(
       /^Executed with io0 held back after step \d+, until main had let a lock go, the run has this race\./,
     );
+    expect(findings[0].replay).toBe(
+      `quiesce replay ${trace} --schedule ${path(`schedules/${findings[0].fingerprint}.json`)}`,
+    );
     const files = findings.map(({ fingerprint }: { fingerprint: string }) => `${fingerprint}.json`);
     expect(readdirSync(schedules).sort()).toEqual(files.sort());
     expect(files).toHaveLength(4);

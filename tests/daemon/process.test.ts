@@ -212,7 +212,7 @@ describe("the recording of a daemon", () => {
       `quiesce: ${daemon.trace()}: ${lacking}; what had begun before is not known.\n`,
     ]);
     expect(races.stdout.replace(/\s+/g, " ")).toContain(
-      `note: The trace has only the last events of its run, and counts them from event ${first} of it`,
+      `note: The trace has only the last events of its run. Events are counted from the first of them, which dump, counting those of the run, calls ${first}.`,
     );
     await qmp.execute("quit");
     expect(await daemon.ended).toBe(0);
