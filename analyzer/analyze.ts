@@ -15,7 +15,7 @@ import { oncePerFingerprint } from "./once.ts";
 import { OffMain } from "./order/full.ts";
 import { NEVER } from "./order/knowledge.ts";
 import { LockTaken, type PolicyLock } from "./policies/asleep.ts";
-import { bothReadings } from "./readings.ts";
+import { asTask, asThread, bothReadings } from "./readings.ts";
 import { type JudgeWithout, withSmallestEdges } from "./smallest-edges.ts";
 
 /** A trace that can be read again. */
@@ -184,12 +184,4 @@ function feed(analysis: Analysis, batches: TraceInput["batches"], last: number):
     analysis.feed(batch);
     if (analysis.events > last) break;
   }
-}
-
-function asThread(options: AnalyzeOptions): AnalyzeOptions {
-  return { ...options, reading: "thread" };
-}
-
-function asTask(options: AnalyzeOptions): AnalyzeOptions {
-  return { ...options, reading: "task", policies: [], drains: false };
 }

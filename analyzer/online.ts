@@ -6,7 +6,7 @@ import { Analysis } from "./analysis.ts";
 import type { AnalysisResult } from "./findings.ts";
 import type { AnalyzeOptions } from "./input.ts";
 import { oncePerFingerprint } from "./once.ts";
-import { bothReadings } from "./readings.ts";
+import { asTask, asThread, bothReadings } from "./readings.ts";
 
 export class OnlineAnalysis {
   readonly #main: Analysis;
@@ -15,9 +15,8 @@ export class OnlineAnalysis {
 
   constructor(options: AnalyzeOptions = {}) {
     const isBoth = options.reading === "both";
-    this.#main = new Analysis(isBoth ? { ...options, reading: "thread" } : options);
-    const task = { ...options, reading: "task", policies: [], drains: false } as const;
-    this.#byTask = isBoth ? new Analysis(task) : null;
+    this.#main = new Analysis(isBoth ? asThread(options) : options);
+    this.#byTask = isBoth ? new Analysis(asTask(options)) : null;
   }
 
   /** The next events. */

@@ -3,6 +3,7 @@
 
 import { byContract } from "./describe.ts";
 import type { AnalysisResult, Finding } from "./findings.ts";
+import type { AnalyzeOptions } from "./input.ts";
 
 /** What a finding that only the task reading has says beside the rest. */
 const BY_TASKS =
@@ -27,4 +28,13 @@ function noteOf(more: number): string {
   const found =
     more === 0 ? "the second found no more" : `what the second alone found (${more}) says so`;
   return `Judged twice: with the handlers of one iothread in the order in which they ran, and ordered only by what posted them; ${found}.`;
+}
+
+/** `options` for one of the two readings: the task reading tells races alone, as policies and drains look the same to both. */
+export function asThread(options: AnalyzeOptions): AnalyzeOptions {
+  return { ...options, reading: "thread" };
+}
+
+export function asTask(options: AnalyzeOptions): AnalyzeOptions {
+  return { ...options, reading: "task", policies: [], drains: false };
 }

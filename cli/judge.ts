@@ -148,6 +148,17 @@ async function judgeInputs(
   return { ...judged, incomplete };
 }
 
+/** The policies to judge by besides P1, which is what the analyzer judges by anyway. */
+export function policiesOf(policy: PolicyChoice): readonly PolicyId[] {
+  if (policy === "all") return POLICY_IDS;
+  return policy === "P1" ? [] : [policy];
+}
+
+/** `result` as the policy alone has it that was chosen, if one was. */
+export function chosenFrom(result: AnalysisResult, policy: PolicyChoice): AnalysisResult {
+  return policy === "all" || policy === "P1" ? result : byPolicy(result, policy);
+}
+
 async function judgeFull(
   path: string,
   reader: TraceReader,
@@ -157,7 +168,6 @@ async function judgeFull(
   const { strings, header } = reader;
   options.onProgress?.(`Analysing ${path}`);
   const { policy = "P1", reading = "thread", order = "hb" } = options;
-  const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
   // What is known of the file once all of it was read: some readings of it stop sooner.
   let incomplete: string | null = null;
   const batches = function* (): Generator<EventBatch> {
@@ -171,10 +181,16 @@ async function judgeFull(
       sites: header.sites,
       strings,
     },
-    { policies, reading, order, drains: options.drains === true, smallestEdges: true },
+    {
+      policies: policiesOf(policy),
+      reading,
+      order,
+      drains: options.drains === true,
+      smallestEdges: true,
+    },
   );
   const ordinary = lastEventsOnly(whole, reader);
-  const chosen = policy === "all" || policy === "P1" ? ordinary : byPolicy(ordinary, policy);
+  const chosen = chosenFrom(ordinary, policy);
   const { predict: method, ...rest } = options;
   const result =
     method === undefined

@@ -10,10 +10,18 @@
 
 import { closeSync, existsSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { type AnalysisResult, byPolicy, OnlineAnalysis, POLICY_IDS, type Reading } from "#analyzer";
+import { type AnalysisResult, OnlineAnalysis, type Reading } from "#analyzer";
 import { QuiesceError } from "#core/base";
 import { growingFdSource, TraceReader } from "#traces";
-import { factsOf, type Judged, lastEventsOnly, lookAgain, type PolicyChoice } from "./judge.ts";
+import {
+  chosenFrom,
+  factsOf,
+  type Judged,
+  lastEventsOnly,
+  lookAgain,
+  type PolicyChoice,
+  policiesOf,
+} from "./judge.ts";
 import { incompleteness } from "./trace-file.ts";
 
 export interface FollowOptions {
@@ -60,11 +68,10 @@ async function follow(
   options: FollowOptions,
 ): Promise<Judged> {
   const { policy = "P1", reading, drains } = options;
-  const policies = policy === "all" ? POLICY_IDS : policy === "P1" ? [] : [policy];
-  const analysis = new OnlineAnalysis({ policies, reading, drains });
+  const analysis = new OnlineAnalysis({ policies: policiesOf(policy), reading, drains });
   const { sites } = reader.header;
   const judged = (whole: AnalysisResult, incomplete: string | null): Judged => {
-    const result = policies.length === 1 && policy !== "all" ? byPolicy(whole, policy) : whole;
+    const result = chosenFrom(whole, policy);
     const facts = factsOf(path, reader, "full", "");
     return { report: { facts, result, material: [] }, incomplete };
   };
