@@ -49,6 +49,12 @@ export interface DaemonVerbOptions extends LogOptions {
 }
 
 /** Keys that the first part of an option may leave out. */
+/**
+ * How long it looks for work before it sleeps where nobody says it, in ns: somewhat longer than a client on the same machine takes that
+ * sends its next request when it has an answer.
+ */
+const POLL_MAX_NS = 200_000;
+
 const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
   blockdev: "driver",
   chardev: "backend",
@@ -90,7 +96,7 @@ class DaemonRun {
   constructor(options: DaemonVerbOptions, terminal: Terminal) {
     this.#options = options;
     this.#terminal = terminal;
-    this.#host = new LiveHost({ aio: "auto", pollMaxNs: options.pollMaxNs ?? 0 });
+    this.#host = new LiveHost({ aio: "auto", pollMaxNs: options.pollMaxNs ?? POLL_MAX_NS });
     // In the background nobody reads standard error.
     this.#log = new DaemonLog(options, isInBackground() ? null : terminal.stderr);
     this.#signals = new DaemonSignals(this.#host, () => this.#writeRecording());
@@ -155,7 +161,7 @@ class DaemonRun {
 
   /** The command line says how long at least. */
   #poll({ maxNs, grow, shrink }: Polling): void {
-    const { pollMaxNs = 0 } = this.#options;
+    const { pollMaxNs = POLL_MAX_NS } = this.#options;
     if (maxNs > pollMaxNs) this.#host.setPolling(maxNs, grow, shrink);
     else this.#host.setPolling(pollMaxNs, 0, 0);
   }

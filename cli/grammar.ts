@@ -296,7 +296,7 @@ function addDaemonProcess(daemon: Command): Command {
     .addOption(
       new Option(
         "--poll-max-ns <ns>",
-        "look for work so long before sleeping: quicker answers to few requests at a time, for a processor; 0 by default",
+        "look for work so long before sleeping, while nobody else wants the processor: quicker answers to few requests at a time; 200000 by default, 0: not at all",
       ).argParser(pollNs),
     )
     .addOption(choice("--log-level <level>", "what is logged", ["warn", "info", "error"]))

@@ -6,11 +6,8 @@ import { join } from "node:path";
 
 /** What serves: two of QEMU's, and ours at three levels of recording. */
 export const SERVERS = ["qemu-nbd", "qemu-storage-daemon", "off", "inputs", "full"] as const;
-/** `polling` is `inputs`, and looks for work for a while before it sleeps; measured when it is asked for. */
-export type ServerName = (typeof SERVERS)[number] | "polling";
-
-/** Longer than a client takes that sends its next request when it has an answer, also where processors wake slowly. */
-const POLL_MAX_NS = 500_000;
+/** `sleeping` is `inputs`, and does not look for work before it sleeps; measured when it is asked for. */
+export type ServerName = (typeof SERVERS)[number] | "sleeping";
 
 const OURS = join(import.meta.dirname, "..", "..", "..", "bin", "quiesce");
 
@@ -72,9 +69,9 @@ function commandOf(name: ServerName, { image, format, aio }: Served, socket: str
     ...["--export", "type=nbd,id=e,node-name=n,name=bench,writable=on"],
   ];
   if (name === "qemu-storage-daemon") return [name, ...options];
-  const level = name === "polling" ? "inputs" : name;
+  const level = name === "sleeping" ? "inputs" : name;
   const record = name === "off" ? [] : ["--record", `${socket}.traces`, "--level", level];
-  const poll = name === "polling" ? ["--poll-max-ns", `${POLL_MAX_NS}`] : [];
+  const poll = name === "sleeping" ? ["--poll-max-ns", "0"] : [];
   return [process.execPath, OURS, "daemon", ...options, ...record, ...poll];
 }
 

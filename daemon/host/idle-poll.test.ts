@@ -64,4 +64,51 @@ describe("an idle host looks for work", () => {
   it("not any more, when it is told", () => {
     expect(looks(32_000, [9_000, 9_000], (poll) => poll.set(0))).toEqual([0, 0]);
   });
+
+  /** Waits of 30 us in which a turn takes as long as it says for the one that so many ns have gone by. */
+  function looksWhile(isTaken: (now: number) => boolean, waits: number): boolean[] {
+    let now = 0;
+    let next: (() => void) | null = null;
+    const poll = new IdlePoll(32_000, {
+      nowNs: () => now,
+      afterTurn: (goOn) => {
+        next = goOn;
+      },
+    });
+    return Array.from({ length: waits }, () => {
+      const end = now + 30_000;
+      poll.begin();
+      const looks = next !== null;
+      while (next !== null && now < end) {
+        const goOn: () => void = next;
+        next = null;
+        now += isTaken(now) ? 4_000_000 : 1_000;
+        goOn();
+      }
+      now = Math.max(now, end);
+      poll.end();
+      return looks;
+    });
+  }
+
+  /** How many waits of them it looked in. */
+  const among = (looked: readonly boolean[]): number => looked.filter((one) => one).length;
+
+  it("not for a while, when others have the processor for much of the time", () => {
+    const looked = looksWhile(() => true, 200_000);
+    // Of six seconds, 25 times four milliseconds before each of the rests of 0.4, 0.8, 1.6 and 3.2 seconds.
+    expect(among(looked)).toBe(4 * 25);
+    expect(among(looked.slice(0, 50))).toBe(25);
+  });
+
+  it("again, when they do not want it any longer", () => {
+    const looked = looksWhile((now) => now < 100_000_000, 20_000);
+    expect(among(looked.slice(0, 12_000))).toBe(25);
+    expect(looked.slice(14_000)).not.toContain(false);
+  });
+
+  it("also when a turn is long now and then", () => {
+    const looked = looksWhile((now) => now % 100_000_000 < 1_000, 20_000);
+    expect(among(looked)).toBeGreaterThan(19_900);
+  });
 });

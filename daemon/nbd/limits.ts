@@ -7,6 +7,8 @@ import { NBD_BUFFER_BYTES_MAX } from "./protocol.ts";
 export const NBD_CLIENT_REQUESTS_MAX = 16;
 /** So few of them must be left before a client that had as many as it may is received from again: several at a time. */
 export const NBD_CLIENT_REQUESTS_LOW = 12;
+/** Where the answered one was as long as this there is one at a time: while it is sent the next is read, and the client need not wait. */
+export const NBD_LONG_BYTES = 64 * 1024;
 /** Bytes of those requests' buffers: with more under way, the next request waits. */
 export const NBD_CLIENT_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes of the buffers of all clients of an export: with more under way, who has a request already waits with the next one. */

@@ -42,6 +42,7 @@ import {
   NBD_CLIENT_REQUESTS_LOW,
   NBD_CLIENT_REQUESTS_MAX,
   NBD_EXPORT_BYTES_MAX,
+  NBD_LONG_BYTES,
 } from "./limits.ts";
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
@@ -204,8 +205,9 @@ function answered(client: NbdClient, nbdExport: NbdExport, request: NbdRequest):
   nbdExport.bytes -= bytes;
   assert(client.bytes >= 0, "no more bytes are given back than were taken");
   assert(nbdExport.bytes >= client.bytes, "an export has the bytes of its clients");
-  // Not for each: who receives one request when there is room for one, is entered anew for every request.
-  if (client.requests <= NBD_CLIENT_REQUESTS_LOW) qemuCoQueueRestartAll(client.answered);
+  // Not for each short one: who receives one request when there is room for one, is entered anew for every request.
+  if (client.requests <= NBD_CLIENT_REQUESTS_LOW || bytes >= NBD_LONG_BYTES)
+    qemuCoQueueRestartAll(client.answered);
   qemuCoQueueRestartAll(nbdExport.room);
 }
 
