@@ -21,6 +21,10 @@ import {
 } from "#core/sched";
 import type { EventCursor } from "./event-cursor.ts";
 
+/** One revealed piece, as words and as bytes; of a table there are hundreds, so they share it. */
+const PIECE = new Uint8Array(16);
+const WORDS = new DataView(PIECE.buffer);
+
 /** Called when a recorded input cannot happen: the run has left the recording. Does not return. */
 export type OnImpossible = (why: string) => never;
 
@@ -63,9 +67,8 @@ export class ReplayedHost implements Host, Scheduler {
   /** The events of the pieces follow that of the whole, so the piece that is asked for comes next. */
   reveal(_from: GuestBuffer, _start: number, into: Uint8Array, bytes: number): void {
     if (!this.#nextIs(Ev.revealed)) return;
-    const words = new DataView(new ArrayBuffer(16));
-    for (let slot = 0; slot < 4; slot++) words.setInt32(4 * slot, this.#arg(slot));
-    into.set(new Uint8Array(words.buffer, 0, bytes));
+    for (let slot = 0; slot < 4; slot++) WORDS.setInt32(4 * slot, this.#arg(slot));
+    for (let i = 0; i < bytes; i++) into[i] = PIECE[i] as number;
   }
 
   allocate(bytes: ByteCount): GuestBuffer {

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import {
   daemonFolder,
+  expectSound,
   type QmpClient,
   qmpClient,
   type RunningDaemon,
@@ -43,9 +44,13 @@ beforeAll(async () => {
     { folder: theirs, client: await client(theirs) },
   ];
 });
-afterAll(() => {
-  daemon?.process.kill();
+afterAll(async () => {
   peer?.kill();
+  if (PEER) {
+    daemon.process.kill();
+    expect(await daemon.ended).toBe(0);
+    await expectSound(daemon.trace());
+  }
   for (const folder of folders) removeFolder(folder);
 });
 

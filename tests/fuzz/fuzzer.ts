@@ -10,8 +10,11 @@ export interface FuzzTarget {
   readonly name: string;
   /** Inputs that are right, to begin with. */
   readonly seeds: readonly Uint8Array[];
-  /** Read `input`; throws what is no answer. */
-  readonly run: (input: Uint8Array, seed: number) => void;
+  /**
+   * Read `input`; throws what is no answer. If `isJudged` the run is recorded, replayed and judged as well, and what is not sound is
+   * thrown, too.
+   */
+  readonly run: (input: Uint8Array, seed: number, isJudged: boolean) => void;
   /** Folder of the code whose coverage guides. */
   readonly code: readonly string[];
 }
@@ -28,6 +31,8 @@ export interface FuzzOptions {
 /** What came of it. */
 export interface FuzzResult {
   readonly runs: number;
+  /** How many of the runs were recorded, replayed identically and judged: what is new, what was drawn, and the corpus at the end. */
+  readonly judged: number;
   readonly corpus: number;
   readonly blocks: number;
   readonly slowestMs: number;
@@ -38,6 +43,8 @@ export interface FuzzResult {
 
 /** One input may take so long, on a machine that has other things to do, and all of them leave so much behind. */
 const INPUT_MS_MAX = 20_000;
+/** One run in so many is judged, whatever its input reaches: to judge one takes as long as some ten that are not. */
+const JUDGED_ONE_IN = 20;
 const GROWTH_MB_MAX = 400;
 
 /** Run `target` on many inputs. */
@@ -51,16 +58,19 @@ export function fuzz(target: FuzzTarget, options: FuzzOptions): FuzzResult {
   const started = milliseconds();
   let slowestMs = 0;
   let done = 0;
-  const attempt = (input: Uint8Array) => {
+  let judged = 0;
+  const attempt = (input: Uint8Array, isJudged: boolean): boolean => {
     const before = milliseconds();
-    const problem = problemOf(target, input, seed + done);
+    const problem = problemOf(target, input, seed + done, isJudged);
+    if (isJudged) judged++;
     const tookMs = milliseconds() - before;
     slowestMs = Math.max(slowestMs, tookMs);
     const why = problem ?? (tookMs > INPUT_MS_MAX ? `took ${tookMs} ms` : null);
     if (why !== null) failures.push(`${why}; input ${Buffer.from(input).toString("base64")}`);
     done++;
+    return why === null;
   };
-  for (const input of target.seeds) attempt(input);
+  for (const input of target.seeds) attempt(input, true);
   coverage.news();
   const memory = settledMb();
   while (
@@ -69,15 +79,21 @@ export function fuzz(target: FuzzTarget, options: FuzzOptions): FuzzResult {
     milliseconds() - started < secondsMax * 1000
   ) {
     const input = mutate(must(corpus[prng.below(corpus.length)], "an input"), corpus, prng);
-    attempt(input);
-    if (isGuided && coverage.news() > 0) corpus.push(input);
+    const isAnswered = attempt(input, done % JUDGED_ONE_IN === 0);
+    if (!isGuided || coverage.news() === 0 || !isAnswered) continue;
+    corpus.push(input);
+    attempt(input, true);
+    // What is reached by judging alone makes no input worth more.
+    coverage.news();
   }
+  // Once more with another seed, which is another schedule and other pieces.
+  for (const input of corpus) if (failures.length < failuresMax) attempt(input, true);
   const blocks = coverage.blocks;
   if (isGuided) coverage.stop();
   const growthMb = Math.max(0, Math.round(settledMb() - memory));
   if (growthMb > GROWTH_MB_MAX) failures.push(`${growthMb} MB are left behind`);
   return {
-    runs: done,
+    ...{ runs: done, judged },
     corpus: corpus.length,
     blocks,
     slowestMs: Math.round(slowestMs),
@@ -86,9 +102,14 @@ export function fuzz(target: FuzzTarget, options: FuzzOptions): FuzzResult {
   };
 }
 
-function problemOf({ run }: FuzzTarget, input: Uint8Array, seed: number): string | null {
+function problemOf(
+  { run }: FuzzTarget,
+  input: Uint8Array,
+  seed: number,
+  isJudged: boolean,
+): string | null {
   try {
-    run(input, seed);
+    run(input, seed, isJudged);
     return null;
   } catch (error) {
     return error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -4,7 +4,6 @@ import { blkNewWithBs, blkUnref } from "#core/backend";
 import { assert, type HostHandle, Prng } from "#core/base";
 import { nullCoDriver, nullOpen, overlayOpen } from "#core/drivers";
 import { BLK_PERM_CONSISTENT_READ, BLK_PERM_WRITE, bdrvUnref } from "#core/graph";
-import { NullProbe } from "#core/probe";
 import {
   aioCoEnter,
   type Co,
@@ -27,7 +26,8 @@ import {
   nbdServerStart,
   nbdServerStop,
 } from "#daemon/nbd";
-import { runScenario, type Scenario, type World } from "#explorer";
+import type { World } from "#explorer";
+import { runSimulatedSoundly } from "../record-replay/sound-run.ts";
 import type { FuzzTarget } from "./fuzzer.ts";
 
 const ADDRESS: SocketAddress = { type: "unix", path: "nbd.sock" };
@@ -83,18 +83,13 @@ export const nbdTarget: FuzzTarget = {
   name: "nbd",
   seeds: SEEDS,
   code: ["/daemon/nbd/"],
-  run(input, seed) {
+  run(input, seed, isJudged) {
     let wasServed = false;
-    const scenario: Scenario = {
-      name: "fuzzed-nbd",
-      title: "A client says anything.",
-      main: (world) =>
-        serve(world, input, new Prng(seed, 6), () => {
-          wasServed = true;
-        }),
-    };
-    const { outcome } = runScenario(scenario, { seed, probe: new NullProbe() });
-    if (outcome !== "ok") throw new Error(`the run ended in ${outcome}`);
+    const main = (world: World): Polls<void> =>
+      serve(world, input, new Prng(seed, 6), () => {
+        wasServed = true;
+      });
+    runSimulatedSoundly({ seed, main, isJudged });
     if (!wasServed) throw new Error("the next client was not served");
   },
 };

@@ -13,8 +13,8 @@ export function qcow2Target(): FuzzTarget {
       sampleImage({ clusterBytes: 16_384, extendedL2: true }),
     ],
     code: ["/core/drivers/qcow2/"],
-    run: (input, seed) => {
-      useImage(input, seed);
+    run: (input, seed, isJudged) => {
+      useImage(input, seed, isJudged);
     },
   };
 }

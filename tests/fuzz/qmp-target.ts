@@ -2,13 +2,13 @@
 // client must be heard, unless the daemon was told to end.
 
 import { type HostHandle, Prng } from "#core/base";
-import { NullProbe } from "#core/probe";
 import {
   aioCoEnter,
   type Co,
   GuestBuffer,
   hostAllocate,
   machine,
+  type Polls,
   qemuCoroutineCreate,
   socketClient,
   socketClose,
@@ -17,7 +17,8 @@ import {
   socketSend,
 } from "#core/sched";
 import { type DaemonOption, daemonMain, isJsonObject, parseJson } from "#daemon";
-import { runScenario, type Scenario, type World } from "#explorer";
+import type { World } from "#explorer";
+import { runSimulatedSoundly } from "../record-replay/sound-run.ts";
 import type { FuzzTarget } from "./fuzzer.ts";
 
 const PATH = "qmp.sock";
@@ -63,18 +64,12 @@ export const qmpTarget: FuzzTarget = {
   name: "qmp",
   seeds: SEEDS.map((text) => Buffer.from(text, "latin1")),
   code: ["/daemon/qmp/", "/daemon/commands/"],
-  run(input, seed) {
-    const scenario: Scenario = {
-      name: "fuzzed-qmp",
-      title: "A client says anything.",
-      main: (world) => {
-        const onReady = () => begin(world, input, new Prng(seed, 6));
-        return daemonMain({ options: OPTIONS, epochNs: 0, print: () => undefined, onReady });
-      },
+  run(input, seed, isJudged) {
+    const main = (world: World): Polls<void> => {
+      const onReady = () => begin(world, input, new Prng(seed, 6));
+      return daemonMain({ options: OPTIONS, epochNs: 0, print: () => undefined, onReady });
     };
-    const { outcome, machine: ended } = runScenario(scenario, { seed, probe: new NullProbe() });
-    if (outcome !== "ok")
-      throw new Error(`the run ended in ${outcome}: ${ended.assertion?.message ?? ""}`);
+    runSimulatedSoundly({ seed, main, isJudged });
   },
 };
 

@@ -1,18 +1,16 @@
 // kill -9 of a daemon that serves a raw and a qcow2 image under load, at random moments: nothing durable is lost, and the qcow2
-// image has leaks at most.
+// image has leaks at most. Every recording is replayed and judged, as far as it goes.
 
 import { rmSync } from "node:fs";
-import { Writable } from "node:stream";
-import { main } from "#cli";
 import { Prng } from "#core/base";
 import { KillImages } from "../nbd-load/kill-run.ts";
 import { haveTools, newFolder } from "../nbd-peers/live-server.ts";
 
 export const title =
-  "kill -9 of the daemon in the middle of load, 200 times, raw and qcow2 (about 10 min).";
+  "kill -9 of the daemon in the middle of load, 200 times, raw and qcow2; every recording is replayed and judged (about 15 min).";
 
 const KILLS = 200;
-/** Kills of the same two images before new ones are made, and one recording in so many that is replayed. */
+/** Kills of the same two images before new ones are made. */
 const KILLS_EACH = 20;
 const QCOW2_OPTIONS = [
   "cluster_size=64k",
@@ -33,7 +31,7 @@ export async function run(
   const seconds = () => Number(process.hrtime.bigint() - started) / 1e9;
   const prng = new Prng(seed);
   const problems: string[] = [];
-  const sum = { kills: 0, durableWrites: 0, killsWithLeaks: 0, replayed: 0 };
+  const sum = { kills: 0, durableWrites: 0, killsWithLeaks: 0, events: 0 };
   while (sum.kills < wanted && seconds() < secondsMax) {
     const folder = newFolder();
     const options = QCOW2_OPTIONS[Math.floor(sum.kills / KILLS_EACH) % QCOW2_OPTIONS.length];
@@ -43,29 +41,11 @@ export async function run(
       sum.kills++;
       sum.durableWrites += result.durableWrites;
       if (result.leaks > 0) sum.killsWithLeaks++;
+      sum.events += result.events;
       problems.push(...result.problems.map((one) => `kill ${sum.kills}, ${options}: ${one}`));
-      if (i > 0) continue;
-      sum.replayed++;
-      if (!(await replaysIdentically(result.trace)))
-        problems.push(`kill ${sum.kills}: what was recorded does not replay`);
     }
     rmSync(folder, { recursive: true, force: true });
     say(`${sum.kills} kills, ${sum.durableWrites} durable blocks, ${problems.length} problems`);
   }
   return { passed: problems.length === 0 && sum.durableWrites > 0, ...sum, problems };
-}
-
-async function replaysIdentically(trace: string): Promise<boolean> {
-  let text = "";
-  const stdout = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      text += chunk.toString();
-      done();
-    },
-  });
-  await main(["replay", trace, "--json"], {
-    stdout,
-    stderr: new Writable({ write: (_c, _e, done) => done() }),
-  });
-  return JSON.parse(text).identical === true;
 }

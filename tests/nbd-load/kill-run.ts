@@ -1,11 +1,13 @@
 // kill -9 in the middle of load: a raw and a qcow2 image of one daemon are written by several requests at once until the process is
 // killed at a random moment. Then every write that was durable is there, and the qcow2 image has leaks at most; with lazy
-// refcounts, whose counts are known to be out of date while the image is marked dirty, it has so when they were counted anew.
+// refcounts, whose counts are known to be out of date while the image is marked dirty, it has so when they were counted anew. What was
+// recorded up to the kill replays, and is without a finding.
 
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { must, Prng } from "#core/base";
 import { tool } from "../nbd-peers/live-server.ts";
+import { recordingsIn, soundnessOfDaemon } from "../record-replay/soundness.ts";
 import { startProcess } from "./daemon-process.ts";
 import { LoadClient } from "./load-client.ts";
 import { BLOCK_BYTES, VersionModel } from "./version-model.ts";
@@ -18,11 +20,12 @@ type Format = (typeof FORMATS)[number];
 
 /** What one kill showed. */
 export interface KillResult {
+  /** What was lost or is corrupt, and what is not sound in the recording. */
   readonly problems: readonly string[];
   readonly durableWrites: number;
   readonly leaks: number;
-  /** The recording of what was killed. */
-  readonly trace: string;
+  /** Events of the recording of what was killed, which was replayed and judged. */
+  readonly events: number;
 }
 
 /** Images for kills, in a folder of their own; each kill goes on with what the last one left. */
@@ -95,9 +98,14 @@ export class KillImages {
       this.#contents.set(format, found);
       durableWrites += model.durableWrites;
     }
-    const traces = join(this.folder, "traces");
-    const trace = join(traces, readdirSync(traces)[0] ?? "");
-    return { problems, durableWrites, leaks, trace };
+    let events = 0;
+    for (const trace of recordingsIn(join(this.folder, "traces"))) {
+      const soundness = soundnessOfDaemon(trace);
+      problems.push(...soundness.problems.map((problem) => `recording: ${problem}`));
+      if (soundness.complete) problems.push("recording: it does not break off");
+      events += soundness.events;
+    }
+    return { problems, durableWrites, leaks, events };
   }
 
   /** Bytes of the qcow2 file: leaks do not pile up without end. */

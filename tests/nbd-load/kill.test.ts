@@ -3,7 +3,6 @@
 import { rmSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { Prng } from "#core/base";
-import { quiesce } from "../cli/test-support.ts";
 import { haveTools, newFolder } from "../nbd-peers/live-server.ts";
 import { KillImages } from "./kill-run.ts";
 import { BLOCK_BYTES, VersionModel } from "./version-model.ts";
@@ -19,13 +18,8 @@ describe.skipIf(!haveTools("qemu-img"))("kill -9 in the middle of load", () => {
     for (let i = 0; i < 3; i++) {
       const result = await images.kill(prng);
       expect(result.problems).toEqual([]);
+      expect(result.events).toBeGreaterThan(0);
       durableWrites += result.durableWrites;
-      if (i > 0) continue;
-      // What was recorded up to the kill replays, and says that it breaks off.
-      const replay = await quiesce(["replay", result.trace, "--json"]);
-      expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true, complete: false });
-      const races = await quiesce(["races", result.trace, "--json"]);
-      expect(JSON.parse(races.stdout).findings).toEqual([]);
     }
     expect(durableWrites).toBeGreaterThan(0);
   });

@@ -10,9 +10,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe.skipIf(!haveTools("qemu-img"))("a soak", () => {
   it("of two seconds is without mistake", async () => {
-    const { samples, problems } = await soak(folder, 2, 0.4);
+    const { samples, recording, problems } = await soak(folder, 2, 0.4);
     expect(problems.filter((problem) => !problem.includes("grew"))).toEqual([]);
     expect(samples.reduce((sum, { requests }) => sum + requests, 0)).toBeGreaterThan(0);
+    expect(recording).toMatchObject({ complete: true });
+    expect(recording.events).toBeGreaterThan(recording.compared);
   });
 });
 

@@ -1,10 +1,12 @@
 // A soak: clients come, work and go, politely and not, for as long as is wanted, on a sparse qcow2 image of 64 GiB; what the daemon
-// holds, and how long its answers take, is looked at all the time and must not grow.
+// holds, and how long its answers take, is looked at all the time and must not grow. Afterwards all of the recording is replayed and
+// judged, in bounded memory.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { must, Prng } from "#core/base";
 import { tool } from "../nbd-peers/live-server.ts";
+import { recordingsIn, type Soundness, soundnessOfDaemon } from "../record-replay/soundness.ts";
 import { startProcess } from "./daemon-process.ts";
 import { LoadClient } from "./load-client.ts";
 
@@ -34,6 +36,12 @@ export interface SoakSample {
 
 export interface SoakResult {
   readonly samples: readonly SoakSample[];
+  /** What came of the recording, which is replayed and judged to its end, and how long that took. */
+  readonly recording: Omit<Soundness, "problems"> & {
+    readonly mb: number;
+    readonly seconds: number;
+  };
+  /** What went wrong, what grew, and what is not sound in the recording. */
   readonly problems: readonly string[];
 }
 
@@ -82,7 +90,14 @@ export async function soak(
   if (ended !== 0) problems.push(`the daemon ended with ${ended}: ${daemon.stderr()}`);
   const check = await tool("qemu-img", "check", image);
   if (check.status !== 0) problems.push(`qemu-img check: ${check.stdout}${check.stderr}`);
-  return { samples, problems: [...problems, ...growthOf(samples)] };
+  const [trace = ""] = recordingsIn(join(folder, "traces"));
+  const before = now();
+  const { problems: unsound, ...soundness } = soundnessOfDaemon(trace);
+  if (!soundness.complete) problems.push("the recording breaks off");
+  const mb = Math.round(statSync(trace).size / 1e5) / 10;
+  const recording = { ...soundness, mb, seconds: Math.round(now() - before) };
+  problems.push(...unsound.map((problem) => `recording: ${problem}`));
+  return { samples, recording, problems: [...problems, ...growthOf(samples)] };
 }
 
 /** One connection: some requests, several at once; then goodbye, or nothing. */

@@ -19,6 +19,7 @@ import { fileOpen, qcow2Create, qcow2Open } from "#core/drivers";
 import { bdrvUnref } from "#core/graph";
 import { type Co, hostAllocate, type Polls } from "#core/sched";
 import type { DiskFault, SimulatedFile, SimulatedHost } from "#explorer";
+import { outside } from "../record-replay/sound-run.ts";
 import { openAfterCrash } from "./crash.ts";
 import { runSimulated } from "./simulated.ts";
 import {
@@ -73,13 +74,15 @@ function runOnFailingDisk(
   faults: readonly DiskFault[],
   spaceBytes?: number,
 ): { file: SimulatedFile; expected: Expected; failures: number[] } {
-  const expected: Expected = Array.from({ length: PIECES }, () => new Set([0]));
-  const failures: number[] = [];
-  const files: SimulatedFile[] = [];
+  let expected: Expected = [];
+  let failures: number[] = [];
+  let file: SimulatedFile | undefined;
   const space = spaceBytes === undefined ? {} : { spaceBytes };
   runSimulated(
     seed,
     function* (world, host): Polls<void> {
+      expected = Array.from({ length: PIECES }, () => new Set([0]));
+      failures = [];
       const setFailing = switchable(host);
       const made = yield* fileOpen({ nodeName: "", path: PATH, create: true });
       yield* qcow2Create({ file: made, size: DISK_BYTES, clusterBytes: 2048 });
@@ -95,11 +98,11 @@ function runOnFailingDisk(
       expect(yield* inCoroutine(() => blkCoFlush(blk))).toBe(0);
       yield* blkUnref(blk);
       yield* bdrvUnref(bs);
-      files.push(must(host.disk.files.get(PATH), "the image is there"));
+      file = outside(() => host.disk.files.get(PATH));
     },
     { faults, ...space },
   );
-  return { file: must(files[0], "the run came to its end"), expected, failures };
+  return { file: must(file, "the image is there"), expected, failures };
 }
 
 /** A disk that fails only while it is told to. */
@@ -152,7 +155,7 @@ describe("an image on a disk that fails", () => {
         yield* world.joinGuests();
         const buffer = hostAllocate(5 * 4096);
         yield* inCoroutine(() => blkCoPreadv(blk, 0, 5 * 4096, { buffer, start: 0 }));
-        const read = must(buffer.data, "it is there");
+        const read = outside(() => must(buffer.data, "it is there"));
         expect([0, 1, 2, 3, 4].map((cluster) => read[cluster * 4096])).toEqual([1, 2, 0, 4, 5]);
         yield* blkUnref(blk);
         yield* bdrvUnref(bs);
@@ -194,7 +197,7 @@ describe.skipIf(NO_QEMU !== "")(`an image on a file system that is full${NO_QEMU
           const data = new Uint8Array(100_000).fill(piece + 1);
           const qiov = { buffer: bufferWith(data), start: 0 };
           const write = (): Co<number> => blkCoPwritev(blk, piece * 100_000, 100_000, qiov);
-          returns.push(yield* inCoroutine(write));
+          returns[piece] = yield* inCoroutine(write);
         }
         expect(yield* inCoroutine(() => blkCoFlush(blk))).toBe(0);
         // Space that is given back can be used again.

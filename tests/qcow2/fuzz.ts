@@ -13,7 +13,8 @@ import { fileOpen, type Qcow2CreateOptions, qcow2Create, qcow2Open } from "#core
 import { type BdrvCheckResult, BlockError, bdrvUnref } from "#core/graph";
 import { bdrvCoCheck } from "#core/io";
 import { hostAllocate, type Polls } from "#core/sched";
-import { SimulatedFile, type SimulatedHost } from "#explorer";
+import { SimulatedFile, type SimulatedHost, type World } from "#explorer";
+import { outside, runSimulatedSoundly } from "../record-replay/sound-run.ts";
 import { runSimulated } from "./simulated.ts";
 import { bufferWith, inCoroutine } from "./test-support.ts";
 
@@ -35,7 +36,7 @@ export function sampleImage(options: Omit<Qcow2CreateOptions, "file" | "size">):
     }
     yield* blkUnref(blk);
     yield* bdrvUnref(bs);
-    image = contentsOf(host);
+    image = outside(() => contentsOf(host));
   });
   return must(image as Uint8Array | null, "the run came to its end");
 }
@@ -61,10 +62,10 @@ export function damaged(image: Uint8Array, prng: Prng): Uint8Array {
   return bytes;
 }
 
-/** Do with the image what users do; how it ended. Throws what is no answer. */
-export function useImage(bytes: Uint8Array, seed: number): string {
+/** Do with the image what users do; how it ended. Throws what is no answer, and what is wrong with the recording if there is one. */
+export function useImage(bytes: Uint8Array, seed: number, isJudged = true): string {
   let ended = "ran";
-  runSimulated(seed, function* (_world, host): Polls<void> {
+  const main = function* (_world: World, host: SimulatedHost): Polls<void> {
     const file = new SimulatedFile(PATH);
     file.write(0, bytes);
     host.disk.files.set(PATH, file);
@@ -92,6 +93,7 @@ export function useImage(bytes: Uint8Array, seed: number): string {
       if (!(error instanceof BlockError)) throw error;
       ended = error.message;
     }
-  });
+  };
+  runSimulatedSoundly({ seed, main, isJudged });
   return ended;
 }

@@ -88,27 +88,35 @@ function makeBacking(subject: Subject, kind: "raw" | "qcow2", prng: Prng): strin
   return `base.${kind}`;
 }
 
-/** An image that our driver makes. Polls. */
-export function* makeOurs(folder: string, prng: Prng): Polls<Subject> {
+/** An image that our driver will make. */
+export interface ImageOfOurs {
+  readonly subject: Subject;
+  readonly make: () => Polls<void>;
+}
+
+/** What image our driver will make; a backing file is there already. */
+export function drawOurs(folder: string, prng: Prng): ImageOfOurs {
   const geometry = drawGeometry(prng);
   const subject = subjectOf(folder, geometry, "ours");
   const { backing, dataFile: kind, cacheBytes: _cacheBytes, ...rest } = geometry;
   const backingFile = backing === "none" ? "" : makeBacking(subject, backing, prng);
-  const file = yield* fileOpen({ nodeName: "", path: subject.path, create: true });
   const dataFileName = join(folder, "image.data");
-  const dataFile =
-    kind === "none" ? null : yield* fileOpen({ nodeName: "", path: dataFileName, create: true });
-  yield* qcow2Create({
-    ...rest,
-    file,
-    backingFile,
-    backingFormat: backing === "none" ? "" : backing,
-    dataFileRaw: kind === "raw",
-    ...(dataFile === null ? {} : { dataFile, dataFileName }),
-  });
-  yield* bdrvUnref(file);
-  if (dataFile !== null) yield* bdrvUnref(dataFile);
-  return subject;
+  const make = function* (): Polls<void> {
+    const file = yield* fileOpen({ nodeName: "", path: subject.path, create: true });
+    const dataFile =
+      kind === "none" ? null : yield* fileOpen({ nodeName: "", path: dataFileName, create: true });
+    yield* qcow2Create({
+      ...rest,
+      file,
+      backingFile,
+      backingFormat: backing === "none" ? "" : backing,
+      dataFileRaw: kind === "raw",
+      ...(dataFile === null ? {} : { dataFile, dataFileName }),
+    });
+    yield* bdrvUnref(file);
+    if (dataFile !== null) yield* bdrvUnref(dataFile);
+  };
+  return { subject, make };
 }
 
 /** An image that qemu-img makes: an empty one, or a disk that it converts. */

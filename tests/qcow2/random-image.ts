@@ -31,6 +31,7 @@ import {
   type Polls,
   qemuCoroutineCreate,
 } from "#core/sched";
+import { outside } from "../record-replay/sound-run.ts";
 import type { Subject } from "./subject.ts";
 import { bufferWith, inCoroutine } from "./test-support.ts";
 
@@ -122,9 +123,12 @@ export class RandomImage {
     const buffer = hostAllocate(bytes);
     this.#expect(yield* blkCoPreadv(this.#blk, offset, bytes, { buffer, start: 0 }), "read");
     const was = this.shadow.subarray(offset, offset + bytes);
-    if (Buffer.compare(buffer.data ?? new Uint8Array(), was) === 0) return;
-    const at = was.findIndex((byte, index) => byte !== buffer.data?.[index]);
-    throw new Error(`byte ${offset + at} is ${buffer.data?.[at]}, but ${was[at]} was written`);
+    const problem = outside(() => {
+      if (Buffer.compare(buffer.data ?? new Uint8Array(), was) === 0) return "";
+      const at = was.findIndex((byte, index) => byte !== buffer.data?.[index]);
+      return `byte ${offset + at} is ${buffer.data?.[at]}, but ${was[at]} was written`;
+    });
+    if (problem !== "") throw new Error(problem);
   }
 
   /** What is read is what the disk must hold. Polls. */

@@ -8,7 +8,7 @@ import { bdrvOpenPath, qcow2SnapshotList } from "#core/drivers";
 import { bdrvUnref } from "#core/graph";
 import type { Polls } from "#core/sched";
 import { ourMap, qemuMap } from "./image-map.ts";
-import { makeOurs, makeTheirs } from "./make-image.ts";
+import { drawOurs, makeTheirs } from "./make-image.ts";
 import { RandomImage } from "./random-image.ts";
 import type { Subject } from "./subject.ts";
 import {
@@ -29,13 +29,10 @@ export async function randomProblem(seed: number, rounds: number): Promise<strin
   const prng = new Prng(seed, 1);
   let description = "";
   try {
-    const isOurs = prng.chance(1, 2);
-    let subject = isOurs ? null : makeTheirs(folder.path, prng);
-    await runOnFiles(function* (): Polls<void> {
-      subject ??= yield* makeOurs(folder.path, prng);
-    });
-    if (subject === null) throw new Error("the image was made");
-    description = (subject as Subject).description;
+    const subject = prng.chance(1, 2)
+      ? await madeByUs(folder.path, prng)
+      : makeTheirs(folder.path, prng);
+    description = subject.description;
     for (let turn = 0; turn < TURNS; turn++) {
       const problem =
         (await ourTurn(subject, prng, Math.ceil(rounds / TURNS))) || problemOf(subject);
@@ -52,23 +49,37 @@ export async function randomProblem(seed: number, rounds: number): Promise<strin
   }
 }
 
-/** Some rounds of our driver; before and after them it and qemu-img must agree on where everything is. */
+async function madeByUs(folder: string, prng: Prng): Promise<Subject> {
+  const { subject, make } = drawOurs(folder, prng);
+  await runOnFiles(make);
+  return subject;
+}
+
+/**
+ * Some rounds of our driver; before and after them it and qemu-img must agree on where everything is. Every other turn is recorded as a
+ * daemon's is, so that requests may be done in one go.
+ */
 async function ourTurn(subject: Subject, prng: Prng, rounds: number): Promise<string> {
-  const image = new RandomImage(subject, prng);
-  const maps: (readonly string[])[] = [qemuMap(subject.path)];
+  const seed = prng.u32();
+  const before = subject.copy();
+  const theirs = qemuMap(subject.path);
+  let ours: Record<"before" | "after", readonly string[]> = { before: [], after: [] };
   let snapshots: string[] = [];
-  await runOnFiles(function* (): Polls<void> {
-    maps.push(yield* mapUntouched(subject));
+  const main = function* (): Polls<void> {
+    const worked = before.copy();
+    const image = new RandomImage(worked, new Prng(seed, 2));
+    const mapBefore = yield* mapUntouched(subject);
     const bs = yield* image.openImage();
     snapshots = qcow2SnapshotList(bs).map(({ name }) => name);
     yield* image.checkAll();
     for (let round = 0; round < rounds; round++) yield* image.workRound();
     yield* image.closeImage();
-    maps.push(yield* mapUntouched(subject));
-  });
-  maps.push(qemuMap(subject.path));
+    ours = { before: mapBefore, after: yield* mapUntouched(subject) };
+    subject.worked(worked);
+  };
+  await runOnFiles(main, seed % 2 === 0 ? "full" : "inputs");
   if (snapshots.join() !== [...subject.snapshots.keys()].join()) return `snapshots ${snapshots}`;
-  return mapProblem(maps[0], maps[1]) || mapProblem(maps[3], maps[2]);
+  return mapProblem(theirs, ours.before) || mapProblem(qemuMap(subject.path), ours.after);
 }
 
 /**

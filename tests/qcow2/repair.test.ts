@@ -92,8 +92,9 @@ function qemuVerdict(path: string, ...flags: string[]): Verdict | null {
 }
 
 async function ourVerdict(path: string, fix: number): Promise<Verdict> {
-  const result = new BdrvCheckResult();
+  let result = new BdrvCheckResult();
   await runOnFiles(function* (): Polls<void> {
+    result = new BdrvCheckResult();
     const bs = yield* openImage(path, { readOnly: fix === 0 });
     expect(yield* bdrvCheck(bs, result, fix)).toBe(0);
     yield* bdrvUnref(bs);

@@ -29,7 +29,11 @@ export class Subject {
 
   constructor(
     folder: string,
-    traits: Omit<Subject, "folder" | "path" | "snapshots" | "bitmaps" | "resized" | "discarded">,
+    traits: Pick<
+      Subject,
+      | ("description" | "version" | "clusterBytes" | "refcountBits" | "hasBacking")
+      | ("hasDataFile" | "openOptions" | "shadow")
+    >,
   ) {
     this.folder = folder;
     this.description = traits.description;
@@ -40,6 +44,20 @@ export class Subject {
     this.hasDataFile = traits.hasDataFile;
     this.openOptions = traits.openOptions;
     this.shadow = traits.shadow;
+  }
+
+  /** The same image, whose work leaves what is known of this one alone. */
+  copy(): Subject {
+    const copy = new Subject(this.folder, { ...this, shadow: Uint8Array.from(this.shadow) });
+    for (const [name, then] of this.snapshots) copy.snapshots.set(name, then);
+    for (const [name, bitmap] of this.bitmaps) copy.bitmaps.set(name, { ...bitmap });
+    return copy;
+  }
+
+  /** `copy`, which was worked on, is what is known now. */
+  worked({ shadow, bitmaps }: Subject): void {
+    this.shadow = shadow;
+    for (const [name, bitmap] of bitmaps) this.bitmaps.set(name, bitmap);
   }
 
   get path(): string {

@@ -5,7 +5,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BlockBackend, blkNewWithBs, blkUnref } from "#core/backend";
-import { assert } from "#core/base";
 import { fileOpen, type Qcow2OpenOptions, qcow2Open } from "#core/drivers";
 import { type BlockDriverState, bdrvUnref } from "#core/graph";
 import {
@@ -17,39 +16,15 @@ import {
   type Polls,
   qemuCoroutineCreate,
 } from "#core/sched";
-import { LiveHost, runLive } from "#daemon";
-import { prepareRun, type Scenario, schedulerNamed } from "#explorer";
-import { judgingRecorder } from "../record-replay/findings.ts";
+import { runLiveSoundly } from "../record-replay/sound-run.ts";
 
 /** Why the tests with QEMU's programs cannot run; "" when they can. */
 export const NO_QEMU = ["qemu-img", "qemu-io"].every((tool) => existsSync(`/usr/bin/${tool}`))
   ? ""
   : " (skipped: no qemu-img and qemu-io; apt-get install qemu-utils adds them)";
 
-/** Run `body` as the main context's thread on the live host, to its end; it is recorded, and the analyzer finds nothing in it. */
-export async function runOnFiles(body: () => Polls<void>): Promise<void> {
-  let failure: unknown = null;
-  const scenario: Scenario = {
-    ...{ name: "files", title: "", stepsMax: Number.MAX_SAFE_INTEGER },
-    *main(): Polls<void> {
-      try {
-        yield* body();
-      } catch (error) {
-        failure = error;
-      }
-    },
-  };
-  const run = { seed: 0 };
-  const judged = judgingRecorder(scenario, run, "live");
-  const host = new LiveHost();
-  const scheduler = schedulerNamed("default", 0);
-  const parts = { host, clients: host, scheduler, probe: judged.recorder };
-  const outcome = await runLive(prepareRun(scenario, run, parts));
-  if (failure !== null) throw failure;
-  assert(outcome === "ok", "the run came to its end");
-  const findings = judged.findings();
-  if (findings.length > 0) throw new Error(`findings of the analyzer: ${findings.join("; ")}`);
-}
+/** Run `body` as the main context's thread on the live host, to its end; it is recorded, replays, and the analyzer finds nothing in it. */
+export const runOnFiles = runLiveSoundly;
 
 /** Run `co` in a coroutine of the main context; its result. Polls. */
 export function* inCoroutine<T>(co: () => Co<T>): Polls<T> {

@@ -7,6 +7,7 @@ import { assert, Prng } from "#core/base";
 import { bdrvOpenPath } from "#core/drivers";
 import { BLK_PERM_CONSISTENT_READ, bdrvUnref } from "#core/graph";
 import { type Co, hostAllocate, type Polls } from "#core/sched";
+import { outside } from "../record-replay/sound-run.ts";
 import { bufferWith, inCoroutine, qemu, qemuCheck, runOnFiles } from "./test-support.ts";
 
 /** Options of `qemu-img convert`; DATA stands for the path of a data file. */
@@ -52,7 +53,7 @@ export function* readDisk(path: string): Polls<Uint8Array> {
   assert((yield* inCoroutine(read)) === 0, "the disk can be read");
   yield* blkUnref(blk);
   yield* bdrvUnref(bs);
-  return buffer.data ?? new Uint8Array();
+  return outside(() => buffer.data ?? new Uint8Array());
 }
 
 /** Write some bytes here and there into the image at `path`, and into `shadow`. Polls. */
@@ -85,12 +86,14 @@ export async function convertProblem(folder: string, text: string): Promise<stri
   const args = ["convert", "-f", "raw", "-O", "qcow2", "-o", options, ...flags];
   qemu("qemu-img", ...args, at("disk.raw"), path);
   let problem = "";
+  let disk = shadow;
   const compare = (actual: Uint8Array, what: string) => {
-    if (Buffer.compare(actual, shadow) !== 0) problem += `${what} differs; `;
+    if (Buffer.compare(actual, disk) !== 0) problem += `${what} differs; `;
   };
   await runOnFiles(function* (): Polls<void> {
+    disk = Uint8Array.from(shadow);
     compare(yield* readDisk(path), "what we read");
-    yield* writeSome(path, shadow);
+    yield* writeSome(path, disk);
     compare(yield* readDisk(path), "what we read after writing");
   });
   problem += qemuCheck(path);
