@@ -239,8 +239,13 @@ function* openQcow2(
 ): Polls<BlockDriverState> {
   const { readOnly, autoReadOnly, forceShare, cache, depth } = below;
   const opened: BlockDriverState[] = [];
-  const refs = [options.file, options["data-file"], options.backing ?? undefined];
-  const [file, dataFile, backing] = yield* openAll(refs, below, opened);
+  const [file, dataFile] = yield* openAll([options.file, options["data-file"]], below, opened);
+  const [backing] = yield* openAll(
+    [backingRef(options)],
+    backingBelow(below),
+    opened,
+    BACKING_REFUSED,
+  );
   const bs = yield* qcow2Open({
     nodeName,
     readOnly,
@@ -254,6 +259,7 @@ function* openQcow2(
       return data;
     },
   });
+  // Null, or the "" of older clients: none, whatever the image says.
   if (options.backing !== undefined) return bs;
   const backed = yield* settle(() =>
     bdrvOpenBackingFile(bs, { cache, depth, openJson: openJsonImage, forceShare }),
@@ -261,6 +267,17 @@ function* openQcow2(
   if (backed.ok) return bs;
   yield* bdrvUnref(bs);
   throw backed.error;
+}
+
+const BACKING_REFUSED = "Could not open backing file: ";
+
+function backingRef({ backing }: Qcow2Blockdev): BlockdevRef | undefined {
+  return backing === null || backing === "" ? undefined : backing;
+}
+
+/** bdrv_inherited_options (block.c:1377) of a backing file: it is read-only unless its options say otherwise. */
+function backingBelow(below: Inherited): Inherited {
+  return { ...below, readOnly: true, autoReadOnly: false };
 }
 
 /** An image whose name is `json:` and its options (C: parse_json_protocol): a node with one reference, the caller's. BlockError. Polls. */
@@ -283,11 +300,12 @@ export function* openJsonImage(
   return yield* blockdevOpen(named, inherited);
 }
 
-/** Nodes for `refs`, where there is one; when one is refused, the others are given back. Polls. */
+/** Nodes for `refs`, where there is one; when one is refused, the others are given back, and its error begins with `refusal`. Polls. */
 function* openAll(
   refs: readonly (BlockdevRef | undefined)[],
   below: Inherited,
   opened: BlockDriverState[],
+  refusal = "",
 ): Polls<readonly (BlockDriverState | undefined)[]> {
   const nodes: (BlockDriverState | undefined)[] = [];
   for (const ref of refs) {
@@ -296,7 +314,7 @@ function* openAll(
     });
     if (!one.ok) {
       for (const bs of opened) yield* bdrvUnref(bs);
-      throw one.error;
+      throw new BlockError(one.error.errno, refusal + one.error.message);
     }
     nodes.push(one.value);
     if (one.value !== undefined) opened.push(one.value);

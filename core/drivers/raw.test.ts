@@ -58,6 +58,8 @@ describe("raw", () => {
         expect(opened).toMatchObject({
           error: { message: `Parameter '${name}' expects a non-negative number below 2^64` },
         });
+        // The file that it was to be a window on is given back.
+        expect(graphToText()).toBe("");
       },
       new SimulatedHost({ seed: 1 }),
     );

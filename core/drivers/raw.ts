@@ -4,7 +4,7 @@
 
 import { assert, EINVAL, ENOSPC, ENOTSUP, type SiteId, strerror } from "../base/index.ts";
 import { edgeListens, fileOf } from "../graph/access.ts";
-import { BlockError } from "../graph/block-error.ts";
+import { BlockError, settle } from "../graph/block-error.ts";
 import { type ReopenState, withoutOption } from "../graph/block-options.ts";
 import type { BlkdebugEvent } from "../graph/debug-events.ts";
 import { bdrvDefaultPerms } from "../graph/default-perms.ts";
@@ -13,6 +13,7 @@ import {
   BDRV_BLOCK_RAW,
   type BlockStatus,
 } from "../graph/driver-results.ts";
+import { bdrvUnref } from "../graph/node-life.ts";
 import { bdrvOpenDriver } from "../graph/open-node.ts";
 import { BLK_PERM_RESIZE, BLK_PERM_WRITE, type Permissions } from "../graph/permission-bits.ts";
 import {
@@ -166,7 +167,14 @@ export function* rawOpen(
 ): Polls<BlockDriverState> {
   globalStateCode(SITE_RAW_OPEN);
   assert(!fileBs.closed, "the file is open");
-  const window = windowFor(options);
+  const found = yield* settle(function* (): Polls<RawWindow | null> {
+    return windowFor(options);
+  });
+  if (!found.ok) {
+    yield* bdrvUnref(fileBs);
+    throw found.error;
+  }
+  const window = found.value;
   // Without a window it is as good as a filter, although it is a format.
   const role = (window === null ? BDRV_CHILD_FILTERED : BDRV_CHILD_DATA) | BDRV_CHILD_PRIMARY;
   return yield* bdrvOpenDriver(rawDriver, nodeName, {

@@ -54,17 +54,17 @@ const perm = BLK_PERM_WRITE;
 const COMMANDS: readonly QemuIoCommand[] = [
   {
     ...{ name: "read", short: "r", least: 2, most: ANY, body: readF },
-    ...{ args: "[-Cq] [-P pattern [-s off] [-l len]] off len" },
+    ...{ args: "[-abCqv] [-P pattern [-s off] [-l len]] off len" },
     ...{ what: "reads a number of bytes at a specified offset" },
   },
   {
     ...{ name: "write", short: "w", least: 2, most: ANY, perm, body: writeF },
-    ...{ args: "[-cCfnquz] [-P pattern] off len" },
+    ...{ args: "[-bcCfnquz] [-P pattern | -s source_file] off len" },
     ...{ what: "writes a number of bytes at a specified offset" },
   },
   {
     ...{ name: "aio_read", least: 2, most: ANY, body: aioReadF },
-    ...{ args: "[-Ciq] [-P pattern] off len [len..]" },
+    ...{ args: "[-Ciqv] [-P pattern] off len [len..]" },
     ...{ what: "asynchronously reads a number of bytes" },
   },
   {
@@ -140,12 +140,14 @@ function* qemuioCommand(session: QemuIoSession, text: string): Polls<void> {
     session.report(`bad argument count ${words.length} to ${name}, expected ${counts(command)}`);
     return;
   }
+  session.name = name;
   if (!(yield* takePermission(session, command.perm ?? 0))) return;
   if (!(yield* command.body(session, words))) session.print(`${command.name} ${args} -- ${what}`);
 }
 
 function counts({ least, most }: QemuIoCommand): string {
-  return most === ANY ? `at least ${least} arguments` : `${least} arguments`;
+  if (most === ANY) return `at least ${least} arguments`;
+  return least === most ? `${least} arguments` : `between ${least} and ${most} arguments`;
 }
 
 /** The permissions that a command needs stay with a BlockBackend that was there before, as in QEMU. Polls. */

@@ -8,11 +8,13 @@ import {
   blkCoPwritev,
   blkCoPwriteZeroes,
   blkFlush,
+  blkLoadVmstate,
   blkPdiscard,
   blkPread,
   blkPwrite,
   blkPwriteCompressed,
   blkPwriteZeroes,
+  blkSaveVmstate,
 } from "#core/backend";
 import { must, strerror } from "#core/base";
 import { BDRV_REQ_FUA, BDRV_REQ_MAY_UNMAP, BDRV_REQ_NO_FALLBACK } from "#core/graph";
@@ -20,7 +22,9 @@ import { BDRV_REQUEST_MAX_BYTES, BDRV_SECTOR_SIZE, qiovOf } from "#core/io";
 import { site } from "#core/probe";
 import { type Co, clockNs, GuestBuffer, hostAllocate, hostDecide, type Polls } from "#core/sched";
 import type { QemuIoSession } from "./qemu-io-session.ts";
-import { cvtnum, getopt, type Options, parsePattern, reportLines } from "./qemu-io-text.ts";
+import { bufferFromFile } from "./qemu-io-source.ts";
+import { dumpLines, type Options, reportLines } from "./qemu-io-text.ts";
+import { numberOf, optionsOf, patternOf } from "./qemu-io-words.ts";
 
 const SITE_VERIFY = site("qemu_io_verify");
 
@@ -37,41 +41,61 @@ interface Range {
 
 /** read_f. Polls. */
 export function* readF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "Cl:pP:qs:");
-  if (options?.rest.length !== 2) return false;
-  const { flags } = options;
+  const options = optionsOf(session, words, "bCl:pP:qs:v");
+  if (options === null) return false;
+  const { flags, rest } = options;
+  const wanted = wantedOf(session, flags);
+  if (wanted === null) return true;
+  if (rest.length !== 2) return false;
+  const range = rangeOf(session, rest);
+  if (range === null) return true;
   if (!flags.has("P") && (flags.has("l") || flags.has("s"))) return false;
-  const range = rangeOf(session, options.rest);
-  const expected = range === null ? null : expectationOf(session, options, range);
-  if (range === null || expected === null) return true;
+  const expected = expectationOf(session, wanted, range);
+  if (expected === null) return true;
+  if (flags.has("b") && !isInSectors(session, range)) return true;
   const buffer = hostAllocate(range.bytes);
   const start = clockNs();
-  const ret = yield* blkPread(session.blk, range.offset, range.bytes, buffer);
+  const ret = yield* read(session, flags, range, buffer);
   const elapsedNs = clockNs() - start;
   if (ret < 0) session.print(`read failed: ${strerror(-ret)}`);
   else {
     verify(session, buffer, range, expected);
+    dumpIfWanted(session, options, buffer, range);
     reportUnlessQuiet(session, options, { what: "read", ...range, elapsedNs });
   }
   return true;
 }
 
+function read(
+  { blk }: QemuIoSession,
+  flags: Options["flags"],
+  { offset, bytes }: Range,
+  buffer: GuestBuffer,
+): Polls<number> {
+  if (flags.has("b")) return blkLoadVmstate(blk, buffer, offset, bytes);
+  return blkPread(blk, offset, bytes, buffer);
+}
+
 /** write_f. Polls. */
 export function* writeF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "cCfnpP:quz");
-  if (options?.rest.length !== 2) return false;
+  const options = optionsOf(session, words, "bcCfnpP:qs:uz");
+  if (options === null) return false;
   const { flags } = options;
+  const pattern = patternOf(session, flags, WRITTEN);
+  if (pattern === null) return true;
+  if (options.rest.length !== 2) return false;
   const wrong = contradictionOf(flags);
   if (wrong !== null) {
     session.print(wrong);
     return true;
   }
   const range = writeRangeOf(session, options);
-  const pattern = patternOf(session, flags, WRITTEN);
-  if (range === null || pattern === null) return true;
-  if (flags.has("c") && !isInSectors(session, range)) return true;
+  if (range === null) return true;
+  if ((flags.has("b") || flags.has("c")) && !isInSectors(session, range)) return true;
+  const buffer = yield* writeBuffer(session, flags, range, pattern);
+  if (buffer === null) return true;
   const start = clockNs();
-  const ret = yield* write(session, flags, range, pattern);
+  const ret = yield* write(session, flags, range, buffer);
   const elapsedNs = clockNs() - start;
   if (ret < 0) session.print(`write failed: ${strerror(-ret)}`);
   else reportUnlessQuiet(session, options, { what: "wrote", ...range, elapsedNs });
@@ -79,41 +103,56 @@ export function* writeF(session: QemuIoSession, words: readonly string[]): Polls
 }
 
 function contradictionOf(flags: Options["flags"]): string | null {
-  if (flags.has("f") && flags.has("c"))
+  if (flags.has("b") && flags.has("z")) return "-b and -z cannot be specified at the same time";
+  if (flags.has("f") && (flags.has("b") || flags.has("c")))
     return "-f and -b or -c cannot be specified at the same time";
   if (flags.has("n") && !flags.has("z")) return "-n requires -z to be specified";
   if (flags.has("u") && !flags.has("z")) return "-u requires -z to be specified";
-  if (flags.has("z") && flags.has("P"))
+  if (["z", "P", "s"].filter((letter) => flags.has(letter)).length > 1)
     return "Only one of -z, -P, and -s can be specified at the same time";
   return null;
+}
+
+/** What is written; empty where that is zeroes, null after saying why there is nothing. Polls. */
+function* writeBuffer(
+  session: QemuIoSession,
+  flags: Options["flags"],
+  { bytes }: Range,
+  pattern: number,
+): Polls<GuestBuffer | null> {
+  if (flags.has("z")) return new GuestBuffer(0, null);
+  const source = flags.get("s");
+  if (source === undefined) return filled(bytes, pattern);
+  return yield* bufferFromFile(session, source, bytes);
 }
 
 function* write(
   { blk }: QemuIoSession,
   flags: Options["flags"],
   { offset, bytes }: Range,
-  pattern: number,
+  buffer: GuestBuffer,
 ): Polls<number> {
   const bits = requestFlags(flags);
   if (flags.has("z")) return yield* blkPwriteZeroes(blk, offset, bytes, bits);
-  const buffer = filled(bytes, pattern);
+  if (flags.has("b")) return yield* blkSaveVmstate(blk, buffer, offset, bytes);
   if (flags.has("c")) return yield* blkPwriteCompressed(blk, offset, bytes, buffer);
   return yield* blkPwrite(blk, offset, bytes, buffer, bits);
 }
 
 /** aio_read_f. Polls. */
 export function* aioReadF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "CP:iq");
+  const options = optionsOf(session, words, "CP:iqv");
   if (options === null) return false;
   const { flags, rest } = options;
+  const pattern = patternOf(session, flags, -1);
+  if (pattern === null) return true;
   if (flags.has("i")) {
     session.print("injecting invalid read request");
     return true;
   }
   if (rest.length < 2) return false;
   const range = vectorOf(session, rest);
-  const pattern = patternOf(session, flags, -1);
-  if (range === null || pattern === null) return true;
+  if (range === null) return true;
   const buffer = hostAllocate(range.bytes);
   session.startInBackground(function* (): Co<void> {
     const start = clockNs();
@@ -125,6 +164,7 @@ export function* aioReadF(session: QemuIoSession, words: readonly string[]): Pol
     }
     const all = { start: 0, bytes: range.bytes, pattern };
     verify(session, buffer, range, all);
+    dumpIfWanted(session, options, buffer, range);
     reportUnlessQuiet(session, options, { what: "read", ...range, elapsedNs });
   });
   return true;
@@ -132,9 +172,11 @@ export function* aioReadF(session: QemuIoSession, words: readonly string[]): Pol
 
 /** aio_write_f. Polls. */
 export function* aioWriteF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "CfiqP:uz");
+  const options = optionsOf(session, words, "CfiqP:uz");
   if (options === null) return false;
   const { flags, rest } = options;
+  const pattern = patternOf(session, flags, WRITTEN);
+  if (pattern === null) return true;
   if (flags.has("i")) {
     session.print("injecting invalid write request");
     return true;
@@ -146,8 +188,7 @@ export function* aioWriteF(session: QemuIoSession, words: readonly string[]): Po
     return true;
   }
   const range = vectorOf(session, rest);
-  const pattern = patternOf(session, flags, WRITTEN);
-  if (range === null || pattern === null) return true;
+  if (range === null) return true;
   session.startInBackground(function* (): Co<void> {
     const start = clockNs();
     const ret = yield* coWrite(session, flags, range, pattern);
@@ -177,7 +218,7 @@ function* coWrite(
 
 /** discard_f. Polls. */
 export function* discardF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "Cq");
+  const options = optionsOf(session, words, "Cq");
   if (options?.rest.length !== 2) return false;
   const range = rangeOf(session, options.rest);
   if (range === null) return true;
@@ -205,14 +246,6 @@ function requestFlags(flags: Options["flags"]): number {
 
 function filled(bytes: number, pattern: number): GuestBuffer {
   return new GuestBuffer(bytes, new Uint8Array(bytes).fill(pattern));
-}
-
-/** A number of a command line; null after saying what is wrong with it. */
-function numberOf(session: QemuIoSession, text: string): number | null {
-  const value = cvtnum(text);
-  if (typeof value === "number") return value;
-  session.print(value);
-  return null;
 }
 
 function rangeOf(
@@ -246,24 +279,16 @@ function vectorOf(session: QemuIoSession, words: readonly string[]): Range | nul
   for (const length of lengths) {
     const part = numberOf(session, length);
     if (part === null) return null;
+    if (part > BDRV_REQUEST_MAX_BYTES) {
+      session.print(`Argument '${length}' exceeds maximum size ${BDRV_REQUEST_MAX_BYTES}`);
+      return null;
+    }
     bytes += part;
     if (bytes <= BDRV_REQUEST_MAX_BYTES) continue;
     session.print(`The total number of bytes exceed the maximum size ${BDRV_REQUEST_MAX_BYTES}`);
     return null;
   }
   return { offset, bytes };
-}
-
-function patternOf(
-  session: QemuIoSession,
-  flags: Options["flags"],
-  byDefault: number,
-): number | null {
-  const text = flags.get("P");
-  const pattern = text === undefined ? byDefault : parsePattern(text);
-  if (typeof pattern === "number") return pattern;
-  session.print(pattern);
-  return null;
 }
 
 function isInSectors(session: QemuIoSession, { offset, bytes }: Range): boolean {
@@ -285,19 +310,31 @@ interface Expectation {
   readonly pattern: number;
 }
 
+/** What -P, -s and -l say of them, which is looked at as it comes. */
+interface Wanted {
+  readonly pattern: number;
+  readonly start: number;
+  /** Null: to the end. */
+  readonly bytes: number | null;
+}
+
+function wantedOf(session: QemuIoSession, flags: Options["flags"]): Wanted | null {
+  const pattern = patternOf(session, flags, -1);
+  if (pattern === null) return null;
+  const start = numberOf(session, flags.get("s") ?? "0");
+  if (start === null) return null;
+  const length = flags.get("l");
+  const bytes = length === undefined ? null : numberOf(session, length);
+  return length !== undefined && bytes === null ? null : { pattern, start, bytes };
+}
+
 function expectationOf(
   session: QemuIoSession,
-  { flags }: Options,
+  { pattern, start, bytes }: Wanted,
   range: Range,
 ): Expectation | null {
-  const pattern = patternOf(session, flags, -1);
-  const start = numberOf(session, flags.get("s") ?? "0");
-  const bytes = numberOf(
-    session,
-    flags.get("l") ?? String(Math.max(0, range.bytes - (start ?? 0))),
-  );
-  if (pattern === null || start === null || bytes === null) return null;
-  if (start + bytes <= range.bytes) return { start, bytes, pattern };
+  const length = bytes ?? Math.max(0, range.bytes - start);
+  if (start + length <= range.bytes) return { start, bytes: length, pattern };
   session.print("pattern verification range exceeds end of read data");
   return null;
 }
@@ -315,6 +352,17 @@ function verify(
   });
   if (differs === 0) return;
   print(`Pattern verification failed at offset ${offset + start}, ${bytes} bytes`);
+}
+
+/** -v: what was read, on the standard output; it goes nowhere else, and a replay has nothing to show. */
+function dumpIfWanted(
+  { print }: QemuIoSession,
+  { flags }: Options,
+  buffer: GuestBuffer,
+  { offset }: Range,
+): void {
+  if (!flags.has("v") || flags.has("q") || buffer.data === null || buffer.length === 0) return;
+  print(dumpLines(buffer.data, offset).join("\n"));
 }
 
 function reportUnlessQuiet(

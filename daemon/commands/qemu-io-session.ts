@@ -41,6 +41,8 @@ export class QemuIoSession {
   readonly blk: BlockBackend;
   /** A line for the standard output. */
   readonly print: (line: string) => void;
+  /** The command's name, as it was said. */
+  name = "";
   /** What the client is told. */
   readonly errors: string[] = [];
   readonly #device: string;

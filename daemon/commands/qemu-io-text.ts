@@ -1,13 +1,18 @@
 // What the commands of qemu-io read and print, in the words and forms of qemu-io-cmds.c.
 
+import { parseSize } from "../size-text.ts";
+
 /** What getopt finds: letters with their values ("" for those that take none), and what is no option. */
 export interface Options {
   readonly flags: ReadonlyMap<string, string>;
   readonly rest: readonly string[];
 }
 
-/** getopt, which takes options wherever they stand; null for one that `letters` has not ("CP:q": P takes a value). */
-export function getopt(words: readonly string[], letters: string): Options | null {
+/**
+ * getopt, which takes options wherever they stand ("CP:q": P takes a value); what it says itself of one that `letters` has not, or
+ * that has no value, of the command `name`.
+ */
+export function getopt(name: string, words: readonly string[], letters: string): Options | string {
   const flags = new Map<string, string>();
   const rest: string[] = [];
   const queue = [...words];
@@ -20,13 +25,13 @@ export function getopt(words: readonly string[], letters: string): Options | nul
     for (let at = 1; at < word.length; at++) {
       const letter = word.charAt(at);
       const known = letter === ":" ? -1 : letters.indexOf(letter);
-      if (known < 0) return null;
+      if (known < 0) return `${name}: invalid option -- '${letter}'`;
       if (letters.charAt(known + 1) !== ":") {
         flags.set(letter, "");
         continue;
       }
       const value = at + 1 < word.length ? word.slice(at + 1) : queue.shift();
-      if (value === undefined) return null;
+      if (value === undefined) return `${name}: option requires an argument -- '${letter}'`;
       flags.set(letter, value);
       break;
     }
@@ -35,25 +40,45 @@ export function getopt(words: readonly string[], letters: string): Options | nul
 }
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
-const SUFFIXES = "BKMGTPE";
-
 /** cvtnum with print_cvtnum_err: a number of bytes ("64k"), or what is wrong with it. */
 export function cvtnum(text: string): number | string {
-  const match = /^\s*([0-9]+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+)([bkmgtpe]?)$/i.exec(text);
-  if (match === null)
+  const parsed = parseSize(text);
+  if (parsed === "invalid")
     return `Parsing error: non-numeric argument, or extraneous/unrecognized suffix -- ${text}`;
-  const power = SUFFIXES.indexOf((match[2] ?? "").toUpperCase() || "B");
-  const bytes = Number(match[1]) * 1024 ** power;
-  if (bytes > Number.MAX_SAFE_INTEGER) return `Parsing error: argument too large -- ${text}`;
-  return Math.floor(bytes);
+  if (parsed === "range" || parsed.bytes >= 1n << 63n)
+    return `Parsing error: argument too large -- ${text}`;
+  return Math.min(Number(parsed.bytes), BEYOND_ALL);
+}
+
+/** Longer than any disk; with the length of a request it is a number yet. */
+const BEYOND_ALL = 2 ** 52;
+
+/** What QEMU warns of in a number that it takes, or null. */
+export function sizeWarning(text: string): string | null {
+  const parsed = parseSize(text);
+  if (typeof parsed === "string" || !parsed.isOldForm) return null;
+  return `warning: Using a multiplier suffix on hex numbers is deprecated: ${text}`;
 }
 
 /** parse_pattern: a byte, or what is wrong with it. */
 export function parsePattern(text: string): number | string {
-  const value = /^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.test(text)
-    ? Number(/^0[0-7]+$/.test(text) ? `0o${text.slice(1)}` : text)
+  const digits = text.replace(/^\+/, "");
+  const value = /^(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)$/.test(digits)
+    ? Number(/^0[0-7]+$/.test(digits) ? `0o${digits.slice(1)}` : digits)
     : Number.NaN;
   return value >= 0 && value <= 255 ? value : `${text} is not a valid pattern byte`;
+}
+
+/** dump_buffer: bytes in rows of sixteen, in hexadecimal and as letters. */
+export function dumpLines(bytes: Uint8Array, offset: number): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = [...bytes.subarray(at, at + 16)];
+    const hex = row.map((byte) => `${byte.toString(16).padStart(2, "0")} `).join("");
+    const letters = row.map((byte) => String.fromCharCode(byte).replace(/[^0-9A-Za-z]/, "."));
+    lines.push(`${(offset + at).toString(16).padStart(8, "0")}:  ${hex} ${letters.join("")}`);
+  }
+  return lines;
 }
 
 /** cvtstr: a number of bytes for people. */

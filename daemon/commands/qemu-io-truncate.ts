@@ -1,27 +1,25 @@
 // qemu-io's truncate (qemu-io-cmds.c:1727): another length, with or without room on the disk for what is new.
 
 import { blkTruncate } from "#core/backend";
-import { must, strerror } from "#core/base";
+import { strerror } from "#core/base";
 import { PREALLOC_MODES } from "#core/graph";
 import type { Polls } from "#core/sched";
 import type { QemuIoSession } from "./qemu-io-session.ts";
-import { cvtnum, getopt } from "./qemu-io-text.ts";
+import { numberOf, optionsOf } from "./qemu-io-words.ts";
 
 /** truncate_f: false when the words make no sense. Polls. */
 export function* truncateF(session: QemuIoSession, words: readonly string[]): Polls<boolean> {
-  const options = getopt(words, "m:");
-  if (options?.rest.length !== 1) return false;
+  const options = optionsOf(session, words, "m:");
+  if (options === null) return false;
   const asked = options.flags.get("m") ?? "off";
   const prealloc = PREALLOC_MODES.find((mode) => mode === asked);
   if (prealloc === undefined) {
     session.report(`Invalid preallocation mode '${asked}'`);
     return true;
   }
-  const offset = cvtnum(must(options.rest[0], "a length is given"));
-  if (typeof offset === "string") {
-    session.print(offset);
-    return true;
-  }
+  // More words are not looked at.
+  const offset = numberOf(session, options.rest[0] ?? "");
+  if (offset === null) return true;
   let why = "";
   const errorSetg = (message: string): void => {
     why = message;

@@ -8,6 +8,7 @@
 // Members are looked at in the order of the schema, and members that it does not have afterwards, as in QEMU: so the error that a
 // client gets first is the same.
 
+import { parseSize } from "../size-text.ts";
 import {
   isJsonObject,
   JsonFloat,
@@ -213,8 +214,6 @@ export const uint64 = uint(Number.MAX_SAFE_INTEGER, "uint64");
 export const uint32 = uint(2 ** 32 - 1, "uint32_t");
 export const uint16 = uint(2 ** 16 - 1, "uint16_t");
 
-const SIZE_SUFFIXES = "BKMGTPE";
-
 /** A number of bytes; as text with a suffix, "4k" (C: qemu_strtosz). */
 export const size: QapiType<number> = leaf(
   "int",
@@ -231,12 +230,11 @@ export const size: QapiType<number> = leaf(
   },
 );
 
-/** qemu_strtosz (util/cutils.c:318): NaN for what is no size. */
+/** qemu_strtosz (util/cutils.c:318): NaN for what is no size, infinite for more than 64 bits. */
 function bytesOf(text: string): number {
-  const match = /^([0-9]+(?:\.[0-9]+)?|0[xX][0-9a-fA-F]+)([bBkKmMgGtTpPeE]?)$/.exec(text);
-  const power = SIZE_SUFFIXES.indexOf((match?.[2] ?? "").toUpperCase() || "B");
-  const bytes = match === null ? Number.NaN : Number(match[1]) * 1024 ** power;
-  return Number.isInteger(bytes) ? bytes : Number.NaN;
+  const parsed = parseSize(text);
+  if (typeof parsed !== "string") return Number(parsed.bytes);
+  return parsed === "range" ? Number.POSITIVE_INFINITY : Number.NaN;
 }
 
 /** A QAPI enumeration. */

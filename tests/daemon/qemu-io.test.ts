@@ -59,6 +59,55 @@ const COMPRESSED = [
   ...["write -P 3 448k 64k", "discard 448k 64k", "write -c -P 1 448k 64k", "read -P 1 448k 64k"],
 ];
 
+/** What both do; `at` has a file `source`. */
+function commandsIn(at: string): string[] {
+  return [
+    "write -P 0xa 64k 128k",
+    "read -P 10 64k 64k",
+    "read -P 11 -s 512 -l 1k 64k 64k",
+    "write -z -u 64k 64k",
+    "write -c -q 256k 64k",
+    "read -q -P 0xcd 256k 64k",
+    ...COMPRESSED,
+    "discard 128k 64k",
+    "flush",
+    "map",
+    "write -u 0 1",
+    "write -P 256 0 1",
+    "read 2M 1k",
+    "read 0 x",
+    ...["write -f 0 4k", "write -z -f 4k 4k", "write -C 8k 4k", "read -C 0 4k", "read -p 0 4k"],
+    ...["read -P 7 -s 12 -l 8 12k 1k", "read -P 1 -l 4k 0 1k", "write -z -P 1 0 1k"],
+    ...["write -c -f 0 64k", "write -c 0 1000", "write -n 0 1k", "write -n -z 64k 64k"],
+    ...["write -nzu 64k 64k", "write 0 3G", "read 0 3G", "discard 0 3000M", "discard -q 0 64k"],
+    ...["discard -C 0 64k", "discard 2M 64k", "f", "r 0 1k", "w 0 1k", "d 0 1k"],
+    ...["read 1.5k 1k", "read 0x400 1k", "read 0 1kk", "read 0 99999999999999999999"],
+    ...["write -P 010 0 1", "write -P x 0 1", "read -P -1 0 1"],
+    ...["aio_write -f 0 4k", "aio_flush", "aio_write -zu 0 4k 4k", "aio_write -u 0 4k"],
+    ...["aio_write -z 0 4k", "aio_flush", "aio_write -P 5 0 1k 1k 2k", "aio_flush"],
+    ...["aio_read -P 5 0 4k", "aio_flush", "aio_read -P 6 0 4k", "aio_flush", "aio_read -q 0 4k"],
+    ...["aio_flush", "aio_write -q 0 4k", "aio_flush", "aio_read -i 0 4k", "aio_write -i 0 4k"],
+    ...["aio_read 0 2000M 2000M", "aio_write 2M 1k", "aio_flush", "map"],
+    ...["read -v 0 33", "read -vq 0 33", "read -v -P 1 0 20", "aio_read -v 0 40", "aio_flush"],
+    ...[`write -s ${at}/source 500k 1000`, "read -v 500k 40"],
+    ...["write -s x -z 0 1k", "write -s x -P 1 0 1k"],
+    ...["write -b -z 0 1k", "write -b -f 0 1k", "write -bc 1 1k", "read -b 1 512", "read -b 0 1"],
+    // Part of a cluster with data is not zeroed without writing; what reads as zeroes already is.
+    ...["write -P 5 64k 64k", "write -n -z 65k 1k", "read -P 5 64k 64k", "write -z 64k 64k"],
+    ...["write -n -z 65k 1k", "write -n -z 128k 64k"],
+    ...[
+      "read +5 512",
+      "read 1. 512",
+      "read 1.k 512",
+      "read 0 0.000001G",
+      "read 1.5 1",
+      "read 0 1e3",
+    ],
+    ...["read 0 7E", "read 7E 1", "read 0 8E", "aio_read 0 3G", "write -P +1 0 1", "read 0 1.1k"],
+    ...["read -l 5 0 512", "read -P x 0", "truncate 1M 2M"],
+  ];
+}
+
 describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
   it("reads, writes, discards and maps in QEMU's words; rules fail what they name", async () => {
     qemu("qemu-img", "create", "-q", "-f", "qcow2", `${folder}/disk.qcow2`, "1M");
@@ -68,34 +117,8 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
     expect(daemon.stderr()).toBe("");
     const qmp = await qmpClient(`${folder}/qmp.sock`);
     const run = (command: string, count = 1) => qemuIo(daemon, qmp, command, count);
-    const commands = [
-      "write -P 0xa 64k 128k",
-      "read -P 10 64k 64k",
-      "read -P 11 -s 512 -l 1k 64k 64k",
-      "write -z -u 64k 64k",
-      "write -c -q 256k 64k",
-      "read -q -P 0xcd 256k 64k",
-      ...COMPRESSED,
-      "discard 128k 64k",
-      "flush",
-      "map",
-      "write -u 0 1",
-      "write -P 256 0 1",
-      "read 2M 1k",
-      "read 0 x",
-      ...["write -f 0 4k", "write -z -f 4k 4k", "write -C 8k 4k", "read -C 0 4k", "read -p 0 4k"],
-      ...["read -P 7 -s 12 -l 8 12k 1k", "read -P 1 -l 4k 0 1k", "write -z -P 1 0 1k"],
-      ...["write -c -f 0 64k", "write -c 0 1000", "write -n 0 1k", "write -n -z 64k 64k"],
-      ...["write -nzu 64k 64k", "write 0 3G", "read 0 3G", "discard 0 3000M", "discard -q 0 64k"],
-      ...["discard -C 0 64k", "discard 2M 64k", "f", "r 0 1k", "w 0 1k", "d 0 1k"],
-      ...["read 1.5k 1k", "read 0x400 1k", "read 0 1kk", "read 0 99999999999999999999"],
-      ...["write -P 010 0 1", "write -P x 0 1", "read -P -1 0 1"],
-      ...["aio_write -f 0 4k", "aio_flush", "aio_write -zu 0 4k 4k", "aio_write -u 0 4k"],
-      ...["aio_write -z 0 4k", "aio_flush", "aio_write -P 5 0 1k 1k 2k", "aio_flush"],
-      ...["aio_read -P 5 0 4k", "aio_flush", "aio_read -P 6 0 4k", "aio_flush", "aio_read -q 0 4k"],
-      ...["aio_flush", "aio_write -q 0 4k", "aio_flush", "aio_read -i 0 4k", "aio_write -i 0 4k"],
-      ...["aio_read 0 2000M 2000M", "aio_write 2M 1k", "aio_flush", "map"],
-    ];
+    const commands = commandsIn(folder);
+    writeFileSync(`${folder}/source`, "a source of bytes");
     const copy = `${folder}/copy.qcow2`;
     qemu("qemu-img", "create", "-q", "-f", "qcow2", copy, "1M");
     const theirs = await tool(
@@ -110,13 +133,27 @@ describe.skipIf(NO_QEMU !== "")(`qemu-io in the monitor${NO_QEMU}`, () => {
     for (const command of commands) await run(command, 0);
     const ours = () => daemon.stdout().slice(start).trimEnd().split("\n").map(withoutTimes);
     await expect.poll(ours, { timeout: 10_000 }).toEqual(expected);
-    // The usages of these differ in options that are not here, and errors of words come back to the client.
+    // Errors of words come back to the client; qemu-io has what getopt says on its standard error.
     expect(await run("read 0")).toEqual([
       "bad argument count 1 to read, expected at least 2 arguments",
     ]);
-    expect(await run("write -x 0 1k")).toEqual([
-      "write [-cCfnquz] [-P pattern] off len -- writes a number of bytes at a specified offset",
+    expect(await run("write -x 0 1k", 2)).toEqual([
+      "write: invalid option -- 'x'",
+      "write [-bcCfnquz] [-P pattern | -s source_file] off len -- writes a number of bytes at a specified offset",
     ]);
+    expect(await run(`write -s ${folder}/none 0 1k`)).toEqual([
+      `${folder}/none: No such file or directory`,
+    ]);
+    writeFileSync(`${folder}/empty`, "");
+    expect(await run(`write -s ${folder}/empty 0 1k`)).toEqual([`${folder}/empty: file is empty`]);
+    expect((await run("read 0 1 -P", 2))[0]).toBe("read: option requires an argument -- 'P'");
+    expect(await run("truncate")).toEqual([
+      "bad argument count 0 to truncate, expected between 1 and 3 arguments",
+    ]);
+    expect((await run("read 0x1k 512", 2))[0]).toBe(
+      "warning: Using a multiplier suffix on hex numbers is deprecated: 0x1k",
+    );
+    expect(await run("read -b 0 512")).toEqual(["read failed: Operation not supported"]);
     expect(await run("frobnicate")).toEqual(['command "frobnicate" not found']);
     const nobody = { "command-line": 'qemu-io nobody "flush"' };
     expect(await qmp.execute("human-monitor-command", nobody)).toBe(

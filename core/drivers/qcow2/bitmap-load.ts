@@ -102,8 +102,7 @@ function* readAll(bs: BlockDriverState): Co<LoadedBitmap[] | BlockError> {
     if (memory > format.BITMAPS_MEMORY_MAX)
       return new BlockError(EINVAL, "The bitmaps of the image need too much memory");
     const bits = yield* loadBits(bs, stored);
-    if (typeof bits === "number")
-      return bitmapError(bits, `Could not read bitmap '${stored.name}' from image`);
+    if (bits instanceof BlockError) return bits;
     loaded.push({ stored, bits });
   }
   return loaded;

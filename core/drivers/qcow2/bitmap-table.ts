@@ -3,12 +3,13 @@
 
 import { assert, EINVAL } from "../../base/index.ts";
 import { HBitmap } from "../../bitmaps/hbitmap.ts";
+import type { BlockError } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { bdrvGetlength } from "../../io/length.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
 import { allocClusters, freeClusters } from "./allocate.ts";
-import type { StoredBitmap } from "./bitmap-directory.ts";
+import { bitmapError, type StoredBitmap } from "./bitmap-directory.ts";
 import { BITMAP_BYTES_MAX, join64, OFFSET_HIGH_MASK, OFFSET_LOW_MASK } from "./format.ts";
 import { put64 } from "./header.ts";
 import { readMetadata } from "./metadata-io.ts";
@@ -55,21 +56,27 @@ function partOf(state: Qcow2State, high: number, low: number): BitmapPart | null
   return isOnes || offset % state.clusterBytes !== 0 ? null : offset;
 }
 
-/** load_bitmap_data: the bits, or a negated errno. */
-export function* loadBits(bs: BlockDriverState, stored: StoredBitmap): Co<HBitmap | number> {
+/** load_bitmap_data: the bits, or why they cannot be had. */
+export function* loadBits(bs: BlockDriverState, stored: StoredBitmap): Co<HBitmap | BlockError> {
   ioCode(bs.aioContext, SITE_DATA);
   const { clusterBytes } = stateOf(bs);
   const parts = yield* readBitmapTable(bs, stored);
-  if (typeof parts === "number") return parts;
+  if (typeof parts === "number")
+    return bitmapError(
+      parts,
+      `Could not read bitmap_table table from image for bitmap '${stored.name}'`,
+    );
+  const unreadable = (ret: number): BlockError =>
+    bitmapError(ret, `Could not read bitmap '${stored.name}' from image`);
   const bits = new HBitmap(bdrvGetlength(bs), 2 ** stored.granularityBits);
-  if (parts.length !== Math.ceil(bits.serializedBytes / clusterBytes)) return -EINVAL;
+  if (parts.length !== Math.ceil(bits.serializedBytes / clusterBytes)) return unreadable(-EINVAL);
   for (const [index, part] of parts.entries()) {
     if (part === "zeroes") continue;
     const read =
       part === "ones"
         ? new Uint8Array(clusterBytes).fill(255)
         : yield* readMetadata(bs, part, clusterBytes);
-    if (typeof read === "number") return read;
+    if (typeof read === "number") return unreadable(read);
     bits.deserialize(index * clusterBytes, read);
   }
   return bits;

@@ -90,7 +90,7 @@ describe("a qcow2 header", () => {
     view.setUint32(72, 1 << 8);
     view.setUint32(76, 1 << 7);
     expect(() => parseHeader(bytes)).toThrow(
-      "Unsupported qcow2 feature(s): Unknown incompatible feature: bit 7, time travel",
+      "Unsupported qcow2 feature(s): time travel, Unknown incompatible feature: 80",
     );
   });
 

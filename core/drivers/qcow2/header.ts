@@ -142,7 +142,8 @@ export function headerNeeds(bytes: Uint8Array): number {
 /** An image with a method of encryption cannot be read here; as in QEMU, first it is looked at whether the user means the same one. */
 function refuseEncrypted(method: number, asked: EncryptionFormat | undefined): never {
   const format = ENCRYPTION_FORMATS[method - 1];
-  if (format === undefined) throw new BlockError(EINVAL, `Unsupported encryption method ${method}`);
+  if (format === undefined)
+    throw new BlockError(EINVAL, `Unsupported encryption method ${method | 0}`);
   if (asked !== undefined && asked !== format) {
     const reported = `Header reported '${format}' encryption format`;
     throw new BlockError(EINVAL, `${reported} but options specify '${asked}'`);
@@ -164,12 +165,16 @@ function featuresOf(view: DataView, extensions: readonly HeaderExtension[]): typ
   const [high, low] = [view.getUint32(72), view.getUint32(76)];
   const unknown: string[] = [];
   const names = featureNames(extensions);
+  let nameless = 0n;
   for (let bit = 0; bit < 64; bit++) {
     const word = bit < 32 ? low & ~format.INCOMPAT_KNOWN : high;
     if (((word >>> (bit % 32)) & 1) === 0) continue;
     const name = names.find((one) => one.kind === 0 && one.bit === bit)?.name ?? "";
-    unknown.push(name === "" ? `Unknown incompatible feature: bit ${bit}` : name);
+    if (name === "") nameless |= 1n << BigInt(bit);
+    else unknown.push(name);
   }
+  // As a mask, in QEMU's words.
+  if (nameless !== 0n) unknown.push(`Unknown incompatible feature: ${nameless.toString(16)}`);
   if (unknown.length > 0)
     throw new BlockError(ENOTSUP, `Unsupported qcow2 feature(s): ${unknown.join(", ")}`);
   return {
@@ -212,8 +217,8 @@ function parseExtensions(bytes: Uint8Array, from: number, end: number): HeaderEx
   for (let at = from; at + 8 <= stop; ) {
     const type = view.getUint32(at);
     const length = view.getUint32(at + 4);
-    if (type === format.EXT_END) break;
     if (at + 8 + length > stop) throw new BlockError(EINVAL, "Header extension too large");
+    if (type === format.EXT_END) break;
     extensions.push({ type, data: Uint8Array.from(bytes.subarray(at + 8, at + 8 + length)) });
     at += 8 + Math.ceil(length / 8) * 8;
   }

@@ -1,7 +1,7 @@
 // From the file to the state of an image: its header is read and judged, its snapshots and bitmaps are loaded. Done when it is opened,
 // and when it comes back from another machine (C: qcow2_do_open).
 
-import { assert, EACCES, EINVAL, ENOTSUP } from "../../base/index.ts";
+import { assert, EACCES, EINVAL, ENOTSUP, strerror } from "../../base/index.ts";
 import { BlockError } from "../../graph/block-error.ts";
 import type { BdrvChild, BlockDriverState } from "../../graph/state.ts";
 import { alignUp, BDRV_SECTOR_SIZE } from "../../io/limits.ts";
@@ -40,8 +40,8 @@ export function* loadImage(
   // Bitmaps are as long as the disk.
   bs.totalBytes = alignUp(state.size, BDRV_SECTOR_SIZE);
   if (header.compression !== format.COMPRESSION_ZLIB) yield* refuseWithoutCodec(bs, state);
-  const ret = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
-  if (ret < 0) throw new BlockError(-ret, `Could not open the qcow2 image '${bs.nodeName}'`);
+  const refused = yield* runInCoroutine(bs.aioContext, () => prepare(bs, state), SITE_OPEN);
+  if (refused !== null) throw refused;
   yield* loadDirtyBitmaps(bs);
   cacheCleanTimerInit(bs, bs.aioContext);
 }
@@ -102,11 +102,15 @@ function checkHeader(header: Qcow2Header): void {
     refuse("Backing file and data-file-raw cannot be used at the same time");
 }
 
-/** The rest, in a coroutine: what a writer must put in order first, and the snapshots. 0 or a negated errno. */
-function* prepare(bs: BlockDriverState, state: Qcow2State): Co<number> {
+/** The rest, in a coroutine: the snapshots, and what a writer must put in order first. Null, or why the image is refused. */
+function* prepare(bs: BlockDriverState, state: Qcow2State): Co<BlockError | null> {
   const snapshots = yield* readSnapshots(bs);
-  if (typeof snapshots === "number") return snapshots;
+  if (snapshots instanceof BlockError) return snapshots;
   state.snapshots = snapshots;
-  if (bs.readOnly) return 0;
-  return yield* prepareToWrite(bs);
+  const ret = bs.readOnly ? 0 : yield* prepareToWrite(bs);
+  if (ret >= 0) return null;
+  return new BlockError(
+    -ret,
+    `Could not prepare the qcow2 image to be written to: ${strerror(-ret)}`,
+  );
 }

@@ -1,7 +1,8 @@
 // Internal snapshots: listed, and preserved, since their counts keep everyone from writing to what they share. This driver makes
 // none and does not go back to any.
 
-import { EINVAL } from "../../base/index.ts";
+import { EFBIG, EINVAL, strerror } from "../../base/index.ts";
+import { BlockError } from "../../graph/block-error.ts";
 import type { BlockDriverState } from "../../graph/state.ts";
 import { site } from "../../probe/index.ts";
 import { type Co, ioCode } from "../../sched/index.ts";
@@ -39,29 +40,43 @@ export function qcow2SnapshotList(bs: BlockDriverState): readonly Qcow2Snapshot[
   return stateOf(bs).snapshots;
 }
 
-/** qcow2_read_snapshots: those of the image, or a negated errno. */
-export function* readSnapshots(bs: BlockDriverState): Co<Qcow2Snapshot[] | number> {
+/** C: QCOW_MAX_SNAPSHOTS_SIZE: the whole table. */
+const TABLE_BYTES_MAX = 1024 * 65_536;
+
+/** qcow2_read_snapshots: those of the image, or why they cannot be had. */
+export function* readSnapshots(bs: BlockDriverState): Co<Qcow2Snapshot[] | BlockError> {
   ioCode(bs.aioContext, SITE_READ);
   const { header } = stateOf(bs);
   const snapshots: Qcow2Snapshot[] = [];
   let at = header.snapshotsOffset;
   while (snapshots.length < header.snapshotCount) {
-    if (at === 0) return -EINVAL;
+    const number = snapshots.length;
+    if (at === 0) return new BlockError(EINVAL, "Snapshot table offset invalid");
     const fixed = yield* readMetadata(bs, at, ENTRY_BYTES);
-    if (typeof fixed === "number") return fixed;
+    if (typeof fixed === "number") return unreadable(fixed);
     const bytes = entryBytes(fixed);
-    if (bytes === null) return -EINVAL;
+    if (bytes === null)
+      return new BlockError(EINVAL, `Too much extra metadata in snapshot table entry ${number}`);
+    if (at + bytes - header.snapshotsOffset > TABLE_BYTES_MAX)
+      return new BlockError(EFBIG, "Snapshot table is too big");
     const entry = yield* readMetadata(bs, at, bytes);
-    if (typeof entry === "number") return entry;
+    if (typeof entry === "number") return unreadable(entry);
     const snapshot = parseSnapshot(entry);
-    if (snapshot.l1Size * 8 > L1_BYTES_MAX) return -EINVAL;
-    const { l1Offset } = snapshot;
-    if (l1Offset === 0 || l1Offset % stateOf(bs).clusterBytes !== 0) return -EINVAL;
+    if (!isL1Possible(snapshot, stateOf(bs).clusterBytes))
+      return new BlockError(EINVAL, `Snapshot table entry ${number} has no valid L1 table`);
     snapshots.push(snapshot);
     at += Math.ceil(bytes / 8) * 8;
   }
   stateOf(bs).snapshotTableBytes = at - header.snapshotsOffset;
   return snapshots;
+}
+
+function unreadable(ret: number): BlockError {
+  return new BlockError(-ret, `Failed to read snapshot table: ${strerror(-ret)}`);
+}
+
+function isL1Possible({ l1Offset, l1Size }: Qcow2Snapshot, clusterBytes: number): boolean {
+  return l1Size * 8 <= L1_BYTES_MAX && l1Offset !== 0 && l1Offset % clusterBytes === 0;
 }
 
 /** Length of an entry without its padding; null when it cannot be. */

@@ -2,7 +2,11 @@
 
 import { assert, EIO, ENOTSUP } from "../../base/index.ts";
 import { backingOf } from "../../graph/access.ts";
-import { BDRV_REQ_MAY_UNMAP, type BlockDriverState } from "../../graph/state.ts";
+import {
+  BDRV_REQ_MAY_UNMAP,
+  BDRV_REQ_NO_FALLBACK,
+  type BlockDriverState,
+} from "../../graph/state.ts";
 import { guestZero, qiovOf } from "../../io/guest-copy.ts";
 import { site } from "../../probe/index.ts";
 import {
@@ -35,7 +39,7 @@ const SITE_FORGET = site("qcow2_forget");
 
 /**
  * qcow2_co_pwrite_zeroes: 0 or a negated errno. Differs from QEMU, where the block layer cuts requests at subclusters: the parts at
- * both ends are written here, unless they read as zeroes anyway.
+ * both ends are written here, unless they read as zeroes anyway, or the caller wants nothing written (BDRV_REQ_NO_FALLBACK).
  */
 export function* qcow2CoPwriteZeroes(
   bs: BlockDriverState,
@@ -53,10 +57,11 @@ export function* qcow2CoPwriteZeroes(
   // Behind the end of the disk nothing shows, so its last subcluster is whole.
   const isEnd = end >= state.size;
   const last = (isEnd ? Math.ceil : Math.floor)(end / subclusterBytes) * subclusterBytes;
-  if (first >= last) return yield* zeroPart(bs, offset, bytes);
-  let ret = yield* zeroPart(bs, offset, first - offset);
+  const mayWrite = (flags & BDRV_REQ_NO_FALLBACK) === 0;
+  if (first >= last) return yield* zeroPart(bs, offset, bytes, { mayWrite });
+  let ret = yield* zeroPart(bs, offset, first - offset, { mayWrite });
   if (ret >= 0) ret = yield* zeroSubclusters(bs, first, last, flags);
-  if (ret >= 0) ret = yield* zeroPart(bs, last, Math.max(0, end - last));
+  if (ret >= 0) ret = yield* zeroPart(bs, last, Math.max(0, end - last), { mayWrite });
   return ret;
 }
 
@@ -64,11 +69,19 @@ export function* qcow2CoPwriteZeroes(
 export function qcow2ZeroData(bs: BlockDriverState, offset: number, bytes: number): Co<number> {
   ioCode(bs.aioContext, SITE_DATA);
   assert(bytes >= 0, "byte counts are not negative");
-  return zeroPart(bs, offset, bytes, false);
+  return zeroPart(bs, offset, bytes, { hides: false });
 }
 
-/** Zeroes in a part of a subcluster: data, unless it reads as zeroes already, and with `hides`, above what is below. */
-function* zeroPart(bs: BlockDriverState, offset: number, bytes: number, hides = true): Co<number> {
+/**
+ * Zeroes in a part of a subcluster: data, unless it reads as zeroes already, and with `hides`, above what is below. -ENOTSUP where
+ * data would have to be written and may not.
+ */
+function* zeroPart(
+  bs: BlockDriverState,
+  offset: number,
+  bytes: number,
+  { hides = true, mayWrite = true }: { readonly hides?: boolean; readonly mayWrite?: boolean },
+): Co<number> {
   const state = stateOf(bs);
   let at = offset;
   while (at < offset + bytes) {
@@ -80,6 +93,7 @@ function* zeroPart(bs: BlockDriverState, offset: number, bytes: number, hides = 
     qemuCoMutexUnlock(state.lock);
     if (typeof extent === "number") return extent;
     if (extent.kind !== "zero" && (extent.kind !== "unallocated" || shows)) {
+      if (!mayWrite) return -ENOTSUP;
       const zeroes = qiovOf(hostAllocate(extent.bytes));
       guestZero(zeroes, extent.bytes);
       const ret = yield* writePlain(bs, at, extent.bytes, zeroes);
@@ -101,7 +115,9 @@ function* zeroSubclusters(
   const unmap = (flags & BDRV_REQ_MAY_UNMAP) !== 0;
   const ret = yield* zeroDataFile(bs, from, to - from, flags);
   if (ret < 0) return ret;
-  return yield* eachCluster(bs, from, to, (entry, touched) => zeroed(state, entry, touched, unmap));
+  const mayWrite = (flags & BDRV_REQ_NO_FALLBACK) === 0;
+  const change = (entry: ClusterEntry, touched: number) => zeroed(state, entry, touched, unmap);
+  return yield* eachCluster(bs, from, to, change, mayWrite);
 }
 
 /** What an entry becomes when the subclusters `touched` read as zeroes. */
@@ -161,12 +177,16 @@ export function* qcow2Forget(bs: BlockDriverState, from: number, to: number): Co
   return first >= last ? 0 : yield* eachCluster(bs, first, last, () => UNALLOCATED);
 }
 
-/** What `change` makes of each cluster of a range, which is of whole subclusters; `touched` are those of them in the range. */
+/**
+ * What `change` makes of each cluster of a range, which is of whole subclusters; `touched` are those of them in the range. -ENOTSUP
+ * where that is data, which may not be written.
+ */
 function* eachCluster(
   bs: BlockDriverState,
   from: number,
   to: number,
   change: (entry: ClusterEntry, touched: number) => ClusterEntry | "write",
+  mayWrite = true,
 ): Co<number> {
   const state = stateOf(bs);
   const { clusterBytes, subclusterBytes } = state;
@@ -183,6 +203,7 @@ function* eachCluster(
     qemuCoMutexUnlock(state.lock);
     if (ret < 0) return ret;
     if (ret === MUST_WRITE) {
+      if (!mayWrite) return -ENOTSUP;
       const zeroes = qiovOf(hostAllocate(stop - at));
       guestZero(zeroes, stop - at);
       const written = yield* writePlain(bs, at, stop - at, zeroes);
