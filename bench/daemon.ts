@@ -2,9 +2,10 @@
 // figures as they are stored.
 
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { recordingsIn, soundnessOfDaemon } from "#tests/record-replay";
 import { type ClientName, canDo, type Order, runClient } from "./daemon/clients.ts";
 import { SERVERS, type Server, type ServerName, startServer } from "./daemon/servers.ts";
 import type { Figures } from "./recording/measure.ts";
@@ -99,6 +100,22 @@ async function measureFormat(format: "raw" | "qcow2"): Promise<void> {
   } finally {
     for (const server of servers) await server.stop();
   }
+  if (options.judge) for (const server of servers) judgeRecordings(format, server);
+}
+
+/** Replays what a server of ours has recorded and judges it; the process ends with 1 if it is not sound. */
+function judgeRecordings(format: string, { name, traces }: Server): void {
+  for (const path of existsSync(traces) ? recordingsIn(traces) : []) {
+    const { events, compared, complete, problems } = soundnessOfDaemon(path);
+    const isSound = complete && problems.length === 0;
+    const verdict = isSound
+      ? "replays identically, no finding"
+      : `NOT SOUND ${problems.join("; ")}`;
+    process.stdout.write(
+      `${format}, ${name}: ${events} events, ${compared} of them recorded: ${verdict}\n`,
+    );
+    if (!isSound) process.exitCode = 1;
+  }
 }
 
 function makeImage(path: string, format: string): void {
@@ -187,9 +204,11 @@ interface Options {
   /** Percent of the requests of each row. */
   readonly scale: number;
   readonly json: boolean;
+  /** Afterwards, replay and judge what was recorded. */
+  readonly judge: boolean;
 }
 
-/** --formats raw,qcow2 --servers qemu-nbd,inputs --only "4k random" --aio inline --rounds 5 --scale 50 --json */
+/** --formats raw,qcow2 --servers qemu-nbd,inputs --only "4k random" --aio inline --rounds 5 --scale 50 --json --judge */
 function optionsOf(args: readonly string[]): Options {
   const value = (name: string, byDefault: string) => {
     const at = args.indexOf(`--${name}`);
@@ -205,5 +224,6 @@ function optionsOf(args: readonly string[]): Options {
     rounds: Number(value("rounds", "5")),
     scale: Number(value("scale", "50")),
     json: args.includes("--json"),
+    judge: args.includes("--judge"),
   };
 }

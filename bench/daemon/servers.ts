@@ -15,6 +15,8 @@ const OURS = join(import.meta.dirname, "..", "..", "..", "bin", "quiesce");
 export interface Server {
   readonly name: ServerName;
   readonly socket: string;
+  /** Folder of the recordings of ours, if it records. */
+  readonly traces: string;
   /** Seconds of processor time that it took so far, all its threads. */
   cpuSeconds(): number;
   stop(): Promise<void>;
@@ -48,12 +50,17 @@ export async function startServer(name: ServerName, served: Served): Promise<Ser
   return {
     name,
     socket,
+    traces: tracesOf(socket),
     cpuSeconds: () => cpuSecondsOf(child),
     async stop() {
       child.kill("SIGTERM");
       await ended;
     },
   };
+}
+
+function tracesOf(socket: string): string {
+  return `${socket}.traces`;
 }
 
 function commandOf(name: ServerName, { image, format, aio }: Served, socket: string): string[] {
@@ -70,7 +77,7 @@ function commandOf(name: ServerName, { image, format, aio }: Served, socket: str
   ];
   if (name === "qemu-storage-daemon") return [name, ...options];
   const level = name === "sleeping" ? "inputs" : name;
-  const record = name === "off" ? [] : ["--record", `${socket}.traces`, "--level", level];
+  const record = name === "off" ? [] : ["--record", tracesOf(socket), "--level", level];
   const poll = name === "sleeping" ? ["--poll-max-ns", "0"] : [];
   return [process.execPath, OURS, "daemon", ...options, ...record, ...poll];
 }

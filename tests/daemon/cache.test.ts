@@ -8,6 +8,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import {
   daemonFolder,
+  expectAllSound,
   expectSound,
   type QmpClient,
   type QmpMessage,
@@ -175,6 +176,7 @@ describe.skipIf(!haveTools("qemu-storage-daemon", "qemu-img", "qemu-io", "nbdinf
       expect(await monitor.execute("query-block")).toMatchObject([{ inserted: { cache } }]);
       await monitor.execute("quit");
       await daemon.ended;
+      await expectAllSound(folder);
     });
   },
 );

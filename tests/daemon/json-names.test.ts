@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { haveTools } from "../nbd-peers/live-server.ts";
 import { type BothDaemons, startBoth } from "./both-daemons.ts";
-import { qmpClient, startDaemon } from "./running-daemon.ts";
+import { expectAllSound, qmpClient, startDaemon } from "./running-daemon.ts";
 
 const PEER = haveTools("qemu-storage-daemon", "qemu-img", "qemu-io");
 const BASE = '{"driver":"file","filename":"base.qcow2"}';
@@ -215,5 +215,6 @@ describe.skipIf(!PEER)("a drive whose file has a protocol", () => {
     expect(broken.stderr()).toContain(
       "Could not parse the JSON options: JSON parse error, premature EOI",
     );
+    await expectAllSound(folder);
   });
 });

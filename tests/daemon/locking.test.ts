@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { haveTools, tool } from "../nbd-peers/live-server.ts";
 import {
   daemonFolder,
+  expectAllSound,
   expectSound,
   type RunningDaemon,
   removeFolder,
@@ -66,6 +67,7 @@ describe.skipIf(!canLock)("an image that quiesce has open", () => {
     expect(qemuIo("-c", "write 0 4k")).toContain("wrote 4096/4096 bytes");
     careless.process.kill("SIGTERM");
     await careless.ended;
+    await expectAllSound(folder);
   });
 });
 
@@ -84,5 +86,7 @@ describe.skipIf(!canLock)("an image that QEMU has open", () => {
     const daemon = await daemonWith();
     daemon.process.kill("SIGTERM");
     expect(await daemon.ended).toBe(0);
+    // That of the refused one as well: its replay is refused in the same place.
+    await expectAllSound(folder);
   });
 });

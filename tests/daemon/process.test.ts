@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ONE_SENTENCE, quiesce } from "../cli/test-support.ts";
 import {
   daemonFolder,
+  expectAllSound,
   expectSound,
   qmpClient,
   RawClient,
@@ -152,6 +153,7 @@ describe("the recording of a daemon", () => {
     const replay = await quiesce(["replay", daemon.trace(), "-o", at("full.trace"), "--json"]);
     expect(JSON.parse(replay.stdout)).toMatchObject({ identical: true });
     expect((await quiesce(["dump", at("full.trace")])).stdout).toContain('name="last"');
+    await expectSound(daemon.trace());
   });
 
   it("does not keep the next one from its sockets, as the file of another kind does", async () => {
@@ -166,6 +168,7 @@ describe("the recording of a daemon", () => {
     for (; qmp === null; qmp = await connect()) await new Promise((go) => setTimeout(go, 50));
     await qmp.execute("quit");
     expect(await second.ended).toBe(0);
+    await expectAllSound(folder);
     writeFileSync(at("file"), "not ours");
     const argv = ["--nbd-server", `addr.type=unix,addr.path=${at("file")}`];
     const refused = spawnSync(PROGRAM, ["daemon", ...DISK, ...argv], { encoding: "utf8" });

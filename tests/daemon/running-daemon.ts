@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { Ev } from "#core/probe";
 import { bytesSource, TraceReader } from "#traces";
-import { soundnessOfDaemon } from "../record-replay/soundness.ts";
+import { recordingsIn, soundnessOfDaemon } from "../record-replay/soundness.ts";
 import { AnswerTypes } from "./answer-types.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -237,6 +237,13 @@ export async function startDaemon(
     stdout: () => stdout,
     trace: () => join(folder, "traces", readdirSync(join(folder, "traces"))[0] ?? ""),
   };
+}
+
+/** All recordings in the folder of daemons replay identically, and have no finding. */
+export async function expectAllSound(folder: string): Promise<void> {
+  const traces = recordingsIn(join(folder, "traces"));
+  expect(traces.length).toBeGreaterThan(0);
+  for (const trace of traces) await expectSound(trace);
 }
 
 /** The recording replays identically, and has no finding. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { analyze } from "#analyzer";
-import { must } from "#core/base";
+import { must, QuiesceError } from "#core/base";
 import { machine, type Polls } from "#core/sched";
 import { inputsOf, recordScenario, SCENARIOS, type Scenario } from "#explorer";
 import { bytesSource, TraceReader } from "#traces";
@@ -53,6 +53,21 @@ describe("a recording", () => {
     const { bytes: other } = recordScenario(named("hole-diamond"), { seed: 1 });
     const [problem] = soundnessOf(named("hole-plug"), other).problems;
     expect(problem).toMatch(/^diverged at \d+: recorded .*, replayed /);
+  });
+
+  it("does not go on where its replay is refused", () => {
+    let isRefused = false;
+    const scenario: Scenario = {
+      ...{ name: "refused", title: "" },
+      *main(world): Polls<void> {
+        world.note("one");
+        if (isRefused) throw new QuiesceError("usage", "No.");
+        world.note("two");
+      },
+    };
+    const { bytes: recorded } = recordScenario(scenario, { seed: 1 });
+    isRefused = true;
+    expect(() => soundnessOf(scenario, recorded)).toThrow("No.");
   });
 
   it("that breaks off is sound as far as it goes, one with a flipped bit is not", () => {

@@ -1,0 +1,1 @@
+export { recordingsIn, type Soundness, soundnessOfDaemon } from "./soundness.ts";
