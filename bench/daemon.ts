@@ -13,6 +13,9 @@ import type { Figures } from "./recording/measure.ts";
 const KIB = 1024;
 const IMAGE_BYTES = 128 * KIB * KIB;
 
+/** A single copy of the image is too short for a server's code to be compiled in the round that is not counted. */
+const NBDCOPY_COPIES = 5;
+
 /** Above it a client has hardly any time left: it is what the row measures. */
 const BUSY_MAX = 0.85;
 
@@ -45,7 +48,7 @@ const ROWS: readonly Row[] = [
   ...[1, 4].map((connections) =>
     row("nbdcopy", {
       ...{ bytes: 256 * KIB, sequential: true, write: false, depth: 64 },
-      ...{ connections, requests: IMAGE_BYTES / (256 * KIB) },
+      ...{ connections, requests: NBDCOPY_COPIES * (IMAGE_BYTES / (256 * KIB)) },
     }),
   ),
 ];
