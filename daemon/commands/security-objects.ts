@@ -87,9 +87,10 @@ function secretHandle(
   const { data, file, format = "raw", keyid, iv } = options;
   if (data !== undefined && file !== undefined)
     throw new BlockError(EINVAL, "'file' and 'data' are mutually exclusive");
-  if (keyid !== undefined && iv === undefined)
+  const own = keyid === undefined ? null : secretOf(daemon, keyid).handle;
+  if (own !== null && iv === undefined)
     throw new BlockError(EINVAL, "IV is required to decrypt secret");
-  const key = keyid === undefined ? null : { handle: secretOf(daemon, keyid).handle, iv: iv ?? "" };
+  const key = own === null ? null : { handle: own, iv: iv ?? "" };
   return loaded(hostSecret({ source: sourceOf(data, file, vault), format, key }), file ?? "");
 }
 

@@ -1,7 +1,7 @@
 // External snapshots: an overlay, made before or right now, goes above a node and takes its parents, and the node becomes
 // read-only. Each is an action of a transaction, and the command is the transaction of that one action.
 
-import { EINVAL, EIO, ENOMEDIUM, ENOTSUP } from "#core/base";
+import { EINVAL, EIO, ENOMEDIUM, strerror } from "#core/base";
 import { fileOpen, qcow2Create, qcow2Open, rawOpen } from "#core/drivers";
 import {
   BLK_PERM_CONSISTENT_READ,
@@ -138,9 +138,14 @@ function* makeOverlay(oldBs: BlockDriverState, options: SnapshotSync): Polls<Blo
   if (nodeName !== undefined && isTaken(nodeName))
     throw new BlockError(EINVAL, "New overlay node-name already in use");
   const isNew = mode !== "existing";
-  if (format !== "qcow2" && (isNew || format !== "raw"))
-    throw new BlockError(ENOTSUP, `blockdev-snapshot-sync does not support format=${format}`);
-  const file = yield* fileOpen({ nodeName: "", path, create: isNew });
+  refuseFormat(format, isNew);
+  const opened = yield* settle(() => fileOpen({ nodeName: "", path, create: isNew }));
+  if (!opened.ok && isNew)
+    throw new BlockError(
+      opened.error.errno,
+      `Could not create '${path}': ${strerror(opened.error.errno)}`,
+    );
+  const file = unwrap(opened);
   if (isNew) yield* createIn(file, oldBs);
   const bs =
     format === "raw"
@@ -148,6 +153,14 @@ function* makeOverlay(oldBs: BlockDriverState, options: SnapshotSync): Polls<Blo
       : yield* qcow2Open({ nodeName: nodeName ?? "", file });
   bdrvOpenedFor(file, bs);
   return bs;
+}
+
+/** bdrv_img_create and bdrv_open: a new overlay must have a place for the name of its backing file. BlockError. */
+function refuseFormat(format: string, isNew: boolean): void {
+  if (format === "qcow2" || (format === "raw" && !isNew)) return;
+  if (format === "raw")
+    throw new BlockError(EINVAL, `Backing file not supported for file format '${format}'`);
+  throw new BlockError(EINVAL, `Unknown ${isNew ? "file format" : "driver"} '${format}'`);
 }
 
 function isTaken(name: string): boolean {

@@ -68,6 +68,11 @@ const COMMANDS = [
 ];
 
 /** Commands with their arguments, in the order in which they are run. */
+const overlay = (more: object): [string, object] => [
+  "blockdev-snapshot-sync",
+  { "node-name": "n0", "snapshot-file": "s.qcow2", "snapshot-node-name": "s0", ...more },
+];
+
 const STEPS: readonly (readonly [string, object])[] = [
   ["no-such-command", {}],
   ["query-block", {}],
@@ -161,7 +166,16 @@ const STEPS: readonly (readonly [string, object])[] = [
   ["blockdev-snapshot", { node: "disk0", overlay: "none" }],
   ["blockdev-snapshot", { node: "disk0", overlay: "top" }],
   ["blockdev-snapshot", { node: "disk0", overlay: "n0" }],
+  ["object-add", { "qom-type": "secret", id: "s", data: "x", keyid: "none" }],
+  ["object-add", { "qom-type": "secret", id: "s", data: "x", keyid: "io0" }],
   ["blockdev-snapshot-sync", { "node-name": "n0", "snapshot-file": "s.qcow2" }],
+  ...[
+    { format: "raw" },
+    { format: "nosuch" },
+    { format: "nosuch", mode: "existing" },
+    { "snapshot-file": "none/s.qcow2" },
+    { "snapshot-file": "none/s.qcow2", mode: "existing" },
+  ].map((more) => overlay(more)),
   ["blockdev-snapshot-sync", { device: "none", "snapshot-file": "s.qcow2" }],
   [
     "blockdev-snapshot-sync",
