@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -65,6 +65,13 @@ describe("the log of a daemon", () => {
     });
     expect(readFileSync(old, "utf8")).toMatch(/ one\n$/);
     expect(readFileSync(file, "utf8")).toMatch(/^\S+ info two\n$/);
+  });
+
+  it.skipIf(!existsSync("/dev/full"))("costs its lines when the disk is full, and no more", () => {
+    const full = { logFile: "/dev/full" };
+    expect(() => logged(full, (log) => log.error("one"))).not.toThrow();
+    const nowhere = { logFile: join(folder, "none", "log") };
+    expect(() => logged(nowhere, () => undefined)).toThrow("no such file");
   });
 
   it.each(["process.exit(0)", 'process.kill(process.pid, "SIGKILL")'])(

@@ -30,8 +30,9 @@ export class DaemonLog {
   constructor({ logLevel, logFormat, logFile }: LogOptions, stderr: TextStream | null) {
     // A daemon changes its folder.
     const path = logFile === undefined ? null : resolve(logFile);
-    const put = (line: string) =>
-      path === null ? void stderr?.write(line) : appendFileSync(path, line);
+    // One that can never be written is a mistake, and is said at once.
+    if (path !== null) appendFileSync(path, "");
+    const put = (line: string) => (path === null ? void stderr?.write(line) : append(path, line));
     const write = logFormat === "json" ? put : (line: string) => put(textOf(line));
     this.#pino = pino({ level: logLevel }, { write });
   }
@@ -51,6 +52,15 @@ export class DaemonLog {
 
   error(message: string): void {
     this.#pino.error(message);
+  }
+}
+
+/** A disk that is full, or a folder that is gone, costs the line and not the daemon. */
+function append(path: string, line: string): void {
+  try {
+    appendFileSync(path, line);
+  } catch (error) {
+    if (!(error instanceof Error && "syscall" in error)) throw error;
   }
 }
 

@@ -4,9 +4,10 @@
 // goes to a file: with a ring, the last events are kept in memory, and written when somebody asks (SIGUSR1) or when the run has
 // failed. A ring lacks the beginning of its run: it is analysed, not replayed, and so it has all events.
 
-import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
+import { QuiesceError } from "#core/base";
 import { headerOf } from "#explorer";
 import { FileSink, Recorder, RingSink } from "#tracer";
 import { FORMAT_VERSION, MemoryBytes, type TraceHeader } from "#traces";
@@ -23,12 +24,14 @@ export interface RecordingOptions {
   readonly level: "inputs" | "full";
   /** Events that a ring keeps; undefined for a file. */
   readonly ring?: number;
+  /** Called once when the file takes no more: the daemon goes on, and nothing more is recorded. */
+  readonly onStopped: (why: string) => void;
 }
 
 /** A recording under way. */
 export interface Recording {
   readonly recorder: Recorder;
-  /** Write what there is, now; the file that has it. */
+  /** Write what there is, now; the file that has it. Throws QuiesceError("input") or the system's error when it cannot. */
   write(): string;
   close(): void;
 }
@@ -56,19 +59,31 @@ export function startRecording(
     },
   });
   return options.ring === undefined
-    ? recordToFile(folder, header, level)
+    ? recordToFile(folder, header, options)
     : recordToRing(folder, header, options.ring);
 }
 
-function recordToFile(folder: string, header: TraceHeader, level: "inputs" | "full"): Recording {
+function recordToFile(
+  folder: string,
+  header: TraceHeader,
+  { level, onStopped }: RecordingOptions,
+): Recording {
   const path = freeName(folder, "daemon");
   const fd = openSync(path, "wx+");
-  const recorder = new Recorder(new FileSink(fd, header), { level });
-  const timer = setInterval(() => recorder.sync(), SYNC_MS);
+  const sink = new FileSink(fd, header);
+  const recorder = new Recorder(sink, { level });
+  const stopped = `${path} cannot be written any more, so the recording has ended`;
+  const timer = setInterval(() => {
+    recorder.sync();
+    if (!sink.failed) return;
+    clearInterval(timer);
+    onStopped(stopped);
+  }, SYNC_MS);
   return {
     recorder,
     write() {
       recorder.sync();
+      if (sink.failed) throw new QuiesceError("input", stopped);
       return path;
     },
     close() {
@@ -92,7 +107,13 @@ function recordToRing(folder: string, header: TraceHeader, events: number): Reco
       const bytes = new MemoryBytes();
       ring.dump(header, bytes);
       const path = freeName(folder, "ring");
-      writeFileSync(path, bytes.bytes(), { flag: "wx" });
+      try {
+        writeFileSync(path, bytes.bytes(), { flag: "wx" });
+      } catch (error) {
+        // Half of a ring is of no use to anybody.
+        rmSync(path, { force: true });
+        throw error;
+      }
       return path;
     },
     close: () => recorder.close(),

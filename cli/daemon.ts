@@ -25,7 +25,7 @@ import {
 } from "./daemon-process.ts";
 import { type Recording, startRecording } from "./daemon-recording.ts";
 import { daemonParams, daemonScenario } from "./daemon-scenario.ts";
-import { ExitCode } from "./exit-codes.ts";
+import { ExitCode, endingOf } from "./exit-codes.ts";
 import type { Terminal } from "./terminal.ts";
 import { quiesceVersion } from "./version.ts";
 
@@ -118,7 +118,8 @@ class DaemonRun {
     // What is written down has no secrets. The run cannot tell: it never looks at one.
     const written = { seed: 0, params: daemonParams(parsed.map(veiledOption), epochNs) };
     if (record !== undefined) {
-      const how = { folder: record, level, ...(ring === undefined ? {} : { ring }) };
+      const onStopped = (why: string) => this.#log.error(why);
+      const how = { folder: record, level, onStopped, ...(ring === undefined ? {} : { ring }) };
       this.#recording = startRecording(how, scenario, written);
     }
     try {
@@ -187,7 +188,12 @@ class DaemonRun {
       this.#log.warn("there is nothing to write: the daemon was started without --record");
       return;
     }
-    this.#log.info("recording written", { file: this.#recording.write() });
+    try {
+      this.#log.info("recording written", { file: this.#recording.write() });
+    } catch (error) {
+      // A disk that is full is no reason to end.
+      this.#log.error(endingOf(error).text.trim());
+    }
   }
 }
 

@@ -20,19 +20,87 @@ export interface Token {
 
 type State = "start" | "string" | "escape" | "number" | "word" | "recovery";
 
-const STRUCTURE = /[{}[\]:,]/;
-/** A 0 has no exponent without a fraction, unlike in JSON: QEMU takes it for the next word. */
-const NUMBER = /^-?(0|[1-9][0-9]*)((\.[0-9]+)([eE][-+]?[0-9]+)?|(?<!^-?0)[eE][-+]?[0-9]+)?$/;
-/** What a number may begin with while it is not whole. */
-const NUMBER_SO_FAR =
-  /^-?((0|[1-9][0-9]*)(\.|(\.[0-9]+)([eE][-+]?[0-9]*)?|(?<!^-?0)[eE][-+]?[0-9]*)?)?$/;
+const STRUCTURE = "{}[]:,";
+const [TAB, SPACE, QUOTE, BACKSLASH] = [0x09, 0x20, 0x22, 0x5c];
+/** Not in any UTF-8 text, from here on. */
+const NO_TEXT = 0xfe;
+/** Longer memory is let go of when its token is whole. */
+const KEPT_MEMORY_BYTES = 64 * 1024;
+
+/**
+ * Where a number may stand, and where each character leads; a `!` says that it could end there. A 0 has no exponent without a
+ * fraction, unlike in JSON: QEMU takes it for the next word.
+ */
+const NUMBER_STEPS: Readonly<Record<string, readonly (readonly [chars: RegExp, to: string])[]>> = {
+  "": [
+    [/-/, "-"],
+    [/0/, "zero!"],
+    [/[1-9]/, "digits!"],
+  ],
+  "-": [
+    [/0/, "zero!"],
+    [/[1-9]/, "digits!"],
+  ],
+  "zero!": [[/\./, "point"]],
+  "digits!": [
+    [/[0-9]/, "digits!"],
+    [/\./, "point"],
+    [/[eE]/, "exponent"],
+  ],
+  point: [[/[0-9]/, "fraction!"]],
+  "fraction!": [
+    [/[0-9]/, "fraction!"],
+    [/[eE]/, "exponent"],
+  ],
+  exponent: [
+    [/[-+]/, "sign"],
+    [/[0-9]/, "power!"],
+  ],
+  sign: [[/[0-9]/, "power!"]],
+  "power!": [[/[0-9]/, "power!"]],
+};
+
+function numberStep(place: string, char: string): string | null {
+  return NUMBER_STEPS[place]?.find(([chars]) => chars.test(char))?.[1] ?? null;
+}
+
+/** The bytes of one token. A string that grows by a character a time costs some thirty times as much memory. */
+class TokenBytes {
+  #memory = new Uint8Array(64);
+  #length = 0;
+
+  /** Keep `bytes` from `from` to `to`. */
+  push(bytes: Uint8Array, from: number, to: number): void {
+    const length = this.#length + to - from;
+    if (length > this.#memory.length) {
+      const grown = new Uint8Array(Math.max(length, 2 * this.#memory.length));
+      grown.set(this.#memory.subarray(0, this.#length));
+      this.#memory = grown;
+    }
+    this.#memory.set(bytes.subarray(from, to), this.#length);
+    this.#length = length;
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** The bytes as text, one character a byte; then there are none. */
+  take(): string {
+    const text = Buffer.from(this.#memory.buffer, 0, this.#length).toString("latin1");
+    this.#length = 0;
+    if (this.#memory.length > KEPT_MEMORY_BYTES) this.#memory = new Uint8Array(64);
+    return text;
+  }
+}
 
 /** One lexer a connection. */
 export class JsonLexer {
   #state: State = "start";
-  #token = "";
-  /** How the string that is read began. */
-  #quote = "";
+  readonly #token = new TokenBytes();
+  /** How the string that is read began, and where in a number it stands. */
+  #quote = 0;
+  #place = "";
   /** Bytes of the token that is read, of which `#token` may have kept fewer. */
   #bytes = 0;
   readonly #emit: (token: Token) => void;
@@ -50,12 +118,26 @@ export class JsonLexer {
   }
 
   feed(bytes: Uint8Array): void {
-    for (const byte of bytes) {
-      this.#character(String.fromCharCode(byte));
+    for (let at = 0; at < bytes.length; ) {
+      const from = at;
+      at = this.#state === "string" ? this.#plainEnd(bytes, from) : from;
+      if (at > from) this.#keep(bytes, from, at);
+      else this.#byte(bytes, at++);
       if (this.#bytes <= TOKEN_BYTES_MAX) continue;
       this.#restart("start");
       this.#emit({ kind: "limit", text: "" });
     }
+  }
+
+  /** Where what a string just contains ends, or the string is too long. */
+  #plainEnd(bytes: Uint8Array, from: number): number {
+    const end = Math.min(bytes.length, from + TOKEN_BYTES_MAX + 1 - this.#bytes);
+    let at = from;
+    for (; at < end; at++) {
+      const byte = bytes[at] ?? 0;
+      if (byte < SPACE || byte >= NO_TEXT || byte === BACKSLASH || byte === this.#quote) break;
+    }
+    return at;
   }
 
   /** The stream has ended: a number or word that waited for its end has it; a string without its end is an error. */
@@ -66,81 +148,96 @@ export class JsonLexer {
   }
 
   #restart(state: State): string {
-    const text = this.#token;
     this.#state = state;
-    this.#token = "";
     this.#bytes = 0;
-    return text;
+    return this.#token.take();
   }
 
   /** json_lexer_feed_char: some characters end a token and begin another. */
-  #character(char: string): void {
+  #byte(bytes: Uint8Array, at: number): void {
+    const byte = bytes[at] ?? 0;
     switch (this.#state) {
       case "start":
-        this.#begin(char);
+        this.#begin(bytes, at);
         return;
       case "string":
       case "escape":
-        this.#inString(char);
+        this.#inString(bytes, at);
         return;
       case "number":
-        if (NUMBER_SO_FAR.test(this.#token + char)) this.#keep(char);
-        else if (NUMBER.test(this.#token) && !/[0-9]/.test(char)) {
-          this.#finish();
-          this.#begin(char);
-        } else this.#fail(char);
+        this.#inNumber(bytes, at);
         return;
       case "word":
-        if (char >= "a" && char <= "z") this.#keep(char);
+        if (isSmallLetter(byte)) this.#keep(bytes, at);
         else {
           this.#finish();
-          this.#begin(char);
+          this.#begin(bytes, at);
         }
         return;
       case "recovery":
-        if (isResumption(char)) {
+        if (isResumption(byte)) {
           this.#state = "start";
-          this.#begin(char);
+          this.#begin(bytes, at);
         }
     }
   }
 
-  #begin(char: string): void {
+  #begin(bytes: Uint8Array, at: number): void {
+    const byte = bytes[at] ?? 0;
+    const char = String.fromCharCode(byte);
     if (char === " " || char === "\t" || char === "\r" || char === "\n") return;
-    if (STRUCTURE.test(char)) {
+    if (STRUCTURE.includes(char)) {
       this.#emit({ kind: char as TokenKind, text: char });
       return;
     }
-    this.#keep(char);
-    // Looked up in the token itself, its text would be put together anew for each character.
-    this.#quote = char;
-    if (char === '"' || char === "'") this.#state = "string";
-    else if (char === "-" || (char >= "0" && char <= "9")) this.#state = "number";
-    else if (char >= "a" && char <= "z") this.#state = "word";
+    this.#keep(bytes, at);
+    this.#quote = byte;
+    const place = numberStep("", char);
+    this.#place = place ?? "";
+    if (byte === QUOTE || char === "'") this.#state = "string";
+    else if (place !== null) this.#state = "number";
+    else if (isSmallLetter(byte)) this.#state = "word";
     else this.#fail();
   }
 
-  #keep(char: string): void {
-    this.#bytes++;
-    if (this.#bytes <= this.#keptBytesMax) this.#token += char;
+  #keep(bytes: Uint8Array, from: number, to = from + 1): void {
+    this.#bytes += to - from;
+    const room = this.#keptBytesMax - this.#token.length;
+    if (room > 0) this.#token.push(bytes, from, Math.min(to, from + room));
   }
 
-  #inString(char: string): void {
-    if (char < " " || char >= "\u00fe") {
-      this.#fail(char);
+  #inNumber(bytes: Uint8Array, at: number): void {
+    const char = String.fromCharCode(bytes[at] ?? 0);
+    const place = numberStep(this.#place, char);
+    if (place !== null) {
+      this.#place = place;
+      this.#keep(bytes, at);
+    } else if (this.#isNumber && !/[0-9]/.test(char)) {
+      this.#finish();
+      this.#begin(bytes, at);
+    } else this.#fail(char);
+  }
+
+  get #isNumber(): boolean {
+    return this.#place.endsWith("!");
+  }
+
+  #inString(bytes: Uint8Array, at: number): void {
+    const byte = bytes[at] ?? 0;
+    if (byte < SPACE || byte >= NO_TEXT) {
+      this.#fail(String.fromCharCode(byte));
       return;
     }
-    this.#keep(char);
+    this.#keep(bytes, at);
     if (this.#state === "escape") this.#state = "string";
-    else if (char === "\\") this.#state = "escape";
-    else if (char === this.#quote) this.#finish();
+    else if (byte === BACKSLASH) this.#state = "escape";
+    else if (byte === this.#quote) this.#finish();
   }
 
   #finish(): void {
-    const kind = this.#state;
-    const text = this.#restart("start");
-    if (kind === "number" && !NUMBER.test(text)) this.#emit({ kind: "error", text });
-    else this.#emit({ kind: kind as TokenKind, text });
+    const isWrong = this.#state === "number" && !this.#isNumber;
+    const kind = isWrong ? "error" : (this.#state as TokenKind);
+    this.#emit({ kind, text: this.#restart("start") });
   }
 
   /** What was read, with `char`, is no token: skip to where a client can go on. */
@@ -149,7 +246,12 @@ export class JsonLexer {
   }
 }
 
+function isSmallLetter(byte: number): boolean {
+  return byte >= 0x61 && byte <= 0x7a;
+}
+
 /** Structure, control characters but tab, and the two bytes that no UTF-8 text has: clients send those to get a fresh start. */
-function isResumption(char: string): boolean {
-  return STRUCTURE.test(char) || (char !== "\t" && (char < " " || char >= "\u00fe"));
+function isResumption(byte: number): boolean {
+  if (STRUCTURE.includes(String.fromCharCode(byte))) return true;
+  return byte !== TAB && (byte < SPACE || byte >= NO_TEXT);
 }

@@ -74,6 +74,15 @@ describe("a stream of JSON values", () => {
     expect(read("[".repeat(2000))[0]).toBe("JSON nesting depth limit exceeded");
   });
 
+  it("takes no longer for each byte of a long number or string than of a short one", () => {
+    const digits = "7".repeat(1_000_000);
+    expect(read(`[${digits}, -${digits}, 0.${digits}]`, 7)).toEqual([
+      `[inf, -inf, ${Number("0.77777777777777777777")}]`,
+    ]);
+    const text = "\u00e9\u{1f600}a".repeat(500_000);
+    expect(parseJson(`"${text}"`)).toBe(text);
+  }, 20_000);
+
   it("reads back whatever it prints", () => {
     const leaf: fc.Arbitrary<Sendable> = fc.oneof(
       fc

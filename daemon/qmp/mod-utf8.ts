@@ -33,12 +33,12 @@ export function isCharacter(codepoint: number): boolean {
 
 /** What a C program prints of text whose characters are bytes: up to the first 0, with U+FFFD for what is no character. */
 export function printedText(latin1: string): string {
-  const bytes = Uint8Array.from(latin1.split("\0", 1)[0] ?? "", (char) => char.charCodeAt(0));
-  let text = "";
+  const bytes = Buffer.from(latin1.split("\0", 1)[0] ?? "", "latin1");
+  const pieces: string[] = [];
   for (let at = 0; at < bytes.length; ) {
     const { codepoint, end } = codepointAt(bytes, at);
-    text += String.fromCodePoint(codepoint ?? 0xfffd);
+    pieces.push(String.fromCodePoint(codepoint ?? 0xfffd));
     at = end;
   }
-  return text;
+  return pieces.join("");
 }

@@ -32,6 +32,9 @@ const COMMANDS = [
   ["-c", "discard 1000k 24k"],
   ["-c", "write -z -u 500k 3k"],
   ["-c", "write -P 0 704k 128k"],
+  // Fast or not at all: not at all within a cluster of data, and at once within one of zeroes.
+  ["-c", "write -z -n 900k 3k"],
+  ["-c", "write -z -n 130k 3k"],
   ["-c", "flush"],
 ].flat();
 

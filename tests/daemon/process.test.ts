@@ -1,7 +1,7 @@
 // The daemon as a process: in the background, under a supervisor, told by signals, and recorded so that a crash loses little.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -220,6 +220,44 @@ describe("the recording of a daemon", () => {
     await qmp.execute("quit");
     expect(await daemon.ended).toBe(0);
     expect(daemon.stderr()).toContain(`recording written file="${daemon.trace()}"`);
+  });
+});
+
+describe("a daemon whose recording cannot be written", () => {
+  it("says so on SIGUSR1, and goes on", async () => {
+    const daemon = await startDaemon(folder, [...DISK, "--ring", "40"]);
+    const qmp = await qmpClient(at("qmp.sock"));
+    for (const times of [1, 2]) {
+      rmSync(at("traces"), { recursive: true, force: true });
+      daemon.process.kill("SIGUSR1");
+      await reached(() => daemon.stderr().split("there is no such file").length === times + 1);
+    }
+    await qmp.execute("blockdev-add", { driver: "null-co", "node-name": "n1" });
+    await qmp.execute("quit");
+    expect(await daemon.ended).toBe(0);
+  });
+
+  it("says once that its disk is full, serves on, and ends with 3", async () => {
+    // A limit on the length of files stands for the disk; the header of a trace is longer.
+    const script = `trap '' XFSZ; ulimit -f 8; exec "$0" "$@"`;
+    const monitor = ["--chardev", "socket,id=c,path=qmp.sock,server=on", "--monitor", "c"];
+    const args = [PROGRAM, "daemon", ...DISK, ...monitor, "--record", "traces", "--level", "full"];
+    const env = { ...process.env, QUIESCE_NO_BUILD: "1" };
+    const child = spawn("bash", ["-c", script, ...args, "--pidfile", "pid"], { cwd: folder, env });
+    let stderr = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      stderr += chunk.toString();
+    });
+    const ended = new Promise((go) => child.once("exit", go));
+    await reached(() => existsSync(at("pid")) || child.exitCode !== null);
+    const qmp = await qmpClient(at("qmp.sock"));
+    await reached(() => stderr.includes("the recording has ended"));
+    await qmp.execute("blockdev-add", { driver: "null-co", "node-name": "n1" });
+    child.kill("SIGUSR1");
+    await reached(() => stderr.split("the recording has ended").length === 3);
+    await qmp.execute("quit");
+    expect(await ended).toBe(3);
+    expect(stderr).toMatch(/quiesce: Recording stopped early because .*: the trace holds/);
   });
 });
 
