@@ -1,7 +1,7 @@
 // The NBD server and its exports: nbd-server-start and -stop, block-export-add and -del.
 
 import { blkBs, blkInsertBs, blkNew, blkUnref } from "#core/backend";
-import { EINVAL } from "#core/base";
+import { EINVAL, must } from "#core/base";
 import { BDRV_BITMAP_ALLOW_RO, type BdrvDirtyBitmap, bdrvDirtyBitmapCheck } from "#core/bitmaps";
 import {
   BLK_PERM_ALL,
@@ -13,14 +13,22 @@ import {
   settle,
 } from "#core/graph";
 import { site } from "#core/probe";
-import type { Polls, SocketAddress } from "#core/sched";
+import {
+  aioBhScheduleOneshot,
+  aioWaitKick,
+  aioWaitWhileUnlocked,
+  machine,
+  type Polls,
+  type SocketAddress,
+} from "#core/sched";
 import { emitEvent } from "../events.ts";
 import {
   exportedBitmap,
   type NbdExport,
   type NbdServer,
   nbdExportCreate,
-  nbdExportDelete,
+  nbdExportRelease,
+  nbdExportRequestShutdown,
   nbdServerStart,
   nbdServerStop,
 } from "../nbd/index.ts";
@@ -44,6 +52,7 @@ import { bdrvLookupBs, iothreadById } from "./lookup.ts";
 import { blockExportInfo } from "./result-types.ts";
 
 const SITE_EXPORTS = site("qmp_query_block_exports");
+const SITE_CLOSE_ALL = site("blk_exp_close_all_type");
 
 /** QAPI: SocketAddress. */
 export const flatAddress = union({ type: enumOf("inet", "unix", "fd") }, "type", {
@@ -251,19 +260,45 @@ const exportDel = command(
         EINVAL,
         `export '${id}' still in use\nUse mode='hard' to force client disconnect`,
       );
-    yield* removeExport(daemon, found);
+    if (found.nbdExport.clients.size > 0) requestShutdown(daemon, found);
+    else yield* removeExport(daemon, found);
     return undefined;
   },
 );
 
-/** blk_exp_request_shutdown, and waiting for its end. Polls. */
-export function* removeExport(daemon: Daemon, found: DaemonExport): Polls<void> {
-  if (found.isShuttingDown || daemon.nbdServer === null) return;
+/** blk_exp_request_shutdown: it ends when the last request of its clients has, for which a command does not wait: a disk may hang. */
+function requestShutdown(daemon: Daemon, found: DaemonExport): void {
+  const { nbdExport } = found;
+  const server = must(daemon.nbdServer, "an export has a server");
   found.isShuttingDown = true;
-  yield* nbdExportDelete(daemon.nbdServer, found.nbdExport);
+  nbdExportRequestShutdown(server, nbdExport);
+  nbdExport.onGone = () => {
+    nbdExport.onGone = null;
+    aioBhScheduleOneshot(machine.mainContext, () => freeExport(daemon, found));
+  };
+}
+
+/** blk_exp_delete_bh: nobody uses it any more. Polls. */
+function* freeExport(daemon: Daemon, found: DaemonExport): Polls<void> {
+  nbdExportRelease(found.nbdExport);
   yield* blkUnref(found.blk);
   daemon.exports.delete(found.id);
   emitEvent(daemon, "BLOCK_EXPORT_DELETED", { id: found.id });
+  aioWaitKick();
+}
+
+/** blk_exp_close_all, for one: ask it to end, and wait for that. Polls. */
+export function* removeExport(daemon: Daemon, found: DaemonExport): Polls<void> {
+  if (daemon.nbdServer === null) return;
+  if (!found.isShuttingDown && found.nbdExport.clients.size > 0) requestShutdown(daemon, found);
+  if (found.isShuttingDown) {
+    const isThere = () => daemon.exports.get(found.id) === found;
+    yield* aioWaitWhileUnlocked(null, isThere, SITE_CLOSE_ALL);
+    return;
+  }
+  found.isShuttingDown = true;
+  nbdExportRequestShutdown(daemon.nbdServer, found.nbdExport);
+  yield* freeExport(daemon, found);
 }
 
 const queryBlockExports = command(

@@ -62,6 +62,8 @@ export class NbdExport {
   bytes = 0;
   readonly room = new CoQueue();
   readonly spareBuffers = new SpareBuffers();
+  /** It is going: called in main when its last client has gone. */
+  onGone: (() => void) | null = null;
 
   constructor(blk: BlockBackend, options: NbdExportOptions, facts: NbdExportFacts) {
     this.name = options.name;

@@ -6,6 +6,8 @@ export {
   type NbdServerOptions,
   nbdClientClose,
   nbdExportDelete,
+  nbdExportRelease,
+  nbdExportRequestShutdown,
   nbdServerStart,
   nbdServerStop,
 } from "./server.ts";

@@ -41,6 +41,7 @@ import { nbdTransmit } from "./transmit.ts";
 const SITE_START = site("nbd_server_start");
 const SITE_FREE = site("nbd_server_free");
 const SITE_DELETE = site("nbd_export_delete");
+const SITE_RELEASE = site("nbd_export_delete/release");
 const SITE_CLOSE = site("client_close");
 
 /** C: NBDServerData. Written in the main context. */
@@ -149,7 +150,7 @@ function* greet(client: NbdClient): Co<void> {
   const isOpen = yield* nbdNegotiate(client);
   timerDel(timer);
   const { nbdExport } = client;
-  if (!isOpen || nbdExport === null || client.server.isOver) {
+  if (!isOpen || nbdExport === null || !isThere(client.server, nbdExport)) {
     channelClose(client.channel);
     nbdClientClose(client);
     return;
@@ -159,6 +160,11 @@ function* greet(client: NbdClient): Co<void> {
     nbdExport.blk.ctx,
     qemuCoroutineCreate(() => serve(client, nbdExport)),
   );
+}
+
+/** While its last answer was on its way to the client, an export may have been deleted. */
+function isThere({ isOver, exports }: NbdServer, nbdExport: NbdExport): boolean {
+  return !isOver && exports.get(nbdExport.name) === nbdExport;
 }
 
 function* serve(client: NbdClient, nbdExport: NbdExport): Co<void> {
@@ -181,18 +187,31 @@ export function nbdClientClose(client: NbdClient): void {
   const { server, nbdExport } = client;
   nbdExport?.clients.delete(client);
   server.clients.delete(client);
+  if (nbdExport?.clients.size === 0) nbdExport.onGone?.();
   qemuCoQueueRestartAll(server.vacancy);
   aioWaitKick();
 }
 
 /** nbd_export_delete: its clients' connections are closed, and their last requests waited for. Polls. */
 export function* nbdExportDelete(server: NbdServer, nbdExport: NbdExport): Polls<void> {
+  nbdExportRequestShutdown(server, nbdExport);
+  yield* aioWaitWhileUnlocked(null, () => nbdExport.clients.size > 0, SITE_DELETE);
+  nbdExportRelease(nbdExport);
+}
+
+/** nbd_export_request_shutdown: nobody finds it any more, and the connections of its clients are closed. */
+export function nbdExportRequestShutdown(server: NbdServer, nbdExport: NbdExport): void {
   globalStateCode(SITE_DELETE);
   assert(server.exports.get(nbdExport.name) === nbdExport, "the export is one of the server's");
   server.exports.delete(nbdExport.name);
   for (const client of nbdExport.clients) hangUp(client, nbdExport.blk.ctx);
-  yield* aioWaitWhileUnlocked(null, () => nbdExport.clients.size > 0, SITE_DELETE);
-  for (const bitmap of nbdExport.bitmaps) bdrvDirtyBitmapSetBusy(bitmap, false);
+}
+
+/** Its last client has gone: its bitmaps are everybody's again. */
+export function nbdExportRelease({ clients, bitmaps }: NbdExport): void {
+  globalStateCode(SITE_RELEASE);
+  assert(clients.size === 0, "nobody uses what is released");
+  for (const bitmap of bitmaps) bdrvDirtyBitmapSetBusy(bitmap, false);
 }
 
 /** Close a connection in the context that uses it. */

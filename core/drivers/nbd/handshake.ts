@@ -167,6 +167,13 @@ function* metaContext(
   if ("errno" in first) return first;
   if (first.type !== NBD_REP_META_CONTEXT) return null;
   if (first.data.byteLength < 4) return wrong("Invalid meta context reply");
+  const { buffer, byteOffset, byteLength: bytes } = first.data;
+  const given = new TextDecoder().decode(new Uint8Array(buffer, byteOffset + 4, bytes - 4));
+  // What the flags of another one mean is not known: a hole of ours may be data there.
+  if (given !== context)
+    return wrong(
+      `Failed to negotiate meta context '${context}', server answered with different context '${given}'`,
+    );
   const rest = yield* receive(socket, NBD_OPT_SET_META_CONTEXT);
   if ("errno" in rest) return rest;
   if (rest.type !== NBD_REP_ACK) return wrong("Unexpected reply type for a metadata context");

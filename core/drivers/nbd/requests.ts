@@ -25,6 +25,8 @@ import {
 } from "../../sched/index.ts";
 import { reconnectAttempt } from "./connect.ts";
 import {
+  NBD_CMD_BLOCK_STATUS,
+  NBD_CMD_READ,
   NBD_REPLY_FLAG_DONE,
   NBD_REPLY_TYPE_FLAG_ERROR,
   NBD_REPLY_TYPE_NONE,
@@ -93,7 +95,7 @@ function* sendRequest(bs: BlockDriverState, request: NbdRequest): Co<NbdSlot | n
     release(state);
     return -EIO;
   }
-  const slot = takeSlot(state);
+  const slot = takeSlot(state, request);
   const { type, flags, from, length, payload } = request;
   const handle = [8, slot.index + 1] as const;
   const head = message(
@@ -118,10 +120,13 @@ function isFull(state: NbdClientState): boolean {
   return state.inFlight === NBD_REQUESTS_MAX || (state.state !== "connected" && state.inFlight > 0);
 }
 
-function takeSlot(state: NbdClientState): NbdSlot {
+function takeSlot(state: NbdClientState, { type }: NbdRequest): NbdSlot {
   const index = state.slots.indexOf(null);
   assert(index >= 0, "there are as many slots as requests");
-  const slot: NbdSlot = { index, co: qemuCoroutineSelf(), receiving: false };
+  const onlyChunks =
+    state.info?.structuredReply === true &&
+    (type === NBD_CMD_READ || type === NBD_CMD_BLOCK_STATUS);
+  const slot: NbdSlot = { index, co: qemuCoroutineSelf(), onlyChunks, receiving: false };
   state.slots[index] = slot;
   return slot;
 }
@@ -206,6 +211,7 @@ function* readNextHeader(state: NbdClientState, slot: NbdSlot): Co<NbdReply | nu
   const owner = state.slots[reply.index];
   if (owner === undefined || owner === null) return -EINVAL;
   if (reply.isStructured && state.info?.structuredReply !== true) return -EINVAL;
+  if (!reply.isStructured && owner.onlyChunks) return -EINVAL;
   state.reply = reply;
   if (owner === slot) return reply;
   wake(owner);

@@ -40,6 +40,8 @@ export type NbdConnectionState =
 export interface NbdSlot {
   readonly index: number;
   readonly co: Coroutine;
+  /** Once chunks are agreed on, a read and a status are answered by chunks alone. */
+  readonly onlyChunks: boolean;
   /** It waits until somebody has read the header of its reply. */
   receiving: boolean;
 }
