@@ -4,7 +4,7 @@
 // header of the trace, and all that clients said came through the door.
 
 import { blkUnref } from "#core/backend";
-import { QuiesceError } from "#core/base";
+import { QuiesceError, type VirtualNs } from "#core/base";
 import { fileDefaults } from "#core/drivers";
 import { BlockError, bdrvUnref } from "#core/graph";
 import { bdrvDrainAllBegin, bdrvDrainAllEnd } from "#core/io";
@@ -15,10 +15,14 @@ import {
   aioRemoveFdHandler,
   aioSetFdHandler,
   aioWaitWhileUnlocked,
+  clockNs,
   iothreadStopJoin,
   machine,
   type Polls,
   socketClose,
+  timerDel,
+  timerMod,
+  timerNew,
 } from "#core/sched";
 import { blockdevOptions } from "./blockdev-options.ts";
 import { addDrive } from "./commands/drive.ts";
@@ -36,7 +40,7 @@ import { emitEvent, flushEvents, forwardEvents } from "./events.ts";
 import { addMonitor, chardevOf, chardevOptions, monitorOptions } from "./monitors.ts";
 import { nbdServerStop } from "./nbd/index.ts";
 import { jsonText } from "./qmp/json-value.ts";
-import { monitorClose, monitorIsFlushed } from "./qmp/monitor.ts";
+import { monitorClose, monitorIsFlushed, type QmpMonitor } from "./qmp/monitor.ts";
 import { QmpError } from "./qmp/schema.ts";
 import {
   Daemon,
@@ -48,6 +52,9 @@ import {
 
 const SITE_CLEANUP = site("monitor_cleanup");
 const SITE_SHUTDOWN = site("qsd_shutdown");
+
+/** How long the daemon's end waits for clients of monitors to read what they were sent, in ns. */
+const FLUSH_NS_MAX = 1_000_000_000;
 
 /** What the daemon is told from outside, and tells. */
 export interface DaemonParts extends DaemonHooks {
@@ -120,6 +127,20 @@ function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<vo
   }
 }
 
+/** What was said to clients is sent to those that read it; the others do not hold up the end. Polls. */
+function* flushMonitors(monitors: readonly QmpMonitor<Daemon>[]): Polls<void> {
+  if (monitors.every(monitorIsFlushed)) return;
+  let isLate = false;
+  const timer = timerNew(machine.mainContext, () => {
+    isLate = true;
+    return undefined;
+  });
+  timerMod(timer, (clockNs() + FLUSH_NS_MAX) as VirtualNs);
+  const isAwaited = () => !isLate && !monitors.every(monitorIsFlushed);
+  yield* aioWaitWhileUnlocked(null, isAwaited, SITE_CLEANUP);
+  timerDel(timer);
+}
+
 /** The end, in QEMU's order: exports, then all requests, jobs, nodes, monitors and objects. Polls. */
 function* shutDown(daemon: Daemon): Polls<void> {
   emitEvent(daemon, "SHUTDOWN", { guest: false, reason: daemon.quitReason });
@@ -134,7 +155,7 @@ function* shutDown(daemon: Daemon): Polls<void> {
   if (daemon.nbdServer !== null) yield* nbdServerStop(daemon.nbdServer);
   flushEvents(daemon);
   const monitors = [...daemon.monitors];
-  yield* aioWaitWhileUnlocked(null, () => !monitors.every(monitorIsFlushed), SITE_CLEANUP);
+  yield* flushMonitors(monitors);
   for (const listener of daemon.listeners) socketClose(listener);
   daemon.listeners.clear();
   for (const monitor of monitors) monitorClose(monitor);

@@ -30,6 +30,9 @@ const GATHERS_MAX = 4;
 /** Longer messages are not copied. */
 const COPIED_BYTES_MAX = 16 * 1024;
 
+/** How long the last bytes of a closed connection wait for a peer that does not read. */
+const LAST_BYTES_MS_MAX = 3000;
+
 /** What a connection tells its host. */
 export interface ConnectionOptions {
   readonly complete: Complete;
@@ -343,8 +346,12 @@ export class Connection {
     for (const op of left) this.#options.complete(op, -ECANCELED);
     this.#stream.on("finish", () => this.#stream.destroy());
     this.#stream.end();
-    // A peer that never reads its last bytes must not keep the descriptor.
+    // A peer that never reads its last bytes must not keep the descriptor, nor the process.
     if (this.#stream.writableLength === 0) this.#stream.destroy();
+    else {
+      const timer = setTimeout(() => this.#stream.destroy(), LAST_BYTES_MS_MAX);
+      this.#stream.on("close", () => clearTimeout(timer));
+    }
   }
 }
 

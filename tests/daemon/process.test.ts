@@ -262,6 +262,19 @@ describe("a daemon whose recording cannot be written", () => {
 });
 
 describe("monitors of a daemon", () => {
+  it("do not hold up its end when their client does not read", async () => {
+    const daemon = await startDaemon(folder, DISK);
+    // Nobody listens to what comes on this socket, so nothing is read from it.
+    const deaf = net.connect(at("qmp.sock"));
+    deaf.on("error", () => undefined);
+    deaf.write(`{"execute": "qmp_capabilities"}${'{"execute": "query-qmp-schema"}'.repeat(20)}`);
+    await new Promise((go) => setTimeout(go, 1500));
+    daemon.process.kill("SIGTERM");
+    expect(await daemon.ended).toBe(0);
+    deaf.destroy();
+    await expectSound(daemon.trace());
+  });
+
   it("are several at a time, on sockets and on standard input, out of band too", async () => {
     const daemon = await startDaemon(folder, [
       ...[...DISK, "--chardev", "socket,id=two,host=127.0.0.1,port=0,server=on"],
