@@ -3,6 +3,7 @@
 export const EPERM = 1;
 export const ENOENT = 2;
 export const EIO = 5;
+export const ENXIO = 6;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
@@ -17,9 +18,12 @@ export const EROFS = 30;
 export const EPIPE = 32;
 export const ENOTSUP = 95;
 export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const ENETUNREACH = 101;
 export const ECONNRESET = 104;
 export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
+export const EHOSTUNREACH = 113;
 export const ENOMEDIUM = 123;
 export const EINPROGRESS = 115;
 export const ECANCELED = 125;
@@ -28,6 +32,7 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EPERM, "EPERM"],
   [ENOENT, "ENOENT"],
   [EIO, "EIO"],
+  [ENXIO, "ENXIO"],
   [EAGAIN, "EAGAIN"],
   [ENOMEM, "ENOMEM"],
   [EACCES, "EACCES"],
@@ -42,9 +47,12 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [EPIPE, "EPIPE"],
   [ENOTSUP, "ENOTSUP"],
   [EADDRINUSE, "EADDRINUSE"],
+  [EADDRNOTAVAIL, "EADDRNOTAVAIL"],
+  [ENETUNREACH, "ENETUNREACH"],
   [ECONNRESET, "ECONNRESET"],
   [ETIMEDOUT, "ETIMEDOUT"],
   [ECONNREFUSED, "ECONNREFUSED"],
+  [EHOSTUNREACH, "EHOSTUNREACH"],
   [ENOMEDIUM, "ENOMEDIUM"],
   [EINPROGRESS, "EINPROGRESS"],
   [ECANCELED, "ECANCELED"],
@@ -59,6 +67,7 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [EPERM, "Operation not permitted"],
   [ENOENT, "No such file or directory"],
   [EIO, "Input/output error"],
+  [ENXIO, "No such device or address"],
   [EAGAIN, "Resource temporarily unavailable"],
   [ENOMEM, "Cannot allocate memory"],
   [EACCES, "Permission denied"],
@@ -73,9 +82,12 @@ const TEXTS: ReadonlyMap<number, string> = new Map([
   [EPIPE, "Broken pipe"],
   [ENOTSUP, "Operation not supported"],
   [EADDRINUSE, "Address already in use"],
+  [EADDRNOTAVAIL, "Cannot assign requested address"],
+  [ENETUNREACH, "Network is unreachable"],
   [ECONNRESET, "Connection reset by peer"],
   [ETIMEDOUT, "Connection timed out"],
   [ECONNREFUSED, "Connection refused"],
+  [EHOSTUNREACH, "No route to host"],
   [ENOMEDIUM, "No medium found"],
   [EINPROGRESS, "Operation now in progress"],
   [ECANCELED, "Operation canceled"],
@@ -88,6 +100,8 @@ export function strerror(errno: number): string {
 
 /** The errno of a Node system error's `code` ("ENOENT"), or EIO for one that this table lacks. */
 export function errnoFromCode(code: string | undefined): number {
+  // A host that has no address: an error of its own to Node, and none of the system.
+  if (code === "ENOTFOUND") return ENXIO;
   for (const [errno, name] of NAMES) if (name === code) return errno;
   return EIO;
 }

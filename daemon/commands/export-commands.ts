@@ -83,10 +83,19 @@ export function socketAddressOf(address: TypeOf<typeof flatAddress>): SocketAddr
     case "inet":
       return { type: "inet", host: address.host, port: portOf(address.port) };
     case "unix":
-      return { type: "unix", path: address.path };
+      return { type: "unix", path: socketPath(address.path) };
     case "fd":
       return { type: "fd", fd: portOf(address.str) };
   }
+}
+
+/** C: sizeof(sun_path), of which the zero at the end is a part. What is longer the system would cut off. */
+const SOCKET_PATH_BYTES = 108;
+
+function socketPath(path: string): string {
+  if (new TextEncoder().encode(path).length < SOCKET_PATH_BYTES) return path;
+  const hint = `Path must be less than ${SOCKET_PATH_BYTES} bytes`;
+  throw new BlockError(EINVAL, `UNIX socket path '${path}' is too long`, hint);
 }
 
 function portOf(text: string): number {

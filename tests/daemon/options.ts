@@ -6,6 +6,9 @@ const UNIX = "socket,id=c,path=c.sock,server=on,wait=off";
 const NODE = ["--blockdev", "null-co,node-name=a"];
 const SERVER = ["--nbd-server", "addr.type=unix,addr.path=nbd.sock"];
 
+/** A path that no socket can have. */
+const LONG = "y".repeat(109);
+
 /** Command lines, the last option of which is wrong. */
 export const WRONG: readonly (readonly string[])[] = [
   ["--blockdev", "null-co"],
@@ -93,6 +96,10 @@ export const WRONG: readonly (readonly string[])[] = [
   ["--chardev", "socket,id=c,host=h"],
   ["--chardev", "socket,id=0c,path=p,server=on,wait=off"],
   ["--chardev", "stdio,id=a", "--chardev", "stdio,id=b"],
+  ["--chardev", `socket,id=c,path=${LONG},server=on,wait=off`],
+  ["--nbd-server", `addr.type=unix,addr.path=${LONG}`],
+  ["--blockdev", `nbd,node-name=a,server.type=unix,server.path=${LONG}`],
+  ["--nbd-server", "addr.type=inet,addr.host=192.0.2.1,addr.port=10809"],
   ["--monitor", "none"],
   ["--monitor", ""],
   ["--monitor", "chardev=none"],
