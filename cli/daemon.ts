@@ -92,6 +92,8 @@ class DaemonRun {
   #pidfile: Pidfile | null = null;
   /** The run ends at an assertion, for a reason that is on standard error already. */
   #hasSaidWhy = false;
+  /** Why it was never ready. */
+  #refusal: QuiesceError | null = null;
 
   constructor(options: DaemonVerbOptions, terminal: Terminal) {
     this.#options = options;
@@ -107,6 +109,9 @@ class DaemonRun {
     const epochNs = Date.now() * 1_000_000;
     const scenario = daemonScenario({
       onReady: (quitHandler) => this.#isReady(quitHandler),
+      onRefused: (refusal) => {
+        this.#refusal = refusal;
+      },
       onStopping: () => this.#isStopping(),
       print: (line) => void this.#terminal.stdout.write(`${line}\n`),
       warn: (line) => this.#log.warn(line),
@@ -123,12 +128,14 @@ class DaemonRun {
       this.#recording = startRecording(how, scenario, written);
     }
     try {
-      return await this.#runMachine(scenario, run);
+      const code = await this.#runMachine(scenario, run);
+      if (this.#refusal !== null) throw this.#refusal;
+      return code;
     } finally {
       this.#signals.stop();
       this.#recording?.close();
       this.#pidfile?.remove();
-      this.#log.info("ended");
+      if (this.#refusal === null) this.#log.info("ended");
     }
   }
 

@@ -72,24 +72,30 @@ export function* daemonMain(parts: DaemonParts): Polls<void> {
     daemon.quitReason ??= "host-signal";
     return undefined;
   });
-  for (const option of parts.options) yield* carryOut(daemon, option);
-  parts.onReady?.(quit.id);
-  while (daemon.quitReason === null) yield* aioPoll(machine.mainContext, true);
-  parts.onStopping?.();
+  const refusal = yield* carryOut(daemon, parts.options);
+  if (refusal === null) {
+    parts.onReady?.(quit.id);
+    while (daemon.quitReason === null) yield* aioPoll(machine.mainContext, true);
+    parts.onStopping?.();
+    emitEvent(daemon, "SHUTDOWN", { guest: false, reason: daemon.quitReason });
+  } else parts.onRefused?.(refusal);
   yield* shutDown(daemon);
   aioRemoveFdHandler(quit);
 }
 
-/** One option, as the command that it stands for; a refusal is the user's mistake, in one sentence. Polls. */
-function* carryOut(daemon: Daemon, option: DaemonOption): Polls<void> {
-  try {
-    yield* apply(daemon, option);
-  } catch (error) {
-    if (!(error instanceof BlockError || error instanceof QmpError)) throw error;
-    const { name, value } = veiledOption(option);
-    const hint = error instanceof BlockError ? error.hint : "";
-    throw new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}`, hint);
+/** Each option, as the command that it stands for; the first refusal is the user's mistake, in one sentence, and no option follows. Polls. */
+function* carryOut(daemon: Daemon, options: readonly DaemonOption[]): Polls<QuiesceError | null> {
+  for (const option of options) {
+    try {
+      yield* apply(daemon, option);
+    } catch (error) {
+      if (!(error instanceof BlockError || error instanceof QmpError)) throw error;
+      const { name, value } = veiledOption(option);
+      const hint = error instanceof BlockError ? error.hint : "";
+      return new QuiesceError("usage", `--${name} ${jsonText(value)}: ${error.message}`, hint);
+    }
   }
+  return null;
 }
 
 function* apply(daemon: Daemon, { name, value, isText }: DaemonOption): Polls<void> {
@@ -143,7 +149,6 @@ function* flushMonitors(monitors: readonly QmpMonitor<Daemon>[]): Polls<void> {
 
 /** The end, in QEMU's order: exports, then all requests, jobs, nodes, monitors and objects. Polls. */
 function* shutDown(daemon: Daemon): Polls<void> {
-  emitEvent(daemon, "SHUTDOWN", { guest: false, reason: daemon.quitReason });
   for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
   // Nothing may start any more. QEMU never ends this drain; here it ends when no node is left that it could hold.
   yield* bdrvDrainAllBegin(SITE_SHUTDOWN);

@@ -3,7 +3,7 @@
 // All of it is used in the main context alone: commands and options run there.
 
 import type { BlockBackend } from "#core/backend";
-import type { HostHandle } from "#core/base";
+import type { HostHandle, QuiesceError } from "#core/base";
 import type { BlockDriverState } from "#core/graph";
 import { type AioContext, perMachine, type SocketAddress } from "#core/sched";
 import type { IothreadParams } from "./commands/iothread-params.ts";
@@ -85,6 +85,8 @@ export interface Polling {
 export interface DaemonHooks {
   /** All options are done. `quitHandler` is the number of the fd handler that ends the daemon when it becomes ready. */
   readonly onReady?: (quitHandler: number) => void;
+  /** An option was refused, as the error says: the daemon ends without having been ready. */
+  readonly onRefused?: (refusal: QuiesceError) => void;
   /** It has been told to end, and begins to. */
   readonly onStopping?: () => void;
   /** An event of QMP's. */

@@ -6,6 +6,7 @@ import net from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ONE_SENTENCE, quiesce } from "../cli/test-support.ts";
+import { recordingsIn, soundnessOfDaemon } from "../record-replay/index.ts";
 import {
   daemonFolder,
   expectAllSound,
@@ -258,6 +259,32 @@ describe("a daemon whose recording cannot be written", () => {
     await qmp.execute("quit");
     expect(await ended).toBe(3);
     expect(stderr).toMatch(/quiesce: Recording stopped early because .*: the trace holds/);
+  });
+});
+
+describe("a daemon whose option is refused", () => {
+  it("gives back what came before, and leaves a recording of a whole run", async () => {
+    const socket = at("nbd.sock");
+    const before = [...DISK, "--nbd-server", `addr.type=unix,addr.path=${socket}`];
+    const wrong = ["--blockdev", "file,node-name=f,filename=nosuch"];
+    const { code, stderr } = await quiesce([
+      "daemon",
+      ...before,
+      ...wrong,
+      "--log-level",
+      "info",
+      "--record",
+      at("traces"),
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /^quiesce: --blockdev [^\n]*: Could not open 'nosuch': No such file or directory\n$/,
+    );
+    expect(existsSync(socket)).toBe(false);
+    const [trace = ""] = recordingsIn(at("traces"));
+    expect(soundnessOfDaemon(trace)).toMatchObject({ complete: true, problems: [] });
+    const { stdout } = await quiesce(["replay", trace, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ identical: true, complete: true });
   });
 });
 

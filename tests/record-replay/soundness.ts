@@ -7,11 +7,9 @@ import { closeSync, openSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { OnlineAnalysis } from "#analyzer";
 import { daemonScenario } from "#cli";
-import { QuiesceError } from "#core/base";
-import { BlockError } from "#core/graph";
-import { IS_INPUT, siteTable } from "#core/probe";
+import { siteTable } from "#core/probe";
 import { type Scenario, worldBuilder } from "#explorer";
-import { type ReplayReport, replayTrace } from "#replay";
+import { replayTrace } from "#replay";
 import { Recorder, type Sink } from "#tracer";
 import { type ByteSource, bytesSource, fdSource, TraceReader } from "#traces";
 
@@ -52,7 +50,7 @@ function soundnessIn(scenario: Scenario, source: ByteSource): Soundness {
   const reader = TraceReader.open(source);
   const sink = new JudgingSink();
   const recorder = new Recorder(sink);
-  const report = replayed(reader, scenario, { recorder, sink });
+  const report = replayTrace(reader, { buildWorld: worldBuilder(() => scenario), recorder });
   recorder.close();
   const { events, compared, complete, divergence } = report;
   const problems = sink.findings();
@@ -64,36 +62,14 @@ function soundnessIn(scenario: Scenario, source: ByteSource): Soundness {
   return { events, compared, complete, problems };
 }
 
-/** A run that was refused in one sentence is refused again: where the recording ends that is what was recorded. */
-function replayed(
-  reader: TraceReader,
-  scenario: Scenario,
-  { recorder, sink }: { readonly recorder: Recorder; readonly sink: JudgingSink },
-): ReplayReport {
-  try {
-    return replayTrace(reader, { buildWorld: worldBuilder(() => scenario), recorder });
-  } catch (error) {
-    if (!(error instanceof QuiesceError || error instanceof BlockError)) throw error;
-    recorder.flush();
-    let recorded = 0;
-    for (const { count } of reader.batches()) recorded += count;
-    const again = reader.header.level === "full" ? recorder.events : sink.inputs;
-    if (again !== recorded) throw error;
-    return { identical: true, events: recorder.events, compared: recorded, complete: false };
-  }
-}
-
 /** Judges what a recorder hands over. */
 class JudgingSink implements Sink {
   readonly #analysis = new OnlineAnalysis();
   #strings: readonly string[] = [""];
-  /** How many of the events were inputs. */
-  inputs = 0;
 
   write(...[batch, strings]: Parameters<Sink["write"]>): void {
     this.#analysis.feed(batch);
     this.#strings = strings;
-    for (let i = 0; i < batch.count; i++) this.inputs += IS_INPUT[batch.kind(i)] ?? 0;
   }
 
   close(): void {}
