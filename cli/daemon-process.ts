@@ -4,7 +4,19 @@
 // done, and ends; whatever goes wrong until then is said by the first process, with the exit code of the second.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { QuiesceError } from "#core/base";
 import type { LiveHost } from "#daemon";
 import { ExitCode } from "./exit-codes.ts";
@@ -71,28 +83,55 @@ export function notifySupervisor(state: "READY=1" | "STOPPING=1"): Promise<void>
 
 /** A file with the process id, while this is open. */
 export class Pidfile {
-  readonly #path: string;
+  /** Open to the end: by that others see that the file is this process's. */
+  readonly #fd: number;
+  /** What is removed at the end; null of a device, which stays. */
+  readonly #path: string | null;
 
   /** Throws a QuiesceError when another daemon has it. */
   constructor(path: string) {
-    const other = livingOwner(path);
+    const other = ownerOf(path);
     if (other !== null)
       throw new QuiesceError("usage", `cannot create PID file: process ${other} has '${path}'`);
-    writeFileSync(path, `${process.pid}\n`);
-    this.#path = realpathSync(path);
+    const isDevice = existsSync(path) && !statSync(path).isFile();
+    // What a process left there that was killed. Of two that begin at once, one then fails.
+    if (!isDevice && existsSync(path)) unlinkSync(path);
+    this.#fd = openSync(path, isDevice ? "w" : "wx");
+    writeSync(this.#fd, `${process.pid}\n`);
+    this.#path = isDevice ? null : realpathSync(path);
   }
 
   remove(): void {
-    rmSync(this.#path, { force: true });
+    if (this.#path !== null) rmSync(this.#path, { force: true });
+    closeSync(this.#fd);
   }
 }
 
-/** The process whose id is in the file; null when there is none such. */
-function livingOwner(path: string): number | null {
-  if (!existsSync(path)) return null;
+/** The process that the file is of; null when there is none: another one may have got its id since. */
+function ownerOf(path: string): number | null {
+  if (!existsSync(path) || !statSync(path).isFile()) return null;
   const pid = Number(readFileSync(path, "utf8"));
   if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return null;
-  return isAlive(pid) ? pid : null;
+  return hasOpen(pid, realpathSync(path)) ? pid : null;
+}
+
+/** Whether the process has the file open; where the system does not say, whether there is such a process. */
+function hasOpen(pid: number, path: string): boolean {
+  try {
+    const folder = `/proc/${pid}/fd`;
+    return readdirSync(folder).some((fd) => linkIn(folder, fd) === path);
+  } catch {
+    return isAlive(pid);
+  }
+}
+
+function linkIn(folder: string, fd: string): string {
+  try {
+    return readlinkSync(`${folder}/${fd}`);
+  } catch {
+    // It was closed meanwhile.
+    return "";
+  }
 }
 
 function isAlive(pid: number): boolean {

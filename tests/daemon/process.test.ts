@@ -81,6 +81,26 @@ describe("quiesce daemon --daemonize", () => {
     expect(messages[0]).toMatchObject({ level: 30, pid, time: expect.any(Number) });
   });
 
+  it("takes a pidfile that a killed process left, though another one has its id now, and leaves a device where it is", async () => {
+    const ended = async (pidfile: string): Promise<string> => {
+      const args = ["daemon", ...DISK, "--log-level", "info", "--pidfile", pidfile];
+      const child = spawn(PROGRAM, args, { cwd: folder });
+      let stderr = "";
+      child.stderr.on("data", (chunk: Buffer) => {
+        stderr += chunk.toString();
+        if (chunk.toString().includes(" ready ")) child.kill("SIGTERM");
+      });
+      await new Promise((go) => child.once("close", go));
+      return stderr;
+    };
+    writeFileSync(at("pid"), `${process.pid}\n`);
+    expect(await ended("pid")).toContain("info ended");
+    expect(existsSync(at("pid"))).toBe(false);
+    expect(await ended("/dev/null")).toContain("info ended");
+    expect(existsSync("/dev/null")).toBe(true);
+    expect(await ended(".")).toMatch(/\nquiesce: [^\n]+\.\n$/);
+  });
+
   it("says what is wrong, with the exit code, and leaves nothing", () => {
     const args = ["daemon", "--blockdev", "file,node-name=a,filename=none", "--daemonize"];
     const first = spawnSync(PROGRAM, args, { cwd: folder, encoding: "utf8" });
