@@ -157,7 +157,10 @@ function* shutDown(daemon: Daemon): Polls<void> {
   for (const bs of [...daemon.nodes.values()]) yield* bdrvUnref(bs);
   daemon.nodes.clear();
   yield* bdrvDrainAllEnd(SITE_SHUTDOWN);
-  if (daemon.nbdServer !== null) yield* nbdServerStop(daemon.nbdServer);
+  // A monitor may still ask for it to be stopped.
+  const server = daemon.nbdServer;
+  daemon.nbdServer = null;
+  if (server !== null) yield* nbdServerStop(server);
   flushEvents(daemon);
   const monitors = [...daemon.monitors];
   yield* flushMonitors(monitors);

@@ -163,12 +163,15 @@ const serverStart = command(
 );
 
 const serverStop = command("nbd-server-stop", nothing, function* (daemon: Daemon): Polls<Sendable> {
-  if (daemon.nbdServer === null) throw new BlockError(EINVAL, "NBD server not running");
+  const server = daemon.nbdServer;
+  if (server === null) throw new BlockError(EINVAL, "NBD server not running");
   for (const one of [...daemon.exports.values()]) yield* removeExport(daemon, one);
-  yield* nbdServerStop(daemon.nbdServer);
-  daemon.nbdServer = null;
+  // Another monitor, or the daemon's end, has stopped it meanwhile.
+  if (daemon.nbdServer !== server) return undefined;
   const creds = daemon.nbdCreds;
+  daemon.nbdServer = null;
   daemon.nbdCreds = null;
+  yield* nbdServerStop(server);
   if (creds !== null) credsUnref(creds);
   return undefined;
 });

@@ -20,6 +20,16 @@ describe("what cannot be trusted is answered", () => {
   });
 });
 
+describe("what was found once", () => {
+  it("a server is stopped by a monitor while the daemon ends", () => {
+    const hello = '{"execute": "qmp_capabilities"}';
+    const start =
+      '{"execute": "nbd-server-start", "arguments": {"addr": {"type": "unix", "data": {"path": "s"}}}}';
+    const input = Buffer.from(`${hello}${start}{"execute": "quit"}{"execute": "nbd-server-stop"}`);
+    for (let seed = 1; seed <= 40; seed++) qmpTarget.run(input, seed, seed <= 4);
+  });
+});
+
 describe("the fuzzer", () => {
   it("does not find what only a guided one can, unguided", () => {
     expect(fuzz(canary, { seed: 1, runs: 3_000, isGuided: false }).failures).toEqual([]);
