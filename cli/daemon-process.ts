@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import {
   closeSync,
   existsSync,
+  fstatSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,7 +15,6 @@ import {
   realpathSync,
   rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from "node:fs";
 import { QuiesceError } from "#core/base";
@@ -93,12 +93,9 @@ export class Pidfile {
     const other = ownerOf(path);
     if (other !== null)
       throw new QuiesceError("usage", `cannot create PID file: process ${other} has '${path}'`);
-    const isDevice = existsSync(path) && !statSync(path).isFile();
-    // What a process left there that was killed. Of two that begin at once, one then fails.
-    if (!isDevice && existsSync(path)) unlinkSync(path);
-    this.#fd = openSync(path, isDevice ? "w" : "wx");
+    this.#fd = openSync(path, "w");
     writeSync(this.#fd, `${process.pid}\n`);
-    this.#path = isDevice ? null : realpathSync(path);
+    this.#path = fstatSync(this.#fd).isFile() ? realpathSync(path) : null;
   }
 
   remove(): void {

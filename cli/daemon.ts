@@ -48,13 +48,13 @@ export interface DaemonVerbOptions extends LogOptions {
   readonly pollMaxNs?: number;
 }
 
-/** Keys that the first part of an option may leave out. */
 /**
  * How long it looks for work before it sleeps where nobody says it, in ns: somewhat longer than a client on the same machine takes that
  * sends its next request when it has an answer.
  */
 const POLL_MAX_NS = 200_000;
 
+/** Keys that the first part of an option may leave out. */
 const IMPLIED: Readonly<Record<DaemonOption["name"], string | null>> = {
   blockdev: "driver",
   chardev: "backend",

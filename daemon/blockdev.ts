@@ -314,7 +314,8 @@ function* openAll(
     });
     if (!one.ok) {
       for (const bs of opened) yield* bdrvUnref(bs);
-      throw new BlockError(one.error.errno, refusal + one.error.message);
+      const { errno, message, hint } = one.error;
+      throw new BlockError(errno, refusal + message, hint);
     }
     nodes.push(one.value);
     if (one.value !== undefined) opened.push(one.value);

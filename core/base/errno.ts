@@ -100,8 +100,8 @@ export function strerror(errno: number): string {
 
 /** The errno of a Node system error's `code` ("ENOENT"), or EIO for one that this table lacks. */
 export function errnoFromCode(code: string | undefined): number {
-  // A host that has no address: an error of its own to Node, and none of the system.
-  if (code === "ENOTFOUND") return ENXIO;
+  // A host without an address, as far as can be found out: errors of getaddrinfo, and none of the system.
+  if (code === "ENOTFOUND" || code?.startsWith("EAI_")) return ENXIO;
   for (const [errno, name] of NAMES) if (name === code) return errno;
   return EIO;
 }

@@ -40,6 +40,7 @@ export function getopt(name: string, words: readonly string[], letters: string):
 }
 
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
+
 /** cvtnum with print_cvtnum_err: a number of bytes ("64k"), or what is wrong with it. */
 export function cvtnum(text: string): number | string {
   const parsed = parseSize(text);

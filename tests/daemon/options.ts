@@ -99,6 +99,10 @@ export const WRONG: readonly (readonly string[])[] = [
   ["--chardev", `socket,id=c,path=${LONG},server=on,wait=off`],
   ["--nbd-server", `addr.type=unix,addr.path=${LONG}`],
   ["--blockdev", `nbd,node-name=a,server.type=unix,server.path=${LONG}`],
+  [
+    "--blockdev",
+    `qcow2,node-name=a,file.driver=nbd,file.server.type=unix,file.server.path=${LONG}`,
+  ],
   ["--nbd-server", "addr.type=inet,addr.host=192.0.2.1,addr.port=10809"],
   ["--monitor", "none"],
   ["--monitor", ""],
