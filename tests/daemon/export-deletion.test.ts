@@ -116,10 +116,23 @@ describe.skipIf(!haveTools("nbdkit"))("an export whose disk takes its time", () 
 const DESCRIPTION = "x".repeat(4000);
 const LIST_BYTES = 20 + 4 + 2 + DESCRIPTION.length + 20;
 
+/** A socket that reads nothing before it hears; a stream by itself reads ahead, now more and now less. */
+class DeafSocket extends net.Socket {
+  #hears = false;
+
+  override _read(size: number): void {
+    if (this.#hears) super._read(size);
+  }
+
+  hear(): void {
+    this.#hears = true;
+    super._read(0);
+  }
+}
+
 /** A client that asks for so many lists, opens the export and reads from it; it hears nothing before it is told to. */
 function deafClient(lists: number): { readonly heard: () => Promise<Buffer> } {
-  // Nothing is read before somebody listens to what comes.
-  const client = net.connect(at("nbd.sock"));
+  const client = new DeafSocket().connect(at("nbd.sock"));
   client.on("error", () => undefined);
   const closed = new Promise((resolve) => client.once("close", resolve));
   const asked = [Buffer.from([0, 0, 0, 3]), option(8), ...new Array<Buffer>(lists).fill(LIST)];
@@ -127,6 +140,7 @@ function deafClient(lists: number): { readonly heard: () => Promise<Buffer> } {
   const heard = async (): Promise<Buffer> => {
     const chunks: Buffer[] = [];
     client.on("data", (chunk: Buffer) => void chunks.push(chunk));
+    client.hear();
     client.end();
     await closed;
     return Buffer.concat(chunks);
