@@ -2,10 +2,10 @@
 
 import { assert } from "../base/index.ts";
 import type { BlockDriverState, Qiov } from "../graph/state.ts";
+import { bdrvIsInserted } from "../io/inserted.ts";
 import { bdrvNowIsData, bdrvNowPreadv, bdrvNowPwritev } from "../io/now.ts";
 import { site } from "../probe/index.ts";
 import { hasWaiters, ioCode, machine } from "../sched/index.ts";
-import { blkCheckByteRequest } from "./available.ts";
 import type { BlockBackend } from "./block-backend.ts";
 
 const SITE_READ = site("blk_now_preadv");
@@ -22,7 +22,7 @@ export function blkNowPreadv(
   ioCode(null, SITE_READ);
   assert(machine.isUnwatched, "who watches sees every step");
   if (!isInside(bytes, qiov)) return null;
-  const bs = rootNow(blk, offset, bytes);
+  const bs = rootNow(blk, offset);
   return bs === null ? null : bdrvNowPreadv(bs, offset, bytes, qiov);
 }
 
@@ -36,7 +36,7 @@ export function blkNowPwritev(
   ioCode(null, SITE_WRITE);
   assert(machine.isUnwatched, "who watches sees every step");
   if (!blk.enableWriteCache || !isInside(bytes, qiov)) return null;
-  if (blk.rawRoot === null || rootNow(blk, offset, bytes) === null) return null;
+  if (blk.rawRoot === null || rootNow(blk, offset) === null) return null;
   return bdrvNowPwritev(blk.rawRoot, offset, bytes, qiov);
 }
 
@@ -45,20 +45,24 @@ export function blkNowIsData(blk: BlockBackend, offset: number, bytes: number): 
   ioCode(null, SITE_DATA);
   assert(bytes > 0, "a range has bytes");
   if (!machine.isUnwatched) return false;
-  const bs = rootNow(blk, offset, bytes);
+  const bs = rootNow(blk, offset);
   if (bs === null || !bdrvNowIsData(bs, offset, bytes)) return false;
   machine.last.task++;
   return true;
 }
 
-/** The root, if nothing holds up a request for the range there: no drain, no limits, and nobody who waits for its end. */
-function rootNow(blk: BlockBackend, offset: number, bytes: number): BlockDriverState | null {
+/**
+ * The root, if nothing holds up a request there: no drain, no limits, and nobody who waits for its end. Whether its range lies in the node is
+ * what the node looks at.
+ */
+function rootNow(blk: BlockBackend, offset: number): BlockDriverState | null {
   const co = machine.currentCoroutine;
   // One that is a part of another request is no task of its own.
   if (co === null || co.task !== 0 || blk.ctx !== machine.currentContext) return null;
   if (blk.quiescedFor.length > 0 || blk.throttleGroupMember.group !== null) return null;
-  if (hasWaiters() || blkCheckByteRequest(blk, offset, bytes) < 0) return null;
-  return blk.rawRoot === null ? null : blk.rawRoot.rawBs;
+  if (hasWaiters() || offset < 0 || blk.rawRoot === null) return null;
+  const bs = blk.rawRoot.rawBs;
+  return bs !== null && bdrvIsInserted(bs) ? bs : null;
 }
 
 function isInside(bytes: number, { buffer, start }: Qiov): boolean {

@@ -171,28 +171,29 @@ const WORDS = new DataView(PIECE.buffer);
 
 /**
  * The contents of `bytes` bytes of `from`, from `start` on: for metadata that was read from an image or received from a peer.
- * Once revealed, bytes are in the trace and are the same in replay; so reveal no guest data. Common.
+ * Once revealed, bytes are in the trace and are the same in replay; so reveal no guest data. They are put into `into`, which has their
+ * length: new memory costs more than what is done with a short header. Common.
  */
 export function hostReveal(
   site: SiteId,
   from: GuestBuffer,
   start: number,
   bytes: number,
+  into = new Uint8Array(bytes),
 ): Uint8Array<ArrayBuffer> {
-  assert(bytes >= 0, "byte counts are not negative");
+  assert(into.length === bytes, "what is revealed fills its place");
   assert(start >= 0 && start + bytes <= from.length, "what is revealed lies inside its buffer");
   const { host, probe } = machine;
   probe.emit(Ev.reveal, site, bytes, machine.takeSteps());
-  const revealed = new Uint8Array(bytes);
   for (let at = 0; at < bytes; at += PIECE_BYTES) {
     const count = Math.min(bytes - at, PIECE_BYTES);
-    if (count < PIECE_BYTES) PIECE.fill(0);
+    for (let i = count; i < PIECE_BYTES; i++) PIECE[i] = 0;
     host.reveal(from, start + at, PIECE, count);
-    for (let i = 0; i < count; i++) revealed[at + i] = PIECE[i] as number;
+    for (let i = 0; i < count; i++) into[at + i] = PIECE[i] as number;
     const [a, b] = [WORDS.getInt32(0), WORDS.getInt32(4)];
     probe.emit(Ev.revealed, a, b, WORDS.getInt32(8), WORDS.getInt32(12));
   }
-  return revealed;
+  return into;
 }
 
 /**

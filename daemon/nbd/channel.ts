@@ -4,7 +4,6 @@
 // that goes away is no mistake.
 
 import { assert, type HostHandle, type SiteId } from "#core/base";
-import { guestCopy } from "#core/io";
 import {
   type Co,
   coThen,
@@ -33,18 +32,19 @@ export class NbdChannel {
   }
 }
 
-/** nbd_read: exactly `bytes` bytes of a header, or null when the connection is over. Common. */
+/** nbd_read: exactly `bytes` bytes of a header, in `into` if that is given; null when the connection is over. Common. */
 export function channelReadHeader(
   channel: NbdChannel,
   bytes: number,
   siteId: SiteId,
+  into?: Uint8Array<ArrayBuffer>,
 ): Co<Uint8Array<ArrayBuffer> | null> {
   if (bytes === 0) return settled(new Uint8Array(0));
   if (channel.header.length < bytes) channel.header = hostAllocate(bytes);
   if (channel.isClosed) return settled(null);
   const range = { buffer: channel.header, start: 0, least: bytes, most: bytes };
   return coThen(socketRecv(channel.socket, range), (ret) =>
-    ret === bytes ? hostReveal(siteId, channel.header, 0, bytes) : null,
+    ret === bytes ? hostReveal(siteId, channel.header, 0, bytes, into) : null,
   );
 }
 
@@ -88,10 +88,11 @@ export function channelSend(
   return coThen(socketSend(channel.socket, buffer, start, bytes), (ret) => ret === 0);
 }
 
-/** Put a header in front of the payload in `buffer`. In replay there is nothing to put it to. Common. */
-export function putHeader(buffer: GuestBuffer, start: number, header: Uint8Array): void {
-  const from = { buffer: new GuestBuffer(header.length, header), start: 0 };
-  guestCopy({ buffer, start }, from, header.length);
+/** A header of `length` bytes in front of the payload in `buffer`. In replay there is nothing that it would be in. Common. */
+export function headerIn(buffer: GuestBuffer, start: number, length: number): MessageWriter {
+  assert(start >= 0 && start + length <= buffer.length, "a header lies inside its buffer");
+  if (buffer.data === null) return new MessageWriter(length);
+  return new MessageWriter(length, buffer.data, start);
 }
 
 /** Close it, once; whoever waits for its bytes learns that it is over. Common. */
@@ -109,10 +110,10 @@ export interface Word64 {
 
 /** Fields of a message, in order and big-endian. Byte by byte: a DataView of each message costs more than all else about it. */
 export class MessageReader {
-  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #bytes: Uint8Array;
   #at = 0;
 
-  constructor(bytes: Uint8Array<ArrayBuffer>) {
+  constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
   }
 
@@ -165,11 +166,15 @@ export class MessageReader {
 
 /** A message of fixed fields, built in order and big-endian. */
 export class MessageWriter {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  #at = 0;
+  readonly #bytes: Uint8Array;
+  #at: number;
+  readonly #end: number;
 
-  constructor(length: number) {
-    this.bytes = new Uint8Array(length);
+  /** A message of `length` bytes, in memory of its own or at `start` of `bytes`. */
+  constructor(length: number, bytes: Uint8Array = new Uint8Array(length), start = 0) {
+    this.#bytes = bytes;
+    this.#at = start;
+    this.#end = start + length;
   }
 
   u16(value: number): this {
@@ -193,21 +198,21 @@ export class MessageWriter {
   }
 
   raw(bytes: Uint8Array): this {
-    this.bytes.set(bytes, this.#at);
+    this.#bytes.set(bytes, this.#at);
     this.#at += bytes.length;
     return this;
   }
 
-  /** The message, of which every byte was written. */
-  done(): Uint8Array<ArrayBuffer> {
-    assert(this.#at === this.bytes.length, "a message is as long as its fields");
-    return this.bytes;
+  /** The memory with the message, of which every byte was written. */
+  done(): Uint8Array {
+    assert(this.#at === this.#end, "a message is as long as its fields");
+    return this.#bytes;
   }
 
   #unsigned(value: number, bytes: number): this {
-    assert(this.#at + bytes <= this.bytes.length, "a message has room for its fields");
+    assert(this.#at + bytes <= this.#end, "a message has room for its fields");
     for (let shift = 8 * (bytes - 1); shift >= 0; shift -= 8)
-      this.bytes[this.#at++] = value >>> shift;
+      this.#bytes[this.#at++] = value >>> shift;
     return this;
   }
 }

@@ -5,16 +5,19 @@ import { assert, strerror } from "#core/base";
 import { BDRV_BLOCK_ZERO } from "#core/graph";
 import type { StatusAbove } from "#core/io";
 import { type Co, coChain, coThen } from "#core/sched";
-import { channelSend, channelWrite, MessageWriter, putHeader, type Word64 } from "./channel.ts";
+import { channelSend, channelWrite, headerIn, MessageWriter } from "./channel.ts";
 import type { NbdClient, NbdRequest } from "./client.ts";
 import type { NbdExport } from "./export.ts";
 import * as nbd from "./protocol.ts";
-import { chunkHead, sendError, simpleReply } from "./replies.ts";
+import { putChunkHead, putSimpleReply, sendError } from "./replies.ts";
+
+/** A chunk of data begins with its offset. */
+const DATA_HEAD_BYTES = nbd.NBD_CHUNK_BYTES + 8;
 
 /** A simple reply's header, or that of a chunk with its offset; nothing was read: of a chunk without. */
 export function readHeaderBytes(client: NbdClient, length: number): number {
   if (!client.structuredReply) return nbd.NBD_SIMPLE_REPLY_BYTES;
-  return nbd.NBD_CHUNK_BYTES + (length > 0 ? 8 : 0);
+  return length > 0 ? DATA_HEAD_BYTES : nbd.NBD_CHUNK_BYTES;
 }
 
 /** nbd_do_cmd_read (nbd/server.c:2428). */
@@ -40,21 +43,19 @@ function readNow(client: NbdClient, blk: NbdExport["blk"], request: NbdRequest):
   const start = readHeaderBytes(client, length);
   return coChain(blkCoPreadv(blk, from, length, { buffer, start }), (ret) => {
     if (ret < 0) return sendError(client, cookie, -ret, "reading from file failed");
-    putHeader(buffer, 0, client.structuredReply ? wholeChunk(request) : simpleReply(cookie, 0));
+    const head = headerIn(buffer, 0, start);
+    if (client.structuredReply) putWhole(head, request);
+    else putSimpleReply(head, cookie, 0);
+    head.done();
     return channelSend(client.channel, buffer, 0, start + length);
   });
 }
 
-/** All that was read as one chunk, or, where nothing was asked for, a chunk that only says that this was all. */
-function wholeChunk({ cookie, from, length }: NbdRequest): Uint8Array {
-  if (length > 0) return dataChunk(cookie, nbd.NBD_REPLY_FLAG_DONE, from, length);
-  return chunkHead(cookie, nbd.NBD_REPLY_FLAG_DONE, nbd.NBD_REPLY_TYPE_NONE, 0);
-}
-
-/** The head of a chunk of `length` bytes of data that lie at `at`. */
-function dataChunk(cookie: Word64, flags: number, at: number, length: number): Uint8Array {
-  const head = chunkHead(cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_DATA, 8 + length);
-  return new MessageWriter(head.length + 8).raw(head).offset64(at).done();
+/** The head of all that was read as one chunk, or, where nothing was asked for, a chunk that only says that this was all. */
+function putWhole(to: MessageWriter, { cookie, from, length }: NbdRequest): void {
+  const flags = nbd.NBD_REPLY_FLAG_DONE;
+  if (length === 0) putChunkHead(to, cookie, flags, nbd.NBD_REPLY_TYPE_NONE, 0);
+  else putChunkHead(to, cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_DATA, 8 + length).offset64(from);
 }
 
 /** nbd_co_send_sparse_read (nbd/server.c:1974): what is known to read as zeroes is said to be a hole, the rest is read and sent. */
@@ -119,8 +120,8 @@ function sendHole(
   { cookie, from }: NbdRequest,
   { done, bytes, flags }: Piece,
 ): Co<boolean> {
-  const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + 12)
-    .raw(chunkHead(cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_HOLE, 12))
+  const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + 12);
+  putChunkHead(message, cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_HOLE, 12)
     .offset64(from + done)
     .u32(bytes);
   return channelWrite(client.channel, message.done());
@@ -134,14 +135,14 @@ function readPiece(
   { done, bytes, flags }: Piece,
 ): Co<boolean> {
   assert(buffer !== null, "a read has room for its answer");
-  const head = dataChunk(cookie, flags, from + done, bytes);
-  return coChain(
-    blkCoPreadv(blk, from + done, bytes, { buffer, start: done + head.length }),
-    (ret) => {
-      if (ret < 0)
-        return coThen(sendError(client, cookie, -ret, "reading from file failed"), () => false);
-      putHeader(buffer, done, head);
-      return channelSend(client.channel, buffer, done, head.length + bytes);
-    },
-  );
+  const start = done + DATA_HEAD_BYTES;
+  return coChain(blkCoPreadv(blk, from + done, bytes, { buffer, start }), (ret) => {
+    if (ret < 0)
+      return coThen(sendError(client, cookie, -ret, "reading from file failed"), () => false);
+    const head = headerIn(buffer, done, DATA_HEAD_BYTES);
+    putChunkHead(head, cookie, flags, nbd.NBD_REPLY_TYPE_OFFSET_DATA, 8 + bytes)
+      .offset64(from + done)
+      .done();
+    return channelSend(client.channel, buffer, done, DATA_HEAD_BYTES + bytes);
+  });
 }

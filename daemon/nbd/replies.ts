@@ -37,14 +37,9 @@ export function sendError(
   const error = wireError(errno);
   if (!client.structuredReply) return channelWrite(client.channel, simpleReply(cookie, error));
   const text = utf8(why);
-  const head = chunkHead(
-    cookie,
-    nbd.NBD_REPLY_FLAG_DONE,
-    nbd.NBD_REPLY_TYPE_ERROR,
-    6 + text.length,
-  );
-  const message = new MessageWriter(head.length + 6 + text.length)
-    .raw(head)
+  const payload = 6 + text.length;
+  const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + payload);
+  putChunkHead(message, cookie, nbd.NBD_REPLY_FLAG_DONE, nbd.NBD_REPLY_TYPE_ERROR, payload)
     .u32(error)
     .u16(text.length)
     .raw(text);
@@ -52,28 +47,24 @@ export function sendError(
 }
 
 /** An answer without chunks. */
-export function simpleReply(cookie: Word64, error: number): Uint8Array {
-  return new MessageWriter(nbd.NBD_SIMPLE_REPLY_BYTES)
-    .u32(nbd.NBD_SIMPLE_REPLY_MAGIC)
-    .u32(error)
-    .word64(cookie)
-    .done();
+function simpleReply(cookie: Word64, error: number): Uint8Array {
+  return putSimpleReply(new MessageWriter(nbd.NBD_SIMPLE_REPLY_BYTES), cookie, error).done();
+}
+
+/** The head of an answer without chunks. */
+export function putSimpleReply(to: MessageWriter, cookie: Word64, error: number): MessageWriter {
+  return to.u32(nbd.NBD_SIMPLE_REPLY_MAGIC).u32(error).word64(cookie);
 }
 
 /** What every chunk begins with. */
-export function chunkHead(
+export function putChunkHead(
+  to: MessageWriter,
   cookie: Word64,
   flags: number,
   type: number,
   payload: number,
-): Uint8Array {
-  return new MessageWriter(nbd.NBD_CHUNK_BYTES)
-    .u32(nbd.NBD_STRUCTURED_REPLY_MAGIC)
-    .u16(flags)
-    .u16(type)
-    .word64(cookie)
-    .u32(payload)
-    .done();
+): MessageWriter {
+  return to.u32(nbd.NBD_STRUCTURED_REPLY_MAGIC).u16(flags).u16(type).word64(cookie).u32(payload);
 }
 
 /** system_errno_to_nbd_errno: the protocol knows a few. */

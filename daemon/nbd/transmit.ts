@@ -47,7 +47,7 @@ import {
 import { extentsOf } from "./meta-context.ts";
 import * as nbd from "./protocol.ts";
 import { readCommand, readHeaderBytes } from "./read-command.ts";
-import { chunkHead, sendError, sendResult } from "./replies.ts";
+import { putChunkHead, sendError, sendResult } from "./replies.ts";
 
 const SITE_REQUEST: SiteId = site("nbd_receive_request");
 
@@ -56,9 +56,10 @@ const CACHE_BYTES = 1024 * 1024;
 
 /** nbd_trip (nbd/server.c:2623) in a loop, until the client goes; returns when its last request is answered. Common. */
 export function* nbdTransmit(client: NbdClient, nbdExport: NbdExport): Co<void> {
+  const memory = new Uint8Array(nbd.NBD_REQUEST_BYTES);
   for (;;) {
     if (!hasRoom(client, nbdExport)) yield* untilRoom(client, nbdExport);
-    const head = yield* channelReadHeader(client.channel, nbd.NBD_REQUEST_BYTES, SITE_REQUEST);
+    const head = yield* channelReadHeader(client.channel, memory.length, SITE_REQUEST, memory);
     const request = head === null ? null : requestIn(head);
     if (request === null || request.type === nbd.NBD_CMD_DISC) break;
     const wrong = whatIsWrong(client, nbdExport, request);
@@ -288,9 +289,8 @@ function* blockStatus(client: NbdClient, blk: NbdExport["blk"], request: NbdRequ
     }
     const done = index === contexts.length - 1 ? nbd.NBD_REPLY_FLAG_DONE : 0;
     const payload = 4 + 8 * extents.length;
-    const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + payload)
-      .raw(chunkHead(cookie, done, nbd.NBD_REPLY_TYPE_BLOCK_STATUS, payload))
-      .u32(context.id);
+    const message = new MessageWriter(nbd.NBD_CHUNK_BYTES + payload);
+    putChunkHead(message, cookie, done, nbd.NBD_REPLY_TYPE_BLOCK_STATUS, payload).u32(context.id);
     for (const extent of extents) message.u32(extent.length).u32(extent.flags);
     if (!(yield* channelWrite(client.channel, message.done()))) return;
   }
