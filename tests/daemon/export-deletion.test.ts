@@ -5,7 +5,9 @@ import { existsSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { protocol as nbd } from "#daemon/nbd";
 import { haveTools } from "../nbd-peers/live-server.ts";
+import { deafSocket, goTo, HELLO, OPENED, option, read } from "./deaf-client.ts";
 import {
   daemonFolder,
   expectSound,
@@ -25,22 +27,9 @@ afterEach(() => removeFolder(folder));
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** An option of the handshake. */
-function option(type: number, data = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(16);
-  head.write("IHAVEOPT");
-  head.writeUInt32BE(type, 8);
-  head.writeUInt32BE(data.length, 12);
-  return Buffer.concat([head, data]);
-}
-
-const LIST = option(3);
-const GO = option(7, Buffer.from([0, 0, 0, 2, ...Buffer.from("n0"), 0, 0]));
-const READ = Buffer.alloc(28);
-READ.writeUInt32BE(0x2560_9513);
-READ.writeUInt32BE(512, 24);
-/** The end of the answer to GO. */
-const OPENED = Buffer.from("000000070000000100000000", "hex");
+const LIST = option(nbd.NBD_OPT_LIST);
+const GO = goTo("n0");
+const READ = read(512);
 
 async function endsWell(daemon: RunningDaemon): Promise<void> {
   daemon.process.kill("SIGTERM");
@@ -65,7 +54,7 @@ describe.skipIf(!haveTools("nbdkit"))("an export whose disk takes its time", () 
     ]);
     const client = net.connect(at("nbd.sock"));
     client.on("error", () => undefined);
-    client.write(Buffer.concat([Buffer.from([0, 0, 0, 3]), GO, READ]));
+    client.write(Buffer.concat([HELLO, GO, READ]));
     let heard = Buffer.alloc(0);
     await new Promise<void>((resolve) =>
       client.on("data", (chunk: Buffer) => {
@@ -116,27 +105,15 @@ describe.skipIf(!haveTools("nbdkit"))("an export whose disk takes its time", () 
 const DESCRIPTION = "x".repeat(4000);
 const LIST_BYTES = 20 + 4 + 2 + DESCRIPTION.length + 20;
 
-/** A socket that reads nothing before it hears; a stream by itself reads ahead, now more and now less. */
-class DeafSocket extends net.Socket {
-  #hears = false;
-
-  override _read(size: number): void {
-    if (this.#hears) super._read(size);
-  }
-
-  hear(): void {
-    this.#hears = true;
-    super._read(0);
-  }
-}
-
 /** A client that asks for so many lists, opens the export and reads from it; it hears nothing before it is told to. */
 function deafClient(lists: number): { readonly heard: () => Promise<Buffer> } {
-  const client = new DeafSocket().connect(at("nbd.sock"));
-  client.on("error", () => undefined);
+  const asked = [
+    HELLO,
+    option(nbd.NBD_OPT_STRUCTURED_REPLY),
+    ...new Array<Buffer>(lists).fill(LIST),
+  ];
+  const client = deafSocket(at("nbd.sock"), [...asked, GO, READ]);
   const closed = new Promise((resolve) => client.once("close", resolve));
-  const asked = [Buffer.from([0, 0, 0, 3]), option(8), ...new Array<Buffer>(lists).fill(LIST)];
-  client.write(Buffer.concat([...asked, GO, READ]));
   const heard = async (): Promise<Buffer> => {
     const chunks: Buffer[] = [];
     client.on("data", (chunk: Buffer) => void chunks.push(chunk));
